@@ -1,0 +1,1 @@
+//! VST3 and CLAP plugin.

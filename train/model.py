@@ -1,0 +1,358 @@
+"""Wisp's network: a causal, DCCRN-style mask estimator with a GhostGRU bottleneck.
+
+Complex convolutions follow DCCRN (Hu et al., Interspeech 2020, arXiv 2008.00264, section 2.2), the mask bound is
+its DCCRN-E (section 2.4), the dual-path bottleneck follows DPCRN (Le et al., Interspeech 2021, arXiv 2107.05429),
+the ghost units GhostRNN (Zhou et al., Interspeech 2023, arXiv 2411.14489), the filter over several frames
+DeepFilterNet (Schroeter et al., ICASSP 2022, arXiv 2110.05588, eq. 4).
+
+Shapes: B items, T frames, F frequency positions, C real channels. A complex tensor of C/2 channels is kept as C real
+ones, real parts first. Layers bear the same names in Rust (`src/nn`).
+"""
+
+from dataclasses import asdict, dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+LOW_BINS = 160  # bins 1..=160, 50 Hz .. 8 kHz
+HIGH_BANDS = 24  # 8 .. 20 kHz
+COMPRESSION = 0.3
+MAGNITUDE_FLOOR = 1e-12  # added to |X|^2 before the power law
+ENERGY_FLOOR = 1e-12  # added to a band's mean |X|^2 before the logarithm
+
+
+@dataclass
+class Sizes:
+    """Everything that fixes the shapes of the weights."""
+
+    channels: tuple = (16, 32, 48)  # real channels after each encoder layer
+    time_kernel: int = 2  # encoder only; the decoder sees one frame
+    mix_hidden: int = 16  # hidden units per direction of the mix across frequency
+    hidden: int = 64  # units of the recurrence over time
+    ratio: int = 2  # hidden / intrinsic units; 1 is a plain GRU
+    blocks: int = 2  # dual-path blocks
+    high_positions: int = 4  # frequency positions that carry the high band
+    taps: int = 3  # frames in the complex filter of the low band
+
+    @property
+    def low_positions(self) -> int:
+        return LOW_BINS >> len(self.channels)
+
+    @property
+    def positions(self) -> int:
+        return self.low_positions + self.high_positions
+
+    def json(self) -> dict:
+        return asdict(self) | {"channels": list(self.channels)}
+
+
+def compress(x: Tensor) -> Tensor:
+    """X |X|^(0.3-1): power-compressed complex spectrum."""
+    power = x.real.square() + x.imag.square() + MAGNITUDE_FLOOR
+    return x * power.pow((COMPRESSION - 1) / 2)
+
+
+def band_features(energy: Tensor) -> Tensor:
+    """Mean |X|^2 per high band -> about [-1, 2]."""
+    return (torch.log10(energy + ENERGY_FLOOR) + 8) / 4
+
+
+def _weight(conv: nn.Module) -> Tensor:
+    """[[Wr, -Wi], [Wi, Wr]]: the real convolution that equals a complex one."""
+    return torch.cat([torch.cat([conv.real, -conv.imag], 1), torch.cat([conv.imag, conv.real], 1)], 0)
+
+
+class ComplexConv2d(nn.Module):
+    """(B, C_in, T, F) -> (B, C_out, T, F/2); causal in time, stride 2 in frequency."""
+
+    def __init__(self, c_in: int, c_out: int, time_kernel: int):
+        super().__init__()
+        shape = (c_out // 2, c_in // 2, time_kernel, 3)
+        scale = (c_in * time_kernel * 3) ** -0.5
+        self.real = nn.Parameter(torch.randn(shape) * scale)
+        self.imag = nn.Parameter(torch.randn(shape) * scale)
+        self.norm = nn.BatchNorm2d(c_out)
+        self.act = nn.PReLU(c_out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.pad(x, (1, 0, self.real.shape[2] - 1, 0))
+        return self.act(self.norm(F.conv2d(x, _weight(self), stride=(1, 2))))
+
+
+class ComplexConvTranspose2d(nn.Module):
+    """(B, C_in, T, F) -> (B, C_out, T, 2F); kernel 3, stride 2 in frequency, one frame in time.
+
+    Output 2i is W1 x_i, output 2i+1 is W2 x_i + W0 x_{i+1}: written as a two-tap convolution to 2 C_out channels.
+    """
+
+    def __init__(self, c_in: int, c_out: int, last: bool = False):
+        super().__init__()
+        shape = (c_out // 2, c_in // 2, 3)
+        scale = (c_in * 1.5) ** -0.5
+        self.real = nn.Parameter(torch.randn(shape) * scale)
+        self.imag = nn.Parameter(torch.randn(shape) * scale)
+        self.last = last
+        if last:
+            self.bias = nn.Parameter(torch.zeros(c_out))
+        else:
+            self.norm = nn.BatchNorm2d(c_out)
+            self.act = nn.PReLU(c_out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        w = _weight(self)
+        even = torch.stack([w[..., 1], torch.zeros_like(w[..., 1])], -1)
+        odd = torch.stack([w[..., 2], w[..., 0]], -1)
+        y = F.conv2d(F.pad(x, (0, 1)), torch.cat([even, odd])[:, :, None])
+        b, _, t, f = y.shape
+        y = y.permute(0, 2, 3, 1).reshape(b, t, 2 * f, -1).permute(0, 3, 1, 2)  # channels last: a view
+        if self.last:
+            return y + self.bias[:, None, None].to(y.dtype)
+        return self.act(self.norm(y))
+
+
+class _GhostScan(torch.autograd.Function):
+    """The recurrence of GhostGRU with all weight gradients taken in one product after the loop."""
+
+    @staticmethod
+    def forward(ctx, x, w, b, u, cn, g, bg, s0):
+        steps, rows, _ = x.shape
+        m = cn.shape[0]
+        hidden = u.shape[1]
+        gates = torch.addmm(b, x.reshape(steps * rows, -1), w.t()).view(steps, rows, 3 * m)
+        s = x.new_empty(steps + 1, rows, hidden)
+        s[0] = s0
+        rz, n, an = x.new_empty(steps, rows, 2 * m), x.new_empty(steps, rows, m), x.new_empty(steps, rows, m)
+        ut, gt = u.t().contiguous(), g.t().contiguous()
+        urz, un = ut[:, : 2 * m].contiguous(), ut[:, 2 * m :].contiguous()
+        for t in range(steps):
+            torch.addmm(gates[t, :, : 2 * m], s[t], urz, out=rz[t]).sigmoid_()
+            torch.addmm(cn, s[t], un, out=an[t])
+            torch.addcmul(gates[t, :, 2 * m :], rz[t, :, :m], an[t], out=n[t]).tanh_()
+            torch.lerp(n[t], s[t, :, :m], rz[t, :, m:], out=s[t + 1, :, :m])
+            if hidden > m:
+                torch.addmm(bg, s[t + 1, :, :m], gt, out=s[t + 1, :, m:]).tanh_()
+        ctx.save_for_backward(x, w, u, g, s, rz, n, an)
+        return s[1:].clone()
+
+    @staticmethod
+    def backward(ctx, grad):
+        x, w, u, g, s, rz, n, an = ctx.saved_tensors
+        steps, rows, m = n.shape
+        hidden = u.shape[1]
+        r, z = rz[..., :m], rz[..., m:]
+        # Everything that does not depend on later steps, for all steps at once.
+        dn_dh = (1 - z) * (1 - n * n)
+        dz_dh = (s[:-1, :, :m] - n) * z * (1 - z)
+        dr_dn = an * r * (1 - r)
+        ghost = 1 - s[1:, :, m:].square()
+        dgx = grad.new_empty(steps, rows, 3 * m)  # gradient at the gates' input side
+        dan = grad.new_empty(steps, rows, m)
+        dg = grad.new_empty(steps, rows, hidden - m)
+        ds, dh_next = grad.new_zeros(rows, hidden), grad.new_zeros(rows, m)
+        urz, un = u[: 2 * m].contiguous(), u[2 * m :].contiguous()
+        dh = grad.new_empty(rows, m)
+        for t in range(steps - 1, -1, -1):
+            ds += grad[t]
+            torch.add(ds[:, :m], dh_next, out=dh)
+            if hidden > m:
+                torch.mul(ds[:, m:], ghost[t], out=dg[t])
+                dh.addmm_(dg[t], g)
+            dn = torch.mul(dh, dn_dh[t], out=dgx[t, :, 2 * m :])
+            torch.mul(dn, dr_dn[t], out=dgx[t, :, :m])
+            torch.mul(dh, dz_dh[t], out=dgx[t, :, m : 2 * m])
+            torch.mul(dn, r[t], out=dan[t])
+            torch.mul(dh, z[t], out=dh_next)
+            torch.mm(dgx[t, :, : 2 * m], urz, out=ds)
+            ds.addmm_(dan[t], un)
+        flat = lambda v: v.reshape(steps * rows, -1)  # noqa: E731
+        da = flat(torch.cat([dgx[..., : 2 * m], dan], -1))
+        dx = (flat(dgx) @ w).view_as(x)
+        ds0 = ds.clone()
+        ds0[:, :m] += dh_next
+        return (
+            dx,
+            flat(dgx).t() @ flat(x),
+            flat(dgx).sum(0),
+            da.t() @ flat(s[:-1]),
+            flat(dan).sum(0),
+            flat(dg).t() @ flat(s[1:, :, :m]),
+            flat(dg).sum(0),
+            ds0,
+        )
+
+
+class GhostGru(nn.Module):
+    """GRU with m = hidden/ratio intrinsic units; the others are tanh(G h + b) of them, and the whole state feeds back.
+
+        r, z = sigmoid(Wrz x + Urz s' + b)          s' is the previous state, all units
+        n    = tanh(Wn x + bn + r * (Un s' + cn))
+        h    = (1 - z) n + z h'                      h' is the intrinsic part of s'
+        s    = [h ; tanh(G h + bg)]
+
+    ratio 1 has no ghost units and is the plain GRU. (T, rows, inputs) -> (T, rows, hidden).
+    """
+
+    def __init__(self, inputs: int, hidden: int, ratio: int):
+        super().__init__()
+        assert hidden % ratio == 0
+        m = hidden // ratio
+        self.hidden, self.intrinsic = hidden, m
+
+        def uniform(*shape):
+            return nn.Parameter(torch.empty(shape).uniform_(-1, 1) * hidden**-0.5)
+
+        self.w, self.b = uniform(3 * m, inputs), uniform(3 * m)
+        self.u, self.cn = uniform(3 * m, hidden), uniform(m)
+        self.g = nn.Parameter(torch.randn(hidden - m, m) * m**-0.5)
+        self.bg = nn.Parameter(torch.zeros(hidden - m))
+
+    def forward(self, x: Tensor, s0: Tensor | None = None) -> Tensor:
+        with torch.autocast(x.device.type, enabled=False):
+            x = x.float()
+            if s0 is None:
+                s0 = x.new_zeros(x.shape[1], self.hidden)
+            return _GhostScan.apply(x, self.w, self.b, self.u, self.cn, self.g, self.bg, s0)
+
+    def reference(self, x: Tensor, s: Tensor) -> Tensor:
+        """The equations above through autograd, to check the scan against."""
+        m, out = self.intrinsic, []
+        for t in range(x.shape[0]):
+            gx, a = x[t] @ self.w.t() + self.b, s @ self.u.t()
+            r, z = torch.sigmoid(gx[:, : 2 * m] + a[:, : 2 * m]).chunk(2, -1)
+            n = torch.tanh(gx[:, 2 * m :] + r * (a[:, 2 * m :] + self.cn))
+            h = (1 - z) * n + z * s[:, :m]
+            s = torch.cat([h, torch.tanh(h @ self.g.t() + self.bg)], -1)
+            out.append(s)
+        return torch.stack(out)
+
+
+class FrequencyMix(nn.Module):
+    """A small GRU up and one down the frequency positions of each frame, projected and added. (B, T, F, C)."""
+
+    def __init__(self, channels: int, hidden: int):
+        super().__init__()
+        self.up = GhostGru(channels, hidden, 1)
+        self.down = GhostGru(channels, hidden, 1)
+        self.linear = nn.Linear(2 * hidden, channels, bias=False)
+        self.norm = nn.BatchNorm1d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        b, t, f, c = x.shape
+        rows = x.permute(2, 0, 1, 3).reshape(f, b * t, c)
+        y = torch.cat([self.up(rows), self.down(rows.flip(0)).flip(0)], -1)
+        y = self.norm(self.linear(y).flatten(0, 1)).view(f, b, t, c)
+        return x + y.permute(1, 2, 0, 3)
+
+
+class TimeMemory(nn.Module):
+    """One GhostGRU over time, shared by all frequency positions, projected and added. (B, T, F, C)."""
+
+    def __init__(self, channels: int, hidden: int, ratio: int):
+        super().__init__()
+        self.gru = GhostGru(channels, hidden, ratio)
+        self.linear = nn.Linear(hidden, channels, bias=False)
+        self.norm = nn.BatchNorm1d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        b, t, f, c = x.shape
+        y = self.gru(x.permute(1, 0, 2, 3).reshape(t, b * f, c))
+        y = self.norm(self.linear(y).flatten(0, 1)).view(t, b, f, c)
+        return x + y.permute(1, 0, 2, 3)
+
+
+class Dccrn(nn.Module):
+    """Compressed low band and high-band features -> complex filter of the low band and gains of the high bands."""
+
+    def __init__(self, sizes: Sizes = Sizes()):
+        super().__init__()
+        self.sizes = sizes
+        c = (2, *sizes.channels)
+        self.encoder = nn.ModuleList(ComplexConv2d(a, b, sizes.time_kernel) for a, b in zip(c, c[1:]))
+        per_position = HIGH_BANDS // sizes.high_positions
+        self.high_in = nn.Linear(per_position, c[-1])
+        self.position = nn.Parameter(torch.randn(sizes.positions, c[-1]) * 0.1)
+        self.mix = nn.ModuleList(FrequencyMix(c[-1], sizes.mix_hidden) for _ in range(sizes.blocks))
+        self.memory = nn.ModuleList(TimeMemory(c[-1], sizes.hidden, sizes.ratio) for _ in range(sizes.blocks))
+        out = (*sizes.channels[::-1], 2 * sizes.taps)
+        self.decoder = nn.ModuleList(
+            ComplexConvTranspose2d(a, b, last=i == len(out) - 2) for i, (a, b) in enumerate(zip(out, out[1:]))
+        )
+        self.high_out = nn.Linear(c[-1], per_position)
+        with torch.no_grad():
+            last = self.decoder[-1]
+            last.real *= 0.3
+            last.imag *= 0.3
+            last.bias[0] = 1.0  # real part of the current frame's tap: start near "leave it"
+            self.high_out.bias += 1.0
+
+    def forward(self, low: Tensor, bands: Tensor, trace: dict | None = None) -> tuple[Tensor, Tensor]:
+        """low: (B, T, 160) complex, compressed; bands: (B, T, 24) -> mask (B, taps, T, 160) complex, gains (B, T, 24)."""
+        note = (lambda k, v: trace.__setitem__(k, v)) if trace is not None else (lambda k, v: None)
+        x = torch.stack([low.real, low.imag], 1).contiguous(memory_format=torch.channels_last)
+        skips = []
+        for i, conv in enumerate(self.encoder):
+            x = conv(x)
+            skips.append(x)
+            note(f"encoder.{i}", x.permute(0, 2, 3, 1))
+        b, t = bands.shape[:2]
+        n = self.sizes.high_positions
+        high = self.high_in(bands.view(b, t, n, HIGH_BANDS // n))
+        note("high_in", high)
+        y = torch.cat([x.permute(0, 2, 3, 1), high], 2) + self.position  # (B, T, F, C)
+        for i, (mix, memory) in enumerate(zip(self.mix, self.memory)):
+            y = mix(y)
+            note(f"mix.{i}", y)
+            y = memory(y)
+            note(f"memory.{i}", y)
+        gains = torch.sigmoid(self.high_out(y[:, :, -n:]).float()).flatten(2)
+        x = y[:, :, :-n].permute(0, 3, 1, 2)
+        for i, conv in enumerate(self.decoder):
+            x = conv(x + skips[-1 - i])
+            note(f"decoder.{i}", x.permute(0, 2, 3, 1))
+        x = x.float()
+        taps = self.sizes.taps
+        m = torch.complex(x[:, :taps].contiguous(), x[:, taps:].contiguous())
+        # DCCRN-E: tanh bounds the magnitude, the phase stays.
+        size = (m.real.square() + m.imag.square() + 1e-12).sqrt()
+        mask = m * (torch.tanh(size) / size)
+        note("mask", torch.view_as_real(mask))
+        note("gains", gains)
+        return mask, gains
+
+
+def apply_filter(mask: Tensor, spectrum: Tensor) -> Tensor:
+    """Y(t) = sum_k M_k(t) X(t-k). mask (B, taps, T, F), spectrum (B, T, F)."""
+    y = mask[:, 0] * spectrum
+    for k in range(1, mask.shape[1]):
+        y = y + mask[:, k] * _delay(spectrum, k)
+    return y
+
+
+def _delay(x: Tensor, k: int) -> Tensor:
+    return torch.cat([torch.zeros_like(x[:, :k]), x[:, :-k]], 1)
+
+
+def count_macs(sizes: Sizes) -> dict:
+    """Multiply-adds per frame, by part."""
+    c, f, enc = (2, *sizes.channels), LOW_BINS, 0
+    for a, b in zip(c, c[1:]):
+        f //= 2
+        enc += f * a * b * 3 * sizes.time_kernel
+    dec, out = 0, (*sizes.channels[::-1], 2 * sizes.taps)
+    for a, b in zip(out, out[1:]):
+        dec += f * a * b * 3
+        f *= 2
+    m, h, k, ch = sizes.hidden // sizes.ratio, sizes.hidden, sizes.mix_hidden, c[-1]
+    memory = 3 * m * (ch + h) + m * (h - m) + h * ch
+    mix = 2 * 3 * k * (ch + k) + 2 * k * ch
+    high = 2 * HIGH_BANDS * ch
+    parts = {
+        "encoder": enc,
+        "mix": mix * sizes.positions * sizes.blocks,
+        "memory": memory * sizes.positions * sizes.blocks,
+        "decoder": dec,
+        "high band": high,
+        "filter": 4 * LOW_BINS * sizes.taps,
+    }
+    return parts | {"total": sum(parts.values())}
