@@ -9,6 +9,10 @@ Shapes: B items, T frames, F frequency positions, C real channels. A complex ten
 ones, real parts first. Layers bear the same names in Rust (`src/nn`).
 """
 
+import functools
+import os
+import subprocess
+import sys
 from dataclasses import asdict, dataclass
 
 import torch
@@ -111,73 +115,102 @@ class ComplexConvTranspose2d(nn.Module):
         return self.act(self.norm(y))
 
 
+def _load_scan():
+    """The fused loops of scan.cpp, or None where no C++ compiler serves (the loops below then do the same)."""
+    if os.environ.get("WISP_NO_CPP"):
+        return None
+    try:
+        from torch.utils.cpp_extension import load
+
+        source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "scan.cpp")
+        return load("wisp_scan", [source], extra_cflags=["-O3", "-march=native", "-ffast-math"])
+    except (RuntimeError, OSError, ImportError, subprocess.CalledProcessError) as error:
+        print(f"model.py: without the C++ loops ({str(error).splitlines()[0]}): slower", file=sys.stderr)
+        return None
+
+
+@functools.cache
+def fused_scan():
+    return _load_scan()
+
+
+def _scan_forward(gates, u, cn, g, bg, s0):
+    """gates (T, R, 3m), the input side -> s (T+1, R, H), rz (T, R, 2m), n and an (T, R, m)."""
+    steps, rows, _ = gates.shape
+    m, hidden = cn.shape[0], u.shape[1]
+    s = gates.new_empty(steps + 1, rows, hidden)
+    s[0] = s0
+    rz, n = gates.new_empty(steps, rows, 2 * m), gates.new_empty(steps, rows, m)
+    an = torch.empty_like(n)
+    urz, un, gt = u[: 2 * m].t().contiguous(), u[2 * m :].t().contiguous(), g.t().contiguous()
+    for t in range(steps):
+        torch.addmm(gates[t, :, : 2 * m], s[t], urz, out=rz[t]).sigmoid_()
+        torch.addmm(cn, s[t], un, out=an[t])
+        torch.addcmul(gates[t, :, 2 * m :], rz[t, :, :m], an[t], out=n[t]).tanh_()
+        torch.lerp(n[t], s[t, :, :m], rz[t, :, m:], out=s[t + 1, :, :m])
+        if hidden > m:
+            torch.addmm(bg, s[t + 1, :, :m], gt, out=s[t + 1, :, m:]).tanh_()
+    return s, rz, n, an
+
+
+def _scan_backward(grad, u, g, s, rz, n, an):
+    """-> gradients at the gates' input side and recurrent side (T, R, 3m), at the ghosts (T, R, H-m), at s0."""
+    steps, rows, m = n.shape
+    hidden = u.shape[1]
+    r, z = rz[..., :m], rz[..., m:]
+    # All that does not depend on later steps, for every step at once.
+    dn_dh = (1 - z) * (1 - n * n)
+    dz_dh = (s[:-1, :, :m] - n) * z * (1 - z)
+    dr_dn = an * r * (1 - r)
+    ghost = 1 - s[1:, :, m:].square()
+    dgx, da = grad.new_empty(steps, rows, 3 * m), grad.new_empty(steps, rows, 3 * m)
+    dg = grad.new_empty(steps, rows, hidden - m)
+    ds, carry = grad.new_zeros(rows, hidden), grad.new_zeros(rows, m)
+    for t in range(steps - 1, -1, -1):
+        ds = ds + grad[t]
+        dh = ds[:, :m] + carry
+        if hidden > m:
+            torch.mul(ds[:, m:], ghost[t], out=dg[t])
+            dh.addmm_(dg[t], g)
+        dn = torch.mul(dh, dn_dh[t], out=dgx[t, :, 2 * m :])
+        torch.mul(dn, dr_dn[t], out=dgx[t, :, :m])
+        torch.mul(dh, dz_dh[t], out=dgx[t, :, m : 2 * m])
+        da[t, :, : 2 * m] = dgx[t, :, : 2 * m]
+        torch.mul(dn, r[t], out=da[t, :, 2 * m :])
+        torch.mul(dh, z[t], out=carry)
+        ds = da[t] @ u
+    ds0 = ds.clone()
+    ds0[:, :m] += carry
+    return dgx, da, dg, ds0
+
+
 class _GhostScan(torch.autograd.Function):
-    """The recurrence of GhostGRU with all weight gradients taken in one product after the loop."""
+    """The recurrence of GhostGRU with each weight's gradient taken in one product after the loop."""
 
     @staticmethod
     def forward(ctx, x, w, b, u, cn, g, bg, s0):
-        steps, rows, _ = x.shape
-        m = cn.shape[0]
-        hidden = u.shape[1]
-        gates = torch.addmm(b, x.reshape(steps * rows, -1), w.t()).view(steps, rows, 3 * m)
-        s = x.new_empty(steps + 1, rows, hidden)
-        s[0] = s0
-        rz, n, an = x.new_empty(steps, rows, 2 * m), x.new_empty(steps, rows, m), x.new_empty(steps, rows, m)
-        ut, gt = u.t().contiguous(), g.t().contiguous()
-        urz, un = ut[:, : 2 * m].contiguous(), ut[:, 2 * m :].contiguous()
-        for t in range(steps):
-            torch.addmm(gates[t, :, : 2 * m], s[t], urz, out=rz[t]).sigmoid_()
-            torch.addmm(cn, s[t], un, out=an[t])
-            torch.addcmul(gates[t, :, 2 * m :], rz[t, :, :m], an[t], out=n[t]).tanh_()
-            torch.lerp(n[t], s[t, :, :m], rz[t, :, m:], out=s[t + 1, :, :m])
-            if hidden > m:
-                torch.addmm(bg, s[t + 1, :, :m], gt, out=s[t + 1, :, m:]).tanh_()
+        gates = torch.addmm(b, x.flatten(0, 1), w.t()).view(*x.shape[:2], -1)
+        fused = x.dtype == torch.float32 and x.device.type == "cpu" and fused_scan()
+        s, rz, n, an = (fused.forward if fused else _scan_forward)(gates, u, cn, g, bg, s0)
         ctx.save_for_backward(x, w, u, g, s, rz, n, an)
-        return s[1:].clone()
+        ctx.fused = fused
+        return s[1:]
 
     @staticmethod
     def backward(ctx, grad):
         x, w, u, g, s, rz, n, an = ctx.saved_tensors
-        steps, rows, m = n.shape
-        hidden = u.shape[1]
-        r, z = rz[..., :m], rz[..., m:]
-        # Everything that does not depend on later steps, for all steps at once.
-        dn_dh = (1 - z) * (1 - n * n)
-        dz_dh = (s[:-1, :, :m] - n) * z * (1 - z)
-        dr_dn = an * r * (1 - r)
-        ghost = 1 - s[1:, :, m:].square()
-        dgx = grad.new_empty(steps, rows, 3 * m)  # gradient at the gates' input side
-        dan = grad.new_empty(steps, rows, m)
-        dg = grad.new_empty(steps, rows, hidden - m)
-        ds, dh_next = grad.new_zeros(rows, hidden), grad.new_zeros(rows, m)
-        urz, un = u[: 2 * m].contiguous(), u[2 * m :].contiguous()
-        dh = grad.new_empty(rows, m)
-        for t in range(steps - 1, -1, -1):
-            ds += grad[t]
-            torch.add(ds[:, :m], dh_next, out=dh)
-            if hidden > m:
-                torch.mul(ds[:, m:], ghost[t], out=dg[t])
-                dh.addmm_(dg[t], g)
-            dn = torch.mul(dh, dn_dh[t], out=dgx[t, :, 2 * m :])
-            torch.mul(dn, dr_dn[t], out=dgx[t, :, :m])
-            torch.mul(dh, dz_dh[t], out=dgx[t, :, m : 2 * m])
-            torch.mul(dn, r[t], out=dan[t])
-            torch.mul(dh, z[t], out=dh_next)
-            torch.mm(dgx[t, :, : 2 * m], urz, out=ds)
-            ds.addmm_(dan[t], un)
-        flat = lambda v: v.reshape(steps * rows, -1)  # noqa: E731
-        da = flat(torch.cat([dgx[..., : 2 * m], dan], -1))
-        dx = (flat(dgx) @ w).view_as(x)
-        ds0 = ds.clone()
-        ds0[:, :m] += dh_next
+        run = ctx.fused.backward if ctx.fused else _scan_backward
+        dgx, da, dg, ds0 = run(grad.contiguous(), u, g, s, rz, n, an)
+        m = n.shape[2]
+        dgx, da, dg = dgx.flatten(0, 1), da.flatten(0, 1), dg.flatten(0, 1)
         return (
-            dx,
-            flat(dgx).t() @ flat(x),
-            flat(dgx).sum(0),
-            da.t() @ flat(s[:-1]),
-            flat(dan).sum(0),
-            flat(dg).t() @ flat(s[1:, :, :m]),
-            flat(dg).sum(0),
+            (dgx @ w).view_as(x),
+            dgx.t() @ x.flatten(0, 1),
+            dgx.sum(0),
+            da.t() @ s[:-1].flatten(0, 1),
+            da[:, 2 * m :].sum(0),
+            dg.t() @ s[1:, :, :m].flatten(0, 1),
+            dg.sum(0),
             ds0,
         )
 

@@ -1,0 +1,416 @@
+"""Training data: folders of speech, noise and room responses -> noisy/clean pairs, mixed on the fly.
+
+    python data.py --speech DIR [DIR ...] --noise DIR [DIR ...] --rir DIR [DIR ...] --cache DIR
+    python data.py --manifest manifest.csv --cache DIR
+
+decodes everything once into the cache (16-bit, at 16 kHz and, where the recording holds more, at 48 kHz). A manifest
+has the columns path (relative to it), kind (speech, noise, rir), id (speaker or class), bandwidth_hz and split
+(train, valid); without one, the id is the file's folder, the bandwidth is measured and 4 % of the ids are held back.
+
+`Mixer` then makes items. A low-band item is 16 kHz through and through; a full-band item is 48 kHz.
+"""
+
+import argparse
+import csv
+import hashlib
+import json
+import os
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import scipy.fft
+import soundfile
+import soxr
+import torch
+
+AUDIO = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff"}
+RATES = (16000, 48000)
+KINDS = ("speech", "noise", "rir")
+
+
+# ---- cache ----------------------------------------------------------------------------------------------------------
+
+
+def measure_bandwidth(x: np.ndarray, rate: int) -> float:
+    """Frequency above which the long-term spectrum lies 70 dB or more below its peak, Hz."""
+    n = 1024
+    if len(x) < n:
+        return rate / 2
+    frames = np.lib.stride_tricks.sliding_window_view(x, n)[:: n // 2] * np.hanning(n)
+    power = (np.abs(np.fft.rfft(frames, axis=1)) ** 2).mean(0)
+    above = np.nonzero(power > power.max() * 1e-7)[0]
+    return float((above[-1] + 1) * rate / n) if len(above) else 0.0
+
+
+def list_folders(folders: dict) -> list[dict]:
+    items = []
+    for kind, roots in folders.items():
+        for root in roots:
+            found = [p for p in sorted(Path(root).rglob("*")) if p.suffix.lower() in AUDIO]
+            if not found:
+                raise SystemExit(f"{root}: no audio files ({', '.join(sorted(AUDIO))})")
+            for p in found:
+                key = str(p.parent)
+                held = kind != "rir" and int(hashlib.sha1(key.encode()).hexdigest(), 16) % 25 == 0
+                items.append(dict(path=str(p), kind=kind, id=key, bandwidth_hz="", split="valid" if held else "train"))
+    return items
+
+
+def list_manifest(manifest: str) -> list[dict]:
+    root = Path(manifest).parent
+    with open(manifest, newline="") as f:
+        rows = list(csv.DictReader(f))
+    missing = {"path", "kind", "id"} - set(rows[0] if rows else ())
+    if missing:
+        raise SystemExit(f"{manifest}: columns missing: {', '.join(sorted(missing))}")
+    return [r | dict(path=str(root / r["path"]), split=r.get("split") or "train") for r in rows]
+
+
+def _decode(item: dict):
+    try:
+        x, rate = soundfile.read(item["path"], dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError as error:
+        return item, None, f"{item['path']}: {error}"
+    x = x.mean(1)
+    if not len(x) or not np.isfinite(x).all():
+        return item, None, f"{item['path']}: empty or not finite"
+    bandwidth = float(item.get("bandwidth_hz") or 0) or measure_bandwidth(x, rate)
+    if item["kind"] == "rir":
+        x = x[int(np.abs(x).argmax()) :][: rate * 2]  # direct sound at 0
+    x = x / max(np.abs(x).max(), 1e-9) * 0.9
+    out = {}
+    for r in RATES:
+        if r == 16000 or (bandwidth > 9000 and rate > 20000):
+            y = soxr.resample(x, rate, r, quality="HQ") if rate != r else x
+            out[r] = (np.clip(y, -1, 1) * 32767).astype(np.int16)
+    return item | dict(bandwidth=bandwidth), out, None
+
+
+def prepare(items: list[dict], cache: str, jobs: int) -> None:
+    """Decode every item into CACHE/RATE.i16 and CACHE/index.json (written last: a half-made cache is no cache)."""
+    os.makedirs(cache, exist_ok=True)
+    files = {r: open(f"{cache}/{r}.i16", "wb") for r in RATES}
+    end = dict.fromkeys(RATES, 0)
+    index, bad = [], []
+    with ProcessPoolExecutor(jobs) as pool:
+        for item, audio, error in pool.map(_decode, items, chunksize=8):
+            if error:
+                bad.append(error)
+                continue
+            at = {}
+            for r, x in audio.items():
+                x.tofile(files[r])
+                at[str(r)] = (end[r], len(x))
+                end[r] += len(x)
+            index.append(dict(kind=item["kind"], id=item["id"], split=item["split"], bandwidth=item["bandwidth"], at=at))
+    for f in files.values():
+        f.close()
+    for line in bad:
+        print("left out:", line)
+    with open(f"{cache}/index.json.part", "w") as f:
+        json.dump(index, f)
+    os.replace(f"{cache}/index.json.part", f"{cache}/index.json")
+    hours = {k: sum(i["at"]["16000"][1] for i in index if i["kind"] == k) / 16000 / 3600 for k in KINDS}
+    print("  ".join(f"{k}: {h:.2f} h" for k, h in hours.items()), f" left out: {len(bad)}")
+
+
+class Cache:
+    """Random access to the decoded recordings."""
+
+    def __init__(self, folder: str, split: str):
+        with open(f"{folder}/index.json") as f:
+            index = json.load(f)
+        self.data = {r: np.memmap(f"{folder}/{r}.i16", np.int16, "r") for r in RATES if os.path.getsize(f"{folder}/{r}.i16")}
+        self.items: dict = {}
+        for kind in KINDS:
+            for r in RATES:
+                self.items[kind, r] = [
+                    i for i in index if i["kind"] == kind and i["split"] == split and str(r) in i["at"]
+                ]
+        self._ids = {}
+        for key, items in self.items.items():
+            groups: dict = {}
+            for i in items:
+                groups.setdefault(i["id"], []).append(i)
+            names = list(groups)
+            # An id counts with the square root of its length: neither one voice per vote nor one minute per vote.
+            weight = np.array([sum(i["at"][str(key[1])][1] for i in groups[n]) for n in names], float) ** 0.5
+            self._ids[key] = ([groups[n] for n in names], np.cumsum(weight) / max(weight.sum(), 1e-9))
+
+    def pick(self, rng, kind: str, rate: int) -> dict | None:
+        groups, weights = self._ids[kind, rate]
+        if not groups:
+            return None
+        group = groups[min(int(np.searchsorted(weights, rng.random())), len(groups) - 1)]
+        return group[int(rng.integers(len(group)))]
+
+    def read(self, item: dict, rate: int) -> np.ndarray:
+        start, n = item["at"][str(rate)]
+        return self.data[rate][start : start + n].astype(np.float32) / 32768
+
+
+# ---- sources --------------------------------------------------------------------------------------------------------
+
+
+def rms(x: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(np.square(x, dtype=np.float64)) + 1e-20))
+
+
+def active_rms(x: np.ndarray, rate: int) -> float:
+    """RMS over the 20 ms frames within 35 dB of the loudest one: the level of the voice, not of its pauses."""
+    n = rate // 50
+    power = np.square(x[: len(x) // n * n].reshape(-1, n), dtype=np.float64).mean(1)
+    return float(np.sqrt(power[power > power.max() * 10**-3.5].mean())) if power.max() > 0 else 0.0
+
+
+def random_curve(rng, freqs: np.ndarray, depth_db: float) -> np.ndarray:
+    """A smooth random gain over frequency: a tilt and three broad bumps on the logarithmic axis."""
+    octave = np.log2(np.maximum(freqs, 30) / 1000)
+    db = rng.normal(0, depth_db / 6) * octave
+    for _ in range(3):
+        db += rng.normal(0, depth_db) * np.exp(-0.5 * ((octave - rng.uniform(-4, 4)) / rng.uniform(0.3, 1.5)) ** 2)
+    return 10 ** (np.clip(db, -30, 30) / 20)
+
+
+def synthetic_room(rng, rate: int) -> np.ndarray:
+    """Direct sound, a few early reflections, an exponential tail that dies sooner at high frequencies."""
+    t60 = rng.uniform(0.1, 0.9)
+    n = int(rate * min(t60, 0.6))
+    t = np.arange(n) / rate
+    tail = rng.standard_normal(n) * np.exp(-6.9 * t / t60)
+    dark = np.empty(n)
+    smooth = rng.uniform(0.1, 0.6)
+    block = rate // 100
+    for i in range(0, n, block):  # each 10 ms a little darker
+        a = min(0.9, smooth * (0.3 + i / n))
+        part = tail[i : i + block]
+        dark[i : i + block] = (1 - a) * part + a * np.convolve(part, np.ones(8) / 8, "same")
+    ratio = 10 ** (-rng.uniform(-2, 18) / 20)  # reverberant to direct
+    h = dark * (t > rng.uniform(0.002, 0.015)) / np.sqrt(np.square(dark).sum() + 1e-12) * ratio
+    for _ in range(rng.integers(2, 8)):
+        h[int(rng.uniform(0.001, 0.03) * rate)] += rng.normal(0, 0.35) * ratio
+    h[0] = 1.0
+    return h.astype(np.float32)
+
+
+def synthetic_noise(rng, n: int, rate: int) -> np.ndarray:
+    """Steady machine noise, hum, wind, clicks: what recordings are short of."""
+    kind = rng.choice(["coloured", "fan", "hum", "wind", "clicks"], p=[0.4, 0.2, 0.15, 0.15, 0.1])
+    size = scipy.fft.next_fast_len(n, real=True)
+    f = scipy.fft.rfftfreq(size, 1 / rate).astype(np.float32)
+    t = np.arange(n, dtype=np.float32) / rate
+
+    def shaped(gain):
+        spectrum = rng.standard_normal(len(f), np.float32) + 1j * rng.standard_normal(len(f), np.float32)
+        x = scipy.fft.irfft((spectrum * gain).astype(np.complex64), size)[:n]
+        return x / rms(x)
+
+    if kind == "coloured":
+        return shaped(np.maximum(f, 20) ** -rng.uniform(0, 1.2) * random_curve(rng, f, 4))
+    if kind == "fan":
+        x = shaped(1 / (1 + (f / rng.uniform(150, 2500)) ** rng.uniform(1, 3)))
+        blade = rng.uniform(60, 400)
+        for k in range(1, rng.integers(2, 8)):
+            if blade * k < rate / 2:
+                x += rng.uniform(0, 0.6) / k * np.sin(2 * np.pi * blade * k * t + rng.uniform(0, 6.28))
+        return x * (1 + rng.uniform(0, 0.3) * np.sin(2 * np.pi * rng.uniform(0.2, 8) * t))
+    if kind == "hum":
+        base = rng.choice([50.0, 60.0]) * rng.uniform(0.995, 1.005)
+        x = np.zeros(n, np.float32)
+        for k in range(1, rng.integers(4, 40)):
+            if base * k < rate / 2:
+                x += rng.exponential() / k ** rng.uniform(0.4, 1.5) * np.sin(2 * np.pi * base * k * t + rng.uniform(0, 6.28))
+        return x / rms(x) + shaped(1.0) * 10 ** (-rng.uniform(10, 50) / 20)
+    if kind == "wind":
+        x = shaped(1 / (1 + (f / rng.uniform(60, 500)) ** 2))
+        knots = np.exp(rng.normal(0, rng.uniform(0.3, 1.2), int(n / rate * 4) + 3))
+        return x * np.interp(t * 4, np.arange(len(knots)), knots).astype(np.float32)
+    x = np.zeros(n, np.float32)
+    for at in rng.integers(0, n, rng.integers(2, int(n / rate * 12) + 3)):
+        length = min(int(rate * rng.uniform(0.0005, 0.03)), n - at)
+        burst = rng.standard_normal(length) * np.exp(-np.arange(length) / max(length, 1) * rng.uniform(3, 8))
+        x[at : at + length] += burst * np.exp(rng.normal(0, 0.7))
+    return x
+
+
+@dataclass
+class Recipe:
+    """What is mixed, and how often. Levels in dBFS, SNR in dB."""
+
+    seconds: float = 3.0
+    full_band: int = 4  # items of a batch at 48 kHz; the rest at 16 kHz
+    snr_mean: float = 6.0
+    snr_spread: float = 9.0
+    snr_range: tuple = (-8.0, 30.0)
+    p_clean: float = 0.04
+    p_noise_only: float = 0.04
+    p_reverb: float = 0.3
+    p_eq: float = 0.5
+    p_band_limit: float = 0.12
+    p_babble: float = 0.08
+    p_synthetic: float = 0.25
+    p_two_noises: float = 0.3
+    early_ms: float = 50.0  # reflections that stay in the target
+
+
+class Mixer:
+    """Makes items from a cache; `item(rng, full)` is a pure function of the generator's state."""
+
+    def __init__(self, cache: Cache, recipe: Recipe):
+        self.cache, self.recipe = cache, recipe
+
+    def voice(self, rng, rate: int, n: int, first: dict | None = None) -> tuple[np.ndarray, float]:
+        """n samples of one speaker, clips joined with short pauses; and their bandwidth, Hz."""
+        item = first or self.cache.pick(rng, "speech", rate)
+        group = [i for i in self.cache.items["speech", rate] if i["id"] == item["id"]] if rng.random() < 0.2 else [item]
+        out = np.zeros(n, np.float32)
+        bandwidth, at = item["bandwidth"], 0
+        while at < n:
+            x = self.cache.read(item, rate)
+            if at == 0 and len(x) > n:
+                x = x[int(rng.integers(len(x) - n + 1)) :]
+            elif at == 0 and rng.random() < 0.5:
+                x = x[int(rng.integers(len(x) // 2 + 1)) :]
+            x = x[: n - at]
+            out[at : at + len(x)] = x
+            at += len(x) + int(rng.uniform(0, 0.6) * rate)
+            item = group[int(rng.integers(len(group)))]
+            bandwidth = min(bandwidth, item["bandwidth"])
+        return out, bandwidth
+
+    def noise(self, rng, rate: int, n: int) -> np.ndarray:
+        r = self.recipe
+        if rng.random() < r.p_synthetic or not self.cache.items["noise", rate]:
+            return synthetic_noise(rng, n, rate)
+        if rng.random() < r.p_babble:
+            x = np.zeros(n, np.float32)
+            for _ in range(rng.integers(3, 8)):
+                v = self.voice(rng, rate, n)[0]
+                x += v / max(active_rms(v, rate), 1e-4) * 10 ** (rng.normal(0, 3) / 20)
+            return x
+        x = self.cache.read(self.cache.pick(rng, "noise", rate), rate)
+        if len(x) >= n:
+            start = int(rng.integers(len(x) - n + 1))
+            return x[start : start + n].copy()
+        x = np.tile(x, n // max(len(x), 1) + 2)
+        return np.roll(x, int(rng.integers(len(x))))[:n].copy()
+
+    def filtered(self, rng, x: np.ndarray, rate: int, cut: float | None, room: np.ndarray | None):
+        """Random EQ, low-pass and room in one product of spectra -> (what is heard, what should stay)."""
+        n = len(x)
+        size = scipy.fft.next_fast_len(n + (len(room) if room is not None else rate // 20), real=True)
+        f = scipy.fft.rfftfreq(size, 1 / rate).astype(np.float32)
+        spectrum = scipy.fft.rfft(x, size)
+        gain = np.ones(len(f), np.float32)
+        if rng.random() < self.recipe.p_eq:
+            gain *= random_curve(rng, f, 4)
+        if cut is not None:
+            gain *= 1 / (1 + (f / cut) ** 24)
+        if room is None:
+            y = scipy.fft.irfft((spectrum * gain).astype(np.complex64), size)[:n]
+            return y, y
+        early = room.copy()
+        at = int(self.recipe.early_ms / 1000 * rate)
+        early[at:] *= np.exp(-np.arange(len(room) - at) / (0.01 * rate)).astype(np.float32)[: max(len(room) - at, 0)]
+        heard, kept = (
+            scipy.fft.irfft((spectrum * gain * scipy.fft.rfft(h, size)).astype(np.complex64), size)[:n]
+            for h in (room, early)
+        )
+        return heard, kept
+
+    def room(self, rng, rate: int) -> np.ndarray:
+        item = self.cache.pick(rng, "rir", rate) if rng.random() < 0.3 else None
+        if item is None:
+            return synthetic_room(rng, rate)
+        h = self.cache.read(item, rate)[: int(rate * 0.6)]
+        return h / np.abs(h).max()
+
+    def item(self, rng, full: bool) -> dict:
+        """-> noisy, clean (n samples at 48 or 16 kHz), bandwidth (Hz; the target is unknown above), reference (linear
+        level that the loss is scaled by)."""
+        r = self.recipe
+        rate = 48000 if full else 16000
+        n = int(r.seconds * rate)
+        kind = rng.random()
+        noise_only, clean_only = kind < r.p_noise_only, kind > 1 - r.p_clean
+        speech, bandwidth = self.voice(rng, rate, n)
+        cut = float(rng.choice([3400, 4000, 5500, 7000, 10000, 12000, 16000])) if rng.random() < r.p_band_limit else None
+        reverb = rng.random() < r.p_reverb
+        heard, kept = self.filtered(rng, speech, rate, cut, self.room(rng, rate) if reverb else None)
+        noise = self.noise(rng, rate, n)
+        if rng.random() < r.p_two_noises:
+            other = self.noise(rng, rate, n)
+            noise = noise / rms(noise) + other / rms(other) * 10 ** (rng.normal(0, 6) / 20)
+        noise = self.filtered(rng, noise, rate, None, None)[0]
+        voice_level = active_rms(heard, rate)
+        if voice_level < 1e-5:
+            noise_only = True
+        snr = float(np.clip(rng.normal(r.snr_mean, r.snr_spread), *r.snr_range))
+        level = rng.normal(-27, 7) if rng.random() < 0.7 else rng.uniform(-60, -6)
+        if noise_only:
+            noisy = noise / rms(noise) * 10 ** (level / 20)
+            clean = np.zeros(n, np.float32)
+            bandwidth = rate / 2
+        else:
+            gain = 10 ** (level / 20) / voice_level
+            noise *= voice_level / rms(noise) * 10 ** (-snr / 20) * (0 if clean_only else 1)
+            noisy, clean = (heard + noise) * gain, kept * gain
+        peak = np.abs(noisy).max()
+        if peak > 1:
+            noisy, clean = noisy / peak, clean / peak
+        reference = rms(noisy) if noise_only else max(active_rms(clean, rate), 1e-5)
+        # A low-pass of our own is known silence above: only the recording's own limit hides the target.
+        return dict(
+            noisy=noisy.astype(np.float32), clean=clean.astype(np.float32), bandwidth=bandwidth, reference=reference
+        )
+
+
+class Batches(torch.utils.data.IterableDataset):
+    """An endless stream of batches; batch k of worker w of rank r depends on (seed, k, w, r) alone."""
+
+    def __init__(self, folder: str, split: str, recipe: Recipe, batch: int, seed: int, rank: int = 0, start: int = 0):
+        self.args = folder, split
+        self.recipe, self.batch, self.seed, self.rank, self.start = recipe, batch, seed, rank, start
+
+    def __iter__(self):
+        torch.set_num_threads(1)
+        info = torch.utils.data.get_worker_info()
+        worker, workers = (info.id, info.num_workers) if info else (0, 1)
+        mixer = Mixer(Cache(*self.args), self.recipe)
+        full = min(self.recipe.full_band, self.batch) if mixer.cache.items["speech", 48000] else 0
+        k = self.start + worker
+        while True:
+            rng = np.random.default_rng([self.seed, self.rank, k])
+            items = [mixer.item(rng, i < full) for i in range(self.batch)]
+            out = {
+                "bandwidth": torch.tensor([i["bandwidth"] for i in items], dtype=torch.float32),
+                "reference": torch.tensor([i["reference"] for i in items], dtype=torch.float32),
+            }
+            for name in ("noisy", "clean"):
+                if full:
+                    out[name + "48"] = torch.from_numpy(np.stack([i[name] for i in items[:full]]))
+                if full < self.batch:
+                    out[name + "16"] = torch.from_numpy(np.stack([i[name] for i in items[full:]]))
+            yield out
+            k += workers
+
+
+def main() -> None:
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for kind in KINDS:
+        p.add_argument(f"--{kind}", nargs="+", default=[], metavar="DIR")
+    p.add_argument("--manifest", help="CSV instead of folders")
+    p.add_argument("--cache", required=True)
+    p.add_argument("--jobs", type=int, default=os.cpu_count())
+    a = p.parse_args()
+    items = list_manifest(a.manifest) if a.manifest else []
+    items += list_folders({k: getattr(a, k) for k in KINDS})
+    if not any(i["kind"] == "speech" for i in items):
+        raise SystemExit("no speech: give --speech DIR or a manifest")
+    prepare(items, a.cache, a.jobs)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+"""STFT, bands and synthesis, the same at every rate. `src/dsp` and `src/engine` do this frame by frame."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from model import HIGH_BANDS, LOW_BINS, apply_filter, band_features, compress
+
+HIGH_BINS = 240  # bins 161..=400, 8.05 .. 20 kHz
+
+
+def band_edges() -> list[int]:
+    """First bin of each high band and one past the last: equal steps on the ERB-rate scale
+    (Glasberg & Moore 1990, 21.4 log10(1 + 0.00437 f)) from 8 025 to 20 025 Hz, bins 50 Hz apart."""
+    erb = lambda f: 21.4 * math.log10(1 + 0.00437 * f)  # noqa: E731
+    low, high = erb(8025), erb(20025)
+    step = [low + (high - low) * k / HIGH_BANDS for k in range(HIGH_BANDS + 1)]
+    edges = [round((10 ** (e / 21.4) - 1) / 0.00437 / 50) for e in step]
+    edges[0], edges[-1] = LOW_BINS + 1, LOW_BINS + HIGH_BINS + 1
+    return edges
+
+
+def band_matrix() -> Tensor:
+    """(240, 24): mean over each band's bins."""
+    edges, m = band_edges(), torch.zeros(HIGH_BINS, HIGH_BANDS)
+    for k, (a, b) in enumerate(zip(edges, edges[1:])):
+        m[a - LOW_BINS - 1 : b - LOW_BINS - 1, k] = 1 / (b - a)
+    return m
+
+
+def gain_matrix() -> Tensor:
+    """(24, 240): gains interpolated between the bands' centres, held beyond the first and last one."""
+    edges, m = band_edges(), torch.zeros(HIGH_BANDS, HIGH_BINS)
+    centre = [(a + b - 1) / 2 for a, b in zip(edges, edges[1:])]
+    for i in range(HIGH_BINS):
+        b = i + LOW_BINS + 1
+        if b <= centre[0]:
+            m[0, i] = 1
+        elif b >= centre[-1]:
+            m[-1, i] = 1
+        else:
+            k = max(j for j in range(HIGH_BANDS) if centre[j] <= b)
+            w = (b - centre[k]) / (centre[k + 1] - centre[k])
+            m[k, i], m[k + 1, i] = 1 - w, w
+    return m
+
+
+def window(n: int, like: Tensor) -> Tensor:
+    """Square root of the periodic Hann window."""
+    return torch.sin(torch.arange(n, dtype=like.dtype, device=like.device) * (math.pi / n))
+
+
+def stft(x: Tensor, rate: int) -> Tensor:
+    """(B, N) -> (B, T, rate/100 + 1), frames of 20 ms every 10 ms, scaled by 2/window so that the rate does not show."""
+    n = rate // 50
+    return torch.fft.rfft(x.unfold(-1, n, n // 2) * window(n, x)) * (2 / n)
+
+
+def istft(spectrum: Tensor, rate: int) -> Tensor:
+    """Inverse of `stft`: (B, T, bins) -> (B, (T-1) rate/100): without the half window at either end."""
+    n = rate // 50
+    frames = torch.fft.irfft(spectrum * (n / 2), n=n)
+    frames = frames * window(n, frames)
+    return (frames[:, 1:, : n // 2] + frames[:, :-1, n // 2 :]).flatten(1)
+
+
+def low_band(spectrum: Tensor) -> Tensor:
+    """Bins 1..=160; zero where the rate has fewer."""
+    low = spectrum[..., 1 : LOW_BINS + 1]
+    return F.pad(low, (0, LOW_BINS - low.shape[-1])) if low.shape[-1] < LOW_BINS else low
+
+
+def high_bins(spectrum: Tensor) -> Tensor:
+    """Bins 161..=400; zero where the rate has fewer."""
+    high = spectrum[..., LOW_BINS + 1 : LOW_BINS + HIGH_BINS + 1]
+    return F.pad(high, (0, HIGH_BINS - high.shape[-1])) if high.shape[-1] < HIGH_BINS else high
+
+
+def power(x: Tensor) -> Tensor:
+    return x.real.square() + x.imag.square()
+
+
+def features(spectrum: Tensor) -> tuple[Tensor, Tensor]:
+    """-> compressed low band (B, T, 160) complex, high-band features (B, T, 24)."""
+    return compress(low_band(spectrum)), band_features(power(high_bins(spectrum)) @ band_matrix().to(spectrum.device))
+
+
+def low_wave(low: Tensor) -> Tensor:
+    """The low band alone as a 16 kHz signal: (B, T, 160) -> (B, (T-1) 160)."""
+    return istft(F.pad(low, (1, 0)), 16000)
+
+
+def denoise(model: torch.nn.Module, x: Tensor, rate: int) -> Tensor:
+    """(B, N) noisy -> (B, N) denoised, aligned: the whole way of a frame, offline, at a multiple of 100 Hz."""
+    n, hop = x.shape[-1], rate // 100
+    padded = F.pad(x, (hop, 2 * hop + (-n) % hop))
+    spectrum = stft(padded, rate)
+    mask, gains = model(*features(spectrum))
+    y = torch.zeros_like(spectrum)
+    low = apply_filter(mask, low_band(spectrum))
+    count = min(LOW_BINS, y.shape[-1] - 1)
+    y[..., 1 : count + 1] = low[..., :count]
+    if y.shape[-1] > LOW_BINS + 1:
+        g = gains @ gain_matrix().to(x.device)
+        g = torch.cat([g, g[..., -1:].expand(*g.shape[:2], max(y.shape[-1] - LOW_BINS - 1 - HIGH_BINS, 0))], -1)
+        y[..., LOW_BINS + 1 :] = spectrum[..., LOW_BINS + 1 :] * g[..., : y.shape[-1] - LOW_BINS - 1]
+    return istft(y, rate)[:, :n]
