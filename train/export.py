@@ -1,0 +1,335 @@
+"""Checkpoint -> the weights that Wisp is built with, golden vectors for the parity test, the model card's figures.
+
+    python export.py runs/first/last.pt [--figures figures.json]
+
+Writes ../bundled/wisp.safetensors and ../tests/golden/parity.safetensors, always together, each beside its place and then
+renamed; with --figures (from `evaluate.py --json`) also the tables in ../bundled/MODEL_CARD.md.
+
+The weights' file: float32, metadata key `wisp` = {"format": 1, "sizes": {...}, ...}. Batch norm is folded in, so a complex
+convolution is stored as the real one that it equals (a folded norm scales real and imaginary channels differently):
+
+    encoder.I.weight [C_out, C_in, time, 3]  .bias [C_out]  .slope [C_out]
+    decoder.I.weight [C_out, C_in, 3]        .bias          .slope (not on the last)
+    high_in.weight .bias   position   high_out.weight .bias
+    mix.I.up.{w,b,u,cn}   mix.I.down.{w,b,u,cn}   mix.I.linear.{weight,bias}
+    memory.I.gru.{w,b,u,cn,g,bg} (no g, bg at ratio 1)   memory.I.linear.{weight,bias}
+
+`Folded` below runs the network from exactly these.
+"""
+
+import argparse
+import hashlib
+import json
+import math
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+import dsp
+from model import HIGH_BANDS, LOW_BINS, Dccrn, Sizes, _weight, count_macs
+
+FORMAT = 1
+ROOT = Path(__file__).resolve().parent.parent
+GOLDEN_RATE = 48000
+GOLDEN_HOPS = 38  # with two frames of margin 40 frames, which keep the file near 2.3 MB
+
+
+def load_checkpoint(path: str | Path, averaged: bool = True) -> tuple[Dccrn, dict]:
+    """The network (by default with the averaged weights) in evaluation mode, and what else the checkpoint says."""
+    c = torch.load(path, map_location="cpu", weights_only=True)
+    model = Dccrn(sizes_from(c["sizes"]))
+    model.load_state_dict(c["ema"] if averaged and "ema" in c else c["model"])
+    return model.eval(), {"step": int(c.get("step", 0)), "hours": round(float(c.get("hours", 0)), 2)}
+
+
+def sizes_from(fields: dict) -> Sizes:
+    return Sizes(**fields | {"channels": tuple(fields["channels"])})
+
+
+# ---- folding --------------------------------------------------------------------------------------------------------
+
+
+def _norm(norm: torch.nn.Module) -> tuple[Tensor, Tensor]:
+    """Batch norm as y = x * scale + shift."""
+    scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
+    return scale, norm.bias.double() - norm.running_mean.double() * scale
+
+
+@torch.no_grad()
+def fold(model: Dccrn) -> dict[str, Tensor]:
+    out = {}
+    for part, layers in (("encoder", model.encoder), ("decoder", model.decoder)):
+        for i, conv in enumerate(layers):
+            weight = _weight(conv).double()
+            if hasattr(conv, "norm"):
+                scale, bias = _norm(conv.norm)
+                weight = weight * scale.view(-1, *[1] * (weight.dim() - 1))
+                out[f"{part}.{i}.slope"] = conv.act.weight
+            else:
+                bias = conv.bias
+            out[f"{part}.{i}.weight"], out[f"{part}.{i}.bias"] = weight, bias
+    for name, layers in (("mix", model.mix), ("memory", model.memory)):
+        for i, layer in enumerate(layers):
+            scale, shift = _norm(layer.norm)
+            out[f"{name}.{i}.linear.weight"] = layer.linear.weight.double() * scale[:, None]
+            out[f"{name}.{i}.linear.bias"] = shift
+            for child in ("up", "down") if name == "mix" else ("gru",):
+                out |= {f"{name}.{i}.{child}.{k}": v for k, v in getattr(layer, child).named_parameters() if v.numel()}
+    for name in ("high_in", "high_out"):
+        out |= {f"{name}.{k}": v for k, v in getattr(model, name).named_parameters()}
+    out["position"] = model.position
+    return {k: v.detach().float().contiguous().clone() for k, v in sorted(out.items())}
+
+
+class Folded:
+    """The network from the weights' file alone, frame after frame as `src/nn` runs it, in the given precision.
+
+    Called like Dccrn: low (B, T, 160) complex, bands (B, T, 24) -> mask (B, taps, T, 160), gains (B, T, 24).
+    """
+
+    def __init__(self, path: str | Path, dtype: torch.dtype = torch.float64):
+        with safe_open(path, "pt") as f:
+            self.about = json.loads(f.metadata()["wisp"])
+            self.w = {k: f.get_tensor(k).to(dtype) for k in f.keys()}
+        if self.about["format"] != FORMAT:
+            raise ValueError(f"{path}: format {self.about['format']}, expected {FORMAT}")
+        self.sizes = sizes_from(self.about["sizes"])
+
+    def linear(self, x: Tensor, name: str) -> Tensor:
+        return x @ self.w[name + ".weight"].t() + self.w[name + ".bias"]
+
+    def prelu(self, x: Tensor, name: str) -> Tensor:
+        slope = self.w.get(name + ".slope")  # the last layer has none
+        return x if slope is None else torch.where(x >= 0, x, x * slope[:, None, None])
+
+    def gru(self, x: Tensor, name: str) -> Tensor:
+        """(steps, rows, inputs) -> (steps, rows, hidden); GhostGru's equations, one step at a time."""
+        w, b, u, cn = (self.w[f"{name}.{k}"] for k in ("w", "b", "u", "cn"))
+        g, bg = self.w.get(name + ".g"), self.w.get(name + ".bg")
+        m, out = cn.shape[0], []
+        s = x.new_zeros(x.shape[1], u.shape[1])
+        for step in x:
+            gx, a = step @ w.t() + b, s @ u.t()
+            r, z = torch.sigmoid(gx[:, : 2 * m] + a[:, : 2 * m]).chunk(2, -1)
+            n = torch.tanh(gx[:, 2 * m :] + r * (a[:, 2 * m :] + cn))
+            h = (1 - z) * n + z * s[:, :m]
+            s = h if g is None else torch.cat([h, torch.tanh(h @ g.t() + bg)], -1)
+            out.append(s)
+        return torch.stack(out)
+
+    @torch.no_grad()
+    def __call__(self, low: Tensor, bands: Tensor, trace: dict | None = None) -> tuple[Tensor, Tensor]:
+        note = (lambda k, v: trace.__setitem__(k, v)) if trace is not None else (lambda k, v: None)
+        n, (b, t) = self.sizes.high_positions, bands.shape[:2]
+        x, skips = torch.stack([low.real, low.imag], 1), []
+        for i in range(len(self.sizes.channels)):
+            weight, bias = self.w[f"encoder.{i}.weight"], self.w[f"encoder.{i}.bias"]
+            x = F.conv2d(F.pad(x, (1, 0, weight.shape[2] - 1, 0)), weight, bias, stride=(1, 2))
+            x = self.prelu(x, f"encoder.{i}")
+            skips.append(x)
+            note(f"encoder.{i}", x.permute(0, 2, 3, 1))
+        high = self.linear(bands.reshape(b, t, n, HIGH_BANDS // n), "high_in")
+        note("high_in", high)
+        y = torch.cat([x.permute(0, 2, 3, 1), high], 2) + self.w["position"]  # (B, T, F, C)
+        f, c = y.shape[2:]
+        for i in range(self.sizes.blocks):
+            rows = y.permute(2, 0, 1, 3).reshape(f, b * t, c)
+            mixed = torch.cat([self.gru(rows, f"mix.{i}.up"), self.gru(rows.flip(0), f"mix.{i}.down").flip(0)], -1)
+            y = y + self.linear(mixed, f"mix.{i}.linear").view(f, b, t, c).permute(1, 2, 0, 3)
+            note(f"mix.{i}", y)
+            over_time = self.gru(y.permute(1, 0, 2, 3).reshape(t, b * f, c), f"memory.{i}.gru")
+            y = y + self.linear(over_time, f"memory.{i}.linear").view(t, b, f, c).permute(1, 0, 2, 3)
+            note(f"memory.{i}", y)
+        gains = torch.sigmoid(self.linear(y[:, :, -n:], "high_out")).flatten(2)
+        x = y[:, :, :-n].permute(0, 3, 1, 2)
+        for i in range(len(self.sizes.channels)):
+            x, w = x + skips[-1 - i], self.w[f"decoder.{i}.weight"]
+            even = torch.einsum("oc,bctf->botf", w[:, :, 1], x)
+            odd = torch.einsum("oc,bctf->botf", w[:, :, 2], x)
+            odd[..., :-1] += torch.einsum("oc,bctf->botf", w[:, :, 0], x[..., 1:])
+            x = torch.stack([even, odd], -1).flatten(3) + self.w[f"decoder.{i}.bias"][:, None, None]
+            x = self.prelu(x, f"decoder.{i}")
+            note(f"decoder.{i}", x.permute(0, 2, 3, 1))
+        taps = self.sizes.taps
+        m = torch.complex(x[:, :taps].contiguous(), x[:, taps:].contiguous())
+        size = (m.real.square() + m.imag.square() + 1e-12).sqrt()
+        mask = m * (torch.tanh(size) / size)
+        note("mask", torch.view_as_real(mask))
+        note("gains", gains)
+        return mask, gains
+
+
+# ---- golden vectors -------------------------------------------------------------------------------------------------
+
+
+def golden_signal(seed: int = 7) -> Tensor:
+    """A gliding voice of two vowels with breath up to 20 kHz, in coloured noise: (N,) float32 at 48 kHz, about -20 dBFS."""
+    rng, n = np.random.default_rng(seed), GOLDEN_HOPS * GOLDEN_RATE // 100
+    t = np.arange(n) / GOLDEN_RATE
+    pitch = 120 + 40 * np.sin(2 * np.pi * 2.3 * t)
+    phase = 2 * np.pi * np.cumsum(pitch) / GOLDEN_RATE
+    vowel = np.clip((t - 0.15) / 0.05, 0, 1)
+    voice = np.zeros(n)
+    for k in range(1, 60):
+        f = k * pitch
+        formants = ((700, 300), (1200, 2300), (2500, 3000))
+        gain = sum(np.exp(-(((f - a - (b - a) * vowel) / (120 + 0.08 * f)) ** 2)) for a, b in formants)
+        voice += (gain + 0.003) * np.sin(k * phase)
+    breath = np.diff(rng.standard_normal(n + 1)) * (0.02 + 0.1 * (np.abs(t - 0.26) < 0.03))
+    voice = (voice + breath) * np.clip(t / 0.06, 0, 1) * np.clip((t[-1] - t) / 0.03, 0, 1)
+    noise = rng.standard_normal(n)
+    noise[1:] += 0.7 * np.convolve(noise, np.ones(8) / 8, "same")[:-1]
+    x = voice / np.sqrt(np.mean(voice**2)) + noise / np.sqrt(np.mean(noise**2)) * 10 ** (-5 / 20)
+    return torch.from_numpy((x * 0.1).astype(np.float32))
+
+
+class Recorder:
+    """Passes a network's inputs, layers and outputs through, and keeps them."""
+
+    def __init__(self, network):
+        self.network, self.kept = network, {}
+
+    def __call__(self, low: Tensor, bands: Tensor):
+        trace: dict = {}
+        mask, gains = self.network(low, bands, trace)
+        self.kept = {"low": torch.view_as_real(low)[0], "bands": bands[0]}
+        self.kept["mask"] = trace.pop("mask")[0].transpose(0, 1)  # (T, taps, 160, 2)
+        self.kept["gains"] = trace.pop("gains")[0]
+        self.kept |= {f"layer.{k}": v[0] for k, v in trace.items()}
+        return mask, gains
+
+
+@torch.no_grad()
+def vectors(network, x: Tensor) -> dict[str, Tensor]:
+    """Everything that the parity test compares, in the precision of x. x: (N,) at 48 kHz.
+
+    Frame t covers samples (t-1) hop .. (t+1) hop of the input, zeros beyond its ends: the output has no delay.
+    """
+    default = torch.get_default_dtype()
+    torch.set_default_dtype(x.dtype)  # the band matrices are made in it
+    try:
+        recorder = Recorder(network)
+        output = dsp.denoise(recorder, x[None], GOLDEN_RATE)[0]
+        hop = GOLDEN_RATE // 100
+        spectrum = dsp.stft(F.pad(x[None], (hop, 2 * hop)), GOLDEN_RATE)[0]
+    finally:
+        torch.set_default_dtype(default)
+    return {"input": x, "spectrum": torch.view_as_real(spectrum), "output": output} | recorder.kept
+
+
+def difference(a: dict[str, Tensor], b: dict[str, Tensor]) -> dict[str, float]:
+    """Largest absolute difference by name."""
+    if a.keys() != b.keys():
+        raise ValueError(f"not the same vectors: {sorted(a.keys() ^ b.keys())}")
+    return {k: float((a[k].double() - b[k].double()).abs().max()) for k in a}
+
+
+# ---- files ----------------------------------------------------------------------------------------------------------
+
+
+def export(model: Dccrn, about: dict, weights: Path, golden: Path, tolerance: float = 1e-4) -> dict:
+    """Write both files; -> the largest difference, layer by layer, between the folded network and the unfolded one."""
+    weights.parent.mkdir(parents=True, exist_ok=True)
+    golden.parent.mkdir(parents=True, exist_ok=True)
+    parts = [p.with_name(p.name + ".part") for p in (weights, golden)]
+    tensors = fold(model)
+    for name, tensor in tensors.items():
+        if not torch.isfinite(tensor).all():
+            raise ValueError(f"{name}: not finite")
+    about = {"format": FORMAT, "sizes": model.sizes.json()} | about | {"parameters": sum(v.numel() for v in tensors.values())}
+    try:
+        save_file(tensors, parts[0], {"wisp": json.dumps(about)})
+        # From the file as written, in double precision: what is left of a difference is the other side's rounding.
+        x = golden_signal()
+        exact = vectors(Folded(parts[0]), x.double())
+        errors = difference(exact, vectors(model, x))
+        worst = {k: v for k, v in errors.items() if v > tolerance * max(1.0, float(exact[k].abs().max()))}
+        if worst:
+            raise ValueError(f"folding changed the network: {worst}")
+        note = {
+            "weights_sha256": hashlib.sha256(parts[0].read_bytes()).hexdigest(),
+            "rate": GOLDEN_RATE,
+            "alignment": "frame t covers input samples (t-1)*hop..(t+1)*hop; output sample i belongs to input sample i",
+        }
+        save_file({k: v.float().contiguous() for k, v in exact.items()}, parts[1], {"wisp": json.dumps(note)})
+        for p in parts:
+            p.chmod(0o644)  # save_file makes them private
+        os.replace(parts[0], weights)
+        os.replace(parts[1], golden)
+    finally:
+        for p in parts:
+            p.unlink(missing_ok=True)
+    return errors
+
+
+def replace_block(card: Path, name: str, text: str) -> None:
+    """Put text between <!-- NAME --> and <!-- /NAME -->."""
+    begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+    old = card.read_text(encoding="utf-8")
+    head, found, rest = old.partition(begin)
+    _, closed, tail = rest.partition(end)
+    if not found or not closed:
+        raise ValueError(f"{card}: no {begin} ... {end}")
+    part = card.with_name(card.name + ".part")
+    part.write_text(f"{head}{begin}\n{text.strip()}\n{end}{tail}", encoding="utf-8")
+    os.replace(part, card)
+
+
+def facts(about: dict, weights: Path) -> str:
+    """What the weights' file says of itself, as a table."""
+    sizes = sizes_from(about["sizes"])
+    macs = count_macs(sizes)
+    rows = [
+        ("Sizes", ", ".join(f"{k} {v}" for k, v in about["sizes"].items())),
+        ("Parameters", f"{about['parameters']:,} ({weights.stat().st_size / 1024:.0f} KiB as float32)"),
+        ("Multiply-adds per second", f"{macs['total'] * 100 / 1e6:.1f} M"),
+        ("of these", ", ".join(f"{k} {v * 100 / 1e6:.1f} M" for k, v in macs.items() if k != "total")),
+        ("Audio hours seen in training", f"{about['hours']:g} ({about['step']:,} steps)"),
+    ]
+    return "\n".join(["| | |", "|---|---|", *(f"| {k} | {v} |" for k, v in rows)])
+
+
+def table(reports: list[dict]) -> str:
+    """evaluate.py's JSON reports as one table; a figure that a set cannot have is a dash."""
+    columns = list(dict.fromkeys(k for r in reports for k in r["mean"]))
+    lines = ["| set | " + " | ".join(columns) + " |", "|---|" + "---|" * len(columns)]
+    for r in reports:
+        cells = (r["mean"].get(k) for k in columns)
+        shown = ("-" if v is None or math.isnan(v) else f"{v:.3f}" if abs(v) < 10 else f"{v:.1f}" for v in cells)
+        lines.append(f"| {r['name']} ({r['pairs']} pairs) | " + " | ".join(shown) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("checkpoint", type=Path)
+    p.add_argument("--weights", type=Path, default=ROOT / "bundled/wisp.safetensors")
+    p.add_argument("--golden", type=Path, default=ROOT / "tests/golden/parity.safetensors")
+    p.add_argument("--card", type=Path, help="default: MODEL_CARD.md beside the weights, where there is one")
+    p.add_argument("--figures", type=Path, nargs="+", default=[], help="from evaluate.py --json")
+    p.add_argument("--last", action="store_true", help="the last weights instead of their running average")
+    a = p.parse_args()
+    torch.set_num_threads(1)
+    model, about = load_checkpoint(a.checkpoint, averaged=not a.last)
+    errors = export(model, about, a.weights, a.golden)
+    name, worst = max(errors.items(), key=lambda kv: kv[1])
+    about = Folded(a.weights).about
+    print(f"{a.weights}: {about['parameters']} weights, {about['hours']} h, step {about['step']}")
+    print(f"{a.golden}: {a.golden.stat().st_size} bytes; folded against unfolded at most {worst:.1e} ({name})")
+    card = a.card or a.weights.with_name("MODEL_CARD.md")
+    if a.card or card.exists():
+        replace_block(card, "facts", facts(about, a.weights))
+        if a.figures:
+            reports = [r for f in a.figures for r in json.loads(f.read_text(encoding="utf-8"))]
+            replace_block(card, "figures", table(reports))
+        print(card)
+
+
+if __name__ == "__main__":
+    main()
