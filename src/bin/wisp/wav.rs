@@ -1,0 +1,325 @@
+//! Writes WAV, streamed; becomes RF64 (EBU Tech 3306) where 4 GiB do not suffice.
+use std::io::{self, Seek, SeekFrom, Write};
+
+use clap::ValueEnum;
+
+/// Sample formats of a WAV file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Depth {
+    #[value(name = "8")]
+    U8,
+    #[value(name = "16")]
+    I16,
+    #[value(name = "24")]
+    I24,
+    #[value(name = "32")]
+    I32,
+    #[value(name = "float")]
+    F32,
+}
+
+impl Depth {
+    pub(crate) fn bits(self) -> u16 {
+        match self {
+            Self::U8 => 8,
+            Self::I16 => 16,
+            Self::I24 => 24,
+            Self::I32 | Self::F32 => 32,
+        }
+    }
+
+    fn bytes(self) -> usize {
+        usize::from(self.bits() / 8)
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::U8 => "8-bit",
+            Self::I16 => "16-bit",
+            Self::I24 => "24-bit",
+            Self::I32 => "32-bit",
+            Self::F32 => "float",
+        }
+    }
+}
+
+/// What a WAV header says.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WavSpec {
+    pub(crate) rate: u32,
+    pub(crate) channels: u16,
+    pub(crate) depth: Depth,
+    /// Speaker positions as WAV numbers them, 0 where unknown.
+    pub(crate) mask: u32,
+}
+
+/// Largest `data` chunk that leaves room for the header in 32 bits.
+const PLAIN_LIMIT: u64 = u32::MAX as u64 - 4096;
+const GUID_TAIL: [u8; 14] = [
+    0x00, 0x00, 0x00, 0x00, 0x10, 0x00, 0x80, 0x00, 0x00, 0xaa, 0x00, 0x38, 0x9b, 0x71,
+];
+
+/// Streams interleaved samples; [`WavWriter::finish`] completes the header.
+pub(crate) struct WavWriter<W> {
+    inner: W,
+    spec: WavSpec,
+    /// Where the data chunk's size stands.
+    size_at: u64,
+    /// A chunk is kept free for RF64's 64-bit sizes.
+    room_for_rf64: bool,
+    data_bytes: u64,
+    clipped: u64,
+    bytes: Vec<u8>,
+}
+
+impl<W: Write + Seek> WavWriter<W> {
+    /// `frames` is the expected length; without it, or when it is long, room is left for RF64.
+    pub(crate) fn new(mut inner: W, spec: WavSpec, frames: Option<u64>) -> io::Result<Self> {
+        let frame_bytes = spec.depth.bytes() as u64 * u64::from(spec.channels);
+        let room_for_rf64 =
+            frames.is_none_or(|frames| frames.saturating_mul(frame_bytes) > PLAIN_LIMIT);
+        let mut header = Vec::with_capacity(128);
+        header.extend(b"RIFF\0\0\0\0WAVE");
+        if room_for_rf64 {
+            header.extend(b"JUNK");
+            header.extend(28u32.to_le_bytes());
+            header.extend([0; 28]);
+        }
+        header.extend(format_chunk(&spec));
+        header.extend(b"data");
+        let size_at = header.len() as u64;
+        header.extend([0; 4]);
+        inner.write_all(&header)?;
+        Ok(Self {
+            inner,
+            spec,
+            size_at,
+            room_for_rf64,
+            data_bytes: 0,
+            clipped: 0,
+            bytes: Vec::new(),
+        })
+    }
+
+    /// Samples that did not fit an integer format so far.
+    pub(crate) fn clipped(&self) -> u64 {
+        self.clipped
+    }
+
+    /// One slice per channel, equal lengths.
+    pub(crate) fn write(&mut self, planes: &[&[f32]]) -> io::Result<()> {
+        self.bytes.clear();
+        let frames = planes.first().map_or(0, |plane| plane.len());
+        for i in 0..frames {
+            for plane in planes {
+                self.push(plane[i]);
+            }
+        }
+        self.data_bytes += self.bytes.len() as u64;
+        if self.data_bytes > PLAIN_LIMIT && !self.room_for_rf64 {
+            return Err(io::Error::other(
+                "the audio is longer than its header said, over 4 GiB",
+            ));
+        }
+        self.inner.write_all(&self.bytes)
+    }
+
+    fn push(&mut self, x: f32) {
+        match self.spec.depth {
+            Depth::U8 => {
+                let byte = (self.quantize(x, 128.0) + 128) as u8;
+                self.bytes.push(byte);
+            }
+            Depth::I16 => {
+                let sample = self.quantize(x, 32_768.0) as i16;
+                self.bytes.extend(sample.to_le_bytes());
+            }
+            Depth::I24 => {
+                let sample = self.quantize(x, 8_388_608.0) as i32;
+                self.bytes.extend(&sample.to_le_bytes()[..3]);
+            }
+            Depth::I32 => {
+                let sample = self.quantize(x, 2_147_483_648.0) as i32;
+                self.bytes.extend(sample.to_le_bytes());
+            }
+            Depth::F32 => self.bytes.extend(x.to_le_bytes()),
+        }
+    }
+
+    /// Rounded, not dithered: silence stays silence, and an untouched sample comes back as it was.
+    fn quantize(&mut self, x: f32, scale: f64) -> i64 {
+        let y = (f64::from(x) * scale).round();
+        // Full scale itself is one step too high; that alone is not worth a warning.
+        self.clipped += u64::from(y > scale || y < -scale);
+        y.clamp(-scale, scale - 1.0) as i64
+    }
+
+    /// Completes the header and hands the file back.
+    pub(crate) fn finish(mut self) -> io::Result<W> {
+        if !self.data_bytes.is_multiple_of(2) {
+            self.inner.write_all(&[0])?;
+        }
+        let frame_bytes = self.spec.depth.bytes() as u64 * u64::from(self.spec.channels);
+        let end = self.inner.stream_position()?;
+        self.inner.seek(SeekFrom::Start(0))?;
+        if self.data_bytes > PLAIN_LIMIT {
+            self.inner.write_all(b"RF64\xff\xff\xff\xffWAVEds64")?;
+            self.inner.write_all(&28u32.to_le_bytes())?;
+            self.inner.write_all(&(end - 8).to_le_bytes())?;
+            self.inner.write_all(&self.data_bytes.to_le_bytes())?;
+            self.inner
+                .write_all(&(self.data_bytes / frame_bytes).to_le_bytes())?;
+            self.inner.write_all(&[0; 4])?;
+            self.inner.seek(SeekFrom::Start(self.size_at))?;
+            self.inner.write_all(&[0xff; 4])?;
+        } else {
+            self.inner.write_all(b"RIFF")?;
+            self.inner.write_all(&((end - 8) as u32).to_le_bytes())?;
+            self.inner.seek(SeekFrom::Start(self.size_at))?;
+            self.inner
+                .write_all(&(self.data_bytes as u32).to_le_bytes())?;
+        }
+        self.inner.flush()?;
+        Ok(self.inner)
+    }
+}
+
+fn format_chunk(spec: &WavSpec) -> Vec<u8> {
+    let code: u16 = if spec.depth == Depth::F32 { 3 } else { 1 };
+    // What Microsoft asks for; the short form is what the oldest readers know.
+    let extensible = spec.channels > 2 || matches!(spec.depth, Depth::I24 | Depth::I32);
+    let frame_bytes = spec.depth.bytes() as u16 * spec.channels;
+    let mut chunk = Vec::with_capacity(48);
+    chunk.extend(b"fmt ");
+    chunk.extend((if extensible { 40u32 } else { 16 }).to_le_bytes());
+    chunk.extend((if extensible { 0xfffe } else { code }).to_le_bytes());
+    chunk.extend(spec.channels.to_le_bytes());
+    chunk.extend(spec.rate.to_le_bytes());
+    chunk.extend(spec.rate.wrapping_mul(u32::from(frame_bytes)).to_le_bytes());
+    chunk.extend(frame_bytes.to_le_bytes());
+    chunk.extend(spec.depth.bits().to_le_bytes());
+    if extensible {
+        chunk.extend(22u16.to_le_bytes());
+        chunk.extend(spec.depth.bits().to_le_bytes());
+        chunk.extend(spec.mask.to_le_bytes());
+        chunk.extend(code.to_le_bytes());
+        chunk.extend(GUID_TAIL);
+    }
+    chunk
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+
+    fn spec(depth: Depth, channels: u16) -> WavSpec {
+        WavSpec {
+            rate: 48_000,
+            channels,
+            depth,
+            mask: 0,
+        }
+    }
+
+    /// Counts and forgets what is written, but keeps the first KiB.
+    struct Sink {
+        head: Vec<u8>,
+        at: u64,
+        end: u64,
+    }
+
+    impl Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            for (i, &byte) in bytes.iter().enumerate().take(1024) {
+                if let Some(slot) = self.head.get_mut(self.at as usize + i) {
+                    *slot = byte;
+                }
+            }
+            self.at += bytes.len() as u64;
+            self.end = self.end.max(self.at);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Seek for Sink {
+        fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+            self.at = match to {
+                SeekFrom::Start(at) => at,
+                SeekFrom::Current(by) => self.at.saturating_add_signed(by),
+                SeekFrom::End(by) => self.end.saturating_add_signed(by),
+            };
+            Ok(self.at)
+        }
+    }
+
+    #[test]
+    fn past_4_gib_the_header_becomes_rf64() {
+        let sink = Sink {
+            head: vec![0; 1024],
+            at: 0,
+            end: 0,
+        };
+        let mut writer = WavWriter::new(sink, spec(Depth::I32, 2), None).expect("header");
+        let plane = vec![0.0; 1 << 20];
+        let blocks = 520; // of 8 MiB
+        // Only the count matters: the conversion itself is tested below.
+        for _ in 0..blocks {
+            writer.bytes.resize(8 << 20, 0);
+            let bytes = std::mem::take(&mut writer.bytes);
+            writer.data_bytes += bytes.len() as u64;
+            writer.inner.write_all(&bytes).expect("sink");
+            writer.bytes = bytes;
+        }
+        writer.write(&[&plane, &plane]).expect("sink");
+        let data = (blocks + 1) * (8u64 << 20);
+        let sink = writer.finish().expect("finish");
+        let head = &sink.head;
+        let u64_at = |at: usize| u64::from_le_bytes(head[at..at + 8].try_into().expect("8 bytes"));
+        assert_eq!(&head[..4], b"RF64");
+        assert_eq!(&head[8..16], b"WAVEds64");
+        assert_eq!(u64_at(20), sink.end - 8, "size of the whole");
+        assert_eq!(u64_at(28), data);
+        assert_eq!(u64_at(36), data / 8, "frames");
+        assert_eq!(&head[48..52], b"fmt ");
+        assert_eq!(&head[96..104], b"data\xff\xff\xff\xff");
+    }
+
+    #[test]
+    fn unexpectedly_long_audio_is_an_error_not_a_wrong_header() {
+        let sink = Sink {
+            head: vec![0; 1024],
+            at: 0,
+            end: 0,
+        };
+        let mut writer = WavWriter::new(sink, spec(Depth::I16, 1), Some(1)).expect("header");
+        writer.data_bytes = PLAIN_LIMIT;
+        assert!(writer.write(&[&[0.0]]).is_err());
+    }
+
+    #[test]
+    fn odd_data_is_padded_and_sizes_agree() {
+        let mut writer =
+            WavWriter::new(Cursor::new(Vec::new()), spec(Depth::U8, 1), Some(3)).expect("header");
+        writer.write(&[&[0.0, -1.0, 1.0]]).expect("write");
+        assert_eq!(writer.clipped(), 0);
+        let bytes = writer.finish().expect("finish").into_inner();
+        assert_eq!(bytes.len(), 44 + 4);
+        assert_eq!(&bytes[4..8], &40u32.to_le_bytes());
+        assert_eq!(&bytes[40..], [3, 0, 0, 0, 128, 0, 255, 0]);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_clipped_and_counted() {
+        let mut writer =
+            WavWriter::new(Cursor::new(Vec::new()), spec(Depth::I16, 1), Some(3)).expect("header");
+        writer.write(&[&[1.5, -2.0, 0.5]]).expect("write");
+        assert_eq!(writer.clipped(), 2);
+        let bytes = writer.finish().expect("finish").into_inner();
+        assert_eq!(&bytes[44..], [0xff, 0x7f, 0x00, 0x80, 0x00, 0x40]);
+    }
+}
