@@ -1,12 +1,313 @@
-//! The network, immutable.
-use std::sync::Arc;
+//! The network, frame by frame. Layers bear the names of `train/model.py`.
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
-/// Weights, shared by all engines.
-pub struct Dccrn {}
+use realfft::num_complex::Complex32;
+
+use super::activation::{band_feature, compress};
+use super::conv::{ComplexConv2d, ComplexConvTranspose2d, ConvState};
+use super::ghost_gru::{FrequencyMix, GruScratch, MixScratch, TimeMemory};
+use super::kernels::{Buffer, Kernels, padded};
+use super::linear::Linear;
+use super::weights::{Sizes, Weights, WeightsError};
+use super::{HIGH_BANDS, LOW_BINS};
+
+/// Built into the binary; a file that does not load fails the tests, so [`Dccrn::bundled`] cannot fail.
+static BUNDLED: &[u8] = include_bytes!("../../bundled/wisp.safetensors");
+
+/// What the network sees of a frame.
+#[derive(Clone, Debug)]
+pub struct Features {
+    /// Power-compressed spectrum, bins 1..=160.
+    pub low: [Complex32; LOW_BINS],
+    /// Log energies of the high bands.
+    pub bands: [f32; HIGH_BANDS],
+}
+
+impl Default for Features {
+    fn default() -> Self {
+        Self { low: [Complex32::ZERO; LOW_BINS], bands: [band_feature(0.0); HIGH_BANDS] }
+    }
+}
+
+/// What the network says about a frame.
+#[derive(Clone, Debug)]
+pub struct Mask {
+    real: Buffer, // (taps, 160)
+    imag: Buffer, // (taps, 160)
+    gains: [f32; HIGH_BANDS],
+}
+
+impl Mask {
+    /// The filter's coefficient of bin `1 + bin` for the frame `tap` frames ago.
+    pub fn coefficient(&self, tap: usize, bin: usize) -> Complex32 {
+        Complex32::new(self.real[tap * LOW_BINS + bin], self.imag[tap * LOW_BINS + bin])
+    }
+
+    /// Coefficients (real, imaginary) for the frame `tap` frames ago, bins 1..=160.
+    pub fn tap(&self, tap: usize) -> (&[f32], &[f32]) {
+        let range = tap * LOW_BINS..(tap + 1) * LOW_BINS;
+        (&self.real[range.clone()], &self.imag[range])
+    }
+
+    /// Gains of the high bands, 0..=1.
+    pub fn gains(&self) -> &[f32; HIGH_BANDS] {
+        &self.gains
+    }
+}
+
+/// A place in the network whose output can be looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layer {
+    /// Complex convolution.
+    Encoder(usize),
+    /// High band in.
+    HighIn,
+    /// Mix across frequency.
+    Mix(usize),
+    /// Memory over time.
+    Memory(usize),
+    /// Transposed complex convolution.
+    Decoder(usize),
+}
+
+impl std::fmt::Display for Layer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Encoder(i) => write!(f, "encoder.{i}"),
+            Self::HighIn => write!(f, "high_in"),
+            Self::Mix(i) => write!(f, "mix.{i}"),
+            Self::Memory(i) => write!(f, "memory.{i}"),
+            Self::Decoder(i) => write!(f, "decoder.{i}"),
+        }
+    }
+}
+
+/// The network's weights, immutable: one set serves any number of engines.
+pub struct Dccrn {
+    kernels: Kernels,
+    sizes: Sizes,
+    encoder: Vec<ComplexConv2d>,
+    high_in: Linear,
+    position: Vec<f32>, // (positions, C)
+    mix: Vec<FrequencyMix>,
+    memory: Vec<TimeMemory>,
+    decoder: Vec<ComplexConvTranspose2d>,
+    high_out: Linear,
+}
+
+impl std::fmt::Debug for Dccrn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Dccrn").field("kernels", &self.kernels).field("sizes", &self.sizes).finish()
+    }
+}
+
+/// What the network remembers of one voice, and its working memory.
+pub struct DccrnState {
+    encoder: Vec<ConvState>,
+    memory: Vec<Buffer>, // (positions, width)
+    // From here on nothing outlives a frame.
+    encoded: Buffer,      // (low positions, C): the last encoder's output
+    rows: Buffer,         // (positions, C)
+    decoded: Vec<Buffer>, // inputs of the decoder, (F + 1, C_in), the last position zero
+    output: Buffer,       // (160, 2 taps)
+    gains: Buffer,        // (24), padded
+    compression: Buffer,  // (160)
+    mix_scratch: Vec<MixScratch>,
+    memory_scratch: Vec<GruScratch>,
+}
 
 impl Dccrn {
     /// The network built into the binary, loaded once per process.
     pub fn bundled() -> Arc<Self> {
-        Arc::new(Self {})
+        static NETWORK: OnceLock<Arc<Dccrn>> = OnceLock::new();
+        let load = || Arc::new(Self::from_bytes(BUNDLED).expect("the tests load the bundled weights"));
+        NETWORK.get_or_init(load).clone()
+    }
+
+    /// Reads a weights' file.
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self, WeightsError> {
+        let path = path.as_ref();
+        Self::from_bytes(&Weights::read(path)?)
+            .map_err(|e| WeightsError::File { path: path.to_owned(), source: Box::new(e) })
+    }
+
+    /// Reads a weights' file from memory.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, WeightsError> {
+        Self::with_kernels(bytes, Kernels::detect())
+    }
+
+    pub(crate) fn with_kernels(bytes: &[u8], kernels: Kernels) -> Result<Self, WeightsError> {
+        let mut w = Weights::parse(bytes)?;
+        let sizes = w.sizes().clone();
+        let Sizes { time_kernel, mix_hidden, hidden, ratio, blocks, high_positions, taps, .. } = sizes;
+        let channels = sizes.width();
+
+        let inputs = [2].into_iter().chain(sizes.channels.iter().copied());
+        let encoder = inputs.zip(&sizes.channels).enumerate().map(|(i, (a, &b))| {
+            ComplexConv2d::load(&mut w, &format!("encoder.{i}"), (a, b), LOW_BINS >> i, time_kernel)
+        });
+        let encoder = encoder.collect::<Result<_, _>>()?;
+        let high_in = Linear::load(&mut w, "high_in", HIGH_BANDS / high_positions, channels)?;
+        let position = w.take("position", &[sizes.positions(), channels])?.data().to_vec();
+        let mix = (0..blocks)
+            .map(|i| FrequencyMix::load(&mut w, &format!("mix.{i}"), channels, mix_hidden))
+            .collect::<Result<_, _>>()?;
+        let memory = (0..blocks)
+            .map(|i| TimeMemory::load(&mut w, &format!("memory.{i}"), channels, hidden, ratio))
+            .collect::<Result<_, _>>()?;
+        let outputs = sizes.channels.iter().rev().skip(1).copied().chain([2 * taps]);
+        let layers = sizes.channels.len();
+        let decoder = sizes.channels.iter().rev().zip(outputs).enumerate().map(|(i, (&a, b))| {
+            let positions = LOW_BINS >> (layers - i);
+            ComplexConvTranspose2d::load(&mut w, &format!("decoder.{i}"), (a, b), positions, i + 1 == layers)
+        });
+        let decoder = decoder.collect::<Result<_, _>>()?;
+        let high_out = Linear::load(&mut w, "high_out", channels, HIGH_BANDS / high_positions)?;
+        w.finish()?;
+        Ok(Self { kernels, sizes, encoder, high_in, position, mix, memory, decoder, high_out })
+    }
+
+    /// The network's sizes.
+    pub fn sizes(&self) -> &Sizes {
+        &self.sizes
+    }
+
+    /// The state before the first frame.
+    pub fn new_state(&self) -> DccrnState {
+        let (positions, channels) = (self.sizes.positions(), self.sizes.width());
+        DccrnState {
+            encoder: self.encoder.iter().map(|l| l.new_state()).collect(),
+            memory: self.memory.iter().map(|l| l.new_state(positions)).collect(),
+            encoded: Buffer::new(self.sizes.low_positions() * channels),
+            rows: Buffer::new(positions * channels),
+            decoded: self.decoder.iter().map(|l| l.new_input()).collect(),
+            output: Buffer::new(LOW_BINS * 2 * self.sizes.taps),
+            gains: Buffer::new(padded(HIGH_BANDS)),
+            compression: Buffer::new(padded(LOW_BINS)),
+            mix_scratch: self.mix.iter().map(|l| l.new_scratch(positions)).collect(),
+            memory_scratch: self.memory.iter().map(|l| l.new_scratch(positions)).collect(),
+        }
+    }
+
+    /// A mask that [`Dccrn::forward`] can fill; it lets everything pass.
+    pub fn new_mask(&self) -> Mask {
+        let mut real = Buffer::new(self.sizes.taps * LOW_BINS);
+        real[..LOW_BINS].fill(1.0);
+        Mask { real, imag: Buffer::new(self.sizes.taps * LOW_BINS), gains: [1.0; HIGH_BANDS] }
+    }
+
+    /// The features of a frame, from its bins 1..=160 and the mean |X|^2 of each high band.
+    pub fn features(
+        &self,
+        low: &[Complex32; LOW_BINS],
+        energies: &[f32; HIGH_BANDS],
+        state: &mut DccrnState,
+        features: &mut Features,
+    ) {
+        features.low = *low;
+        compress(self.kernels, &mut features.low, &mut state.compression);
+        features.bands = energies.map(band_feature);
+    }
+
+    /// One frame.
+    pub fn forward(&self, features: &Features, state: &mut DccrnState, mask: &mut Mask) {
+        self.forward_traced(features, state, mask, |_, _| ());
+    }
+
+    /// As [`Dccrn::forward`]; `trace` sees each layer's output, (positions, channels).
+    pub fn forward_traced(
+        &self,
+        features: &Features,
+        state: &mut DccrnState,
+        mask: &mut Mask,
+        mut trace: impl FnMut(Layer, &[f32]),
+    ) {
+        let kernels = self.kernels;
+        let s = state;
+        let (positions, low_positions) = (self.sizes.positions(), self.sizes.low_positions());
+        let (channels, layers) = (self.sizes.width(), self.encoder.len());
+
+        for (x, bin) in s.encoder[0].next(2).as_chunks_mut::<2>().0.iter_mut().zip(&features.low) {
+            *x = [bin.re, bin.im];
+        }
+        for (i, layer) in self.encoder.iter().enumerate() {
+            let (before, after) = s.encoder.split_at_mut(i + 1);
+            let y = match after.first_mut() {
+                Some(next) => next.next(self.sizes.channels[i]),
+                None => &mut s.encoded,
+            };
+            layer.forward(kernels, &before[i], y);
+            trace(Layer::Encoder(i), y);
+        }
+
+        let (low, high) = s.rows.split_at_mut(low_positions * channels);
+        low.copy_from_slice(&s.encoded);
+        self.high_in.forward(kernels, self.sizes.high_positions, &features.bands, high, false);
+        trace(Layer::HighIn, high);
+        for (x, p) in s.rows.iter_mut().zip(&self.position) {
+            *x += p;
+        }
+        for i in 0..self.sizes.blocks {
+            self.mix[i].forward(kernels, positions, &mut s.rows, &mut s.mix_scratch[i]);
+            trace(Layer::Mix(i), &s.rows);
+            let scratch = &mut s.memory_scratch[i];
+            self.memory[i].forward(kernels, positions, &mut s.rows, &mut s.memory[i], scratch);
+            trace(Layer::Memory(i), &s.rows);
+        }
+        let (low, high) = s.rows.split_at(low_positions * channels);
+        self.high_out.forward(kernels, self.sizes.high_positions, high, &mut s.gains, false);
+        kernels.sigmoid(&mut s.gains);
+        mask.gains.copy_from_slice(&s.gains[..HIGH_BANDS]);
+
+        add(&mut s.decoded[0], low, &s.encoded);
+        for (i, layer) in self.decoder.iter().enumerate() {
+            let (before, after) = s.decoded.split_at_mut(i + 1);
+            let Some(next) = after.first_mut() else {
+                layer.forward(kernels, &before[i], &mut s.output);
+                trace(Layer::Decoder(i), &s.output);
+                break;
+            };
+            let y = &mut next[..layer.output_len()];
+            layer.forward(kernels, &before[i], y);
+            trace(Layer::Decoder(i), y);
+            let skip = layers - 1 - i;
+            let skip = s.encoder[skip].newest(self.sizes.channels[skip - 1]);
+            y.iter_mut().zip(skip).for_each(|(y, x)| *y += x);
+        }
+
+        let taps = self.sizes.taps;
+        for (bin, y) in s.output.chunks_exact(2 * taps).enumerate() {
+            for tap in 0..taps {
+                mask.real[tap * LOW_BINS + bin] = y[tap];
+                mask.imag[tap * LOW_BINS + bin] = y[taps + tap];
+            }
+        }
+        kernels.bound(&mut mask.real, &mut mask.imag);
+    }
+}
+
+/// y = a + b; `y` may be longer.
+fn add(y: &mut [f32], a: &[f32], b: &[f32]) {
+    for ((y, a), b) in y.iter_mut().zip(a).zip(b) {
+        *y = a + b;
+    }
+}
+
+impl DccrnState {
+    /// As new, without allocating.
+    pub fn reset(&mut self) {
+        self.encoder.iter_mut().for_each(ConvState::reset);
+        self.memory.iter_mut().for_each(|m| m.fill(0.0));
+    }
+
+    /// Takes over what another state of the same network remembers, without allocating.
+    pub fn copy_from(&mut self, other: &Self) {
+        for (a, b) in self.encoder.iter_mut().zip(&other.encoder) {
+            a.copy_from(b);
+        }
+        for (a, b) in self.memory.iter_mut().zip(&other.memory) {
+            a.copy_from_slice(b);
+        }
     }
 }

@@ -1,2 +1,16 @@
-//! The network.
+//! The network: weights, layers, and the loops they run on.
+mod activation;
+mod conv;
 pub mod dccrn;
+mod ghost_gru;
+pub(crate) mod kernels;
+mod linear;
+pub mod weights;
+
+pub use dccrn::{Dccrn, DccrnState, Features, Layer, Mask};
+pub use weights::{Sizes, WeightsError};
+
+/// Bins of the low band, 1..=160: 50 Hz to 8 kHz.
+pub const LOW_BINS: usize = 160;
+/// ERB-spaced bands of the high band, 8 to 20 kHz.
+pub const HIGH_BANDS: usize = 24;

@@ -1,0 +1,131 @@
+//! Complex convolutions, batch norm folded in: real ones once exported, channels last.
+use super::kernels::{Buffer, Kernels, Packed};
+use super::weights::{Weights, WeightsError};
+
+/// (F, C_in) of the last frames -> (F/2, C_out): causal in time, kernel 3 and stride 2 in frequency.
+pub(crate) struct ComplexConv2d {
+    taps: Vec<Packed>, // oldest frame first; each (C_out, 3 C_in)
+    inputs: usize,
+    outputs: usize,
+    positions: usize, // F
+}
+
+/// The frames that a [`ComplexConv2d`] sees: a ring of (1 + F, C_in), the first position zero.
+pub(crate) struct ConvState {
+    frames: Vec<Buffer>,
+    now: usize,
+}
+
+impl ComplexConv2d {
+    pub(crate) fn load(
+        weights: &mut Weights,
+        name: &str,
+        (inputs, outputs): (usize, usize),
+        positions: usize,
+        time_kernel: usize,
+    ) -> Result<Self, WeightsError> {
+        let w = weights.take(&format!("{name}.weight"), &[outputs, inputs, time_kernel, 3])?;
+        let b = weights.take(&format!("{name}.bias"), &[outputs])?;
+        let slope = weights.take(&format!("{name}.slope"), &[outputs])?;
+        let taps = (0..time_kernel).map(|t| {
+            let packed = Packed::new(outputs, 3 * inputs, |o, k| w.at(&[o, k % inputs, t, k / inputs]));
+            if t + 1 == time_kernel {
+                packed.with_bias(|o| b.data()[o]).with_slope(|o| slope.data()[o])
+            } else {
+                packed
+            }
+        });
+        Ok(Self { taps: taps.collect(), inputs, outputs, positions })
+    }
+
+    pub(crate) fn new_state(&self) -> ConvState {
+        let frame = Buffer::new((1 + self.positions) * self.inputs);
+        ConvState { frames: vec![frame; self.taps.len()], now: 0 }
+    }
+
+    /// The frames in `state`, the newest written by [`ConvState::next`] -> y: (F/2, C_out).
+    pub(crate) fn forward(&self, kernels: Kernels, state: &ConvState, y: &mut [f32]) {
+        for (t, w) in self.taps.iter().enumerate() {
+            let frame = &state.frames[(state.now + 1 + t) % self.taps.len()];
+            kernels.matmul(w, self.positions / 2, frame, 2 * self.inputs, y, self.outputs, t > 0);
+        }
+    }
+}
+
+impl ConvState {
+    /// Forgets the oldest frame: (F, C_in) for the newest.
+    pub(crate) fn next(&mut self, inputs: usize) -> &mut [f32] {
+        self.now = (self.now + 1) % self.frames.len();
+        &mut self.frames[self.now][inputs..]
+    }
+
+    /// The newest frame, (F, C_in).
+    pub(crate) fn newest(&self, inputs: usize) -> &[f32] {
+        &self.frames[self.now][inputs..]
+    }
+
+    pub(crate) fn reset(&mut self) {
+        self.frames.iter_mut().for_each(|f| f.fill(0.0));
+        self.now = 0;
+    }
+
+    pub(crate) fn copy_from(&mut self, other: &Self) {
+        for (a, b) in self.frames.iter_mut().zip(&other.frames) {
+            a.copy_from_slice(b);
+        }
+        self.now = other.now;
+    }
+}
+
+/// (F, C_in) -> (2F, C_out): kernel 3, stride 2 in frequency, one frame in time.
+///
+/// Output 2i is W1 x_i, output 2i+1 is W2 x_i + W0 x_{i+1}: one matrix from two neighbours to two neighbours.
+pub(crate) struct ComplexConvTranspose2d {
+    packed: Packed, // (2 C_out, 2 C_in)
+    inputs: usize,
+    outputs: usize,
+    positions: usize, // F
+}
+
+impl ComplexConvTranspose2d {
+    /// The last layer has no PReLU.
+    pub(crate) fn load(
+        weights: &mut Weights,
+        name: &str,
+        (inputs, outputs): (usize, usize),
+        positions: usize,
+        last: bool,
+    ) -> Result<Self, WeightsError> {
+        let w = weights.take(&format!("{name}.weight"), &[outputs, inputs, 3])?;
+        let b = weights.take(&format!("{name}.bias"), &[outputs])?;
+        let mut packed = Packed::new(2 * outputs, 2 * inputs, |o, i| {
+            match (o / outputs, i / inputs) {
+                (0, 0) => w.at(&[o, i, 1]),
+                (0, _) => 0.0,
+                (_, 0) => w.at(&[o - outputs, i, 2]),
+                (_, _) => w.at(&[o - outputs, i - inputs, 0]),
+            }
+        })
+        .with_bias(|o| b.data()[o % outputs]);
+        if !last {
+            let slope = weights.take(&format!("{name}.slope"), &[outputs])?;
+            packed = packed.with_slope(|o| slope.data()[o % outputs]);
+        }
+        Ok(Self { packed, inputs, outputs, positions })
+    }
+
+    /// (F + 1, C_in), the last position zero.
+    pub(crate) fn new_input(&self) -> Buffer {
+        Buffer::new((self.positions + 1) * self.inputs)
+    }
+
+    /// x: (F + 1, C_in), the last position zero -> y: (2F, C_out).
+    pub(crate) fn forward(&self, kernels: Kernels, x: &[f32], y: &mut [f32]) {
+        kernels.matmul(&self.packed, self.positions, x, self.inputs, y, 2 * self.outputs, false);
+    }
+
+    /// Length of an output frame.
+    pub(crate) fn output_len(&self) -> usize {
+        2 * self.positions * self.outputs
+    }
+}

@@ -1,0 +1,247 @@
+//! Recurrences: GhostGRU over time, two small GRUs across frequency.
+use super::kernels::{Buffer, Kernels, Packed, PackedScan, padded};
+use super::linear::Linear;
+use super::weights::{Tensor, Weights, WeightsError};
+
+/// GRU with m = hidden/ratio intrinsic units; the others are tanh(G h + bg) of them, and the whole state feeds back.
+///
+/// ```text
+/// r, z = sigmoid(Wrz x + Urz s' + b)          s' is the previous state, all units
+/// n    = tanh(Wn x + bn + r * (Un s' + cn))
+/// h    = (1 - z) n + z h'                     h' is the intrinsic part of s'
+/// s    = [h ; tanh(G h + bg)]
+/// ```
+///
+/// The rows are independent and share the weights. In memory each gate, h and the ghosts are padded to whole panels,
+/// and what is padded stays zero in the state.
+pub(crate) struct GhostGru {
+    input: Packed, // (3 m, inputs)
+    gates: Packed, // (2 m, state), onto the first two thirds of `input`'s rows
+    new: Packed,   // (m, state)
+    ghost: Option<Packed>,
+    shape: GruShape,
+    inputs: usize,
+}
+
+/// Widths of a [`GhostGru`], as in the file and padded.
+#[derive(Clone, Copy)]
+struct GruShape {
+    intrinsic: usize,
+    hidden: usize,
+    intrinsic_width: usize,
+    ghost_width: usize,
+}
+
+impl GruShape {
+    fn width(self) -> usize {
+        self.intrinsic_width + self.ghost_width
+    }
+
+    /// The file's unit at `i` of a padded state.
+    fn unit(self, i: usize) -> Option<usize> {
+        if i < self.intrinsic_width {
+            (i < self.intrinsic).then_some(i)
+        } else {
+            Some(i - self.intrinsic_width + self.intrinsic).filter(|&u| u < self.hidden)
+        }
+    }
+}
+
+/// The file's row of `gate` for output `o` of gates padded to `width`.
+fn gate_row(o: usize, width: usize, units: usize) -> Option<usize> {
+    (o % width < units).then_some(o / width * units + o % width)
+}
+
+/// What [`GhostGru::forward`] needs besides its state.
+pub(crate) struct GruScratch {
+    gates: Buffer, // (rows, 3 m)
+    new: Buffer,   // (rows, m)
+    ghost: Buffer, // (rows, hidden - m)
+}
+
+impl GhostGru {
+    pub(crate) fn load(
+        weights: &mut Weights,
+        name: &str,
+        inputs: usize,
+        hidden: usize,
+        ratio: usize,
+    ) -> Result<Self, WeightsError> {
+        let m = hidden / ratio;
+        let w = weights.take(&format!("{name}.w"), &[3 * m, inputs])?;
+        let b = weights.take(&format!("{name}.b"), &[3 * m])?;
+        let u = weights.take(&format!("{name}.u"), &[3 * m, hidden])?;
+        let cn = weights.take(&format!("{name}.cn"), &[m])?;
+        let width = padded(m);
+        let ghost_width = padded(hidden - m);
+        let shape = GruShape { intrinsic: m, hidden, intrinsic_width: width, ghost_width };
+        let row = |o| gate_row(o, width, m);
+        let input = Packed::new(3 * width, inputs, |o, i| row(o).map_or(0.0, |o| w.at(&[o, i])))
+            .with_bias(|o| row(o).map_or(0.0, |o| b.data()[o]));
+        let recurrent = |o: Option<usize>, i: usize| match (o, shape.unit(i)) {
+            (Some(o), Some(i)) => u.at(&[o, i]),
+            _ => 0.0,
+        };
+        let gates = Packed::new(2 * width, shape.width(), |o, i| recurrent(row(o), i));
+        let new = Packed::new(width, shape.width(), |o, i| recurrent(row(2 * width + o), i))
+            .with_bias(|o| cn.data().get(o).copied().unwrap_or(0.0));
+        let ghost = if hidden > m {
+            let g = weights.take(&format!("{name}.g"), &[hidden - m, m])?;
+            let bg = weights.take(&format!("{name}.bg"), &[hidden - m])?;
+            let weight = |o, i| if o < hidden - m && i < m { g.at(&[o, i]) } else { 0.0 };
+            let bias = |o| bg.data().get(o).copied().unwrap_or(0.0);
+            Some(Packed::new(ghost_width, width, weight).with_bias(bias))
+        } else {
+            None
+        };
+        Ok(Self { input, gates, new, ghost, shape, inputs })
+    }
+
+    /// (rows, width), zero.
+    pub(crate) fn new_state(&self, rows: usize) -> Buffer {
+        Buffer::new(rows * self.shape.width())
+    }
+
+    pub(crate) fn new_scratch(&self, rows: usize) -> GruScratch {
+        GruScratch {
+            gates: Buffer::new(rows * 3 * self.shape.intrinsic_width),
+            new: Buffer::new(rows * self.shape.intrinsic_width),
+            ghost: Buffer::new(rows * self.shape.ghost_width),
+        }
+    }
+
+    /// x: (rows, inputs), state: (rows, width), read and replaced.
+    pub(crate) fn forward(
+        &self,
+        kernels: Kernels,
+        rows: usize,
+        x: &[f32],
+        state: &mut [f32],
+        scratch: &mut GruScratch,
+    ) {
+        let GruScratch { gates, new, ghost } = scratch;
+        let (m, width) = (self.shape.intrinsic_width, self.shape.width());
+        kernels.matmul(&self.input, rows, x, self.inputs, gates, 3 * m, false);
+        kernels.matmul(&self.gates, rows, state, width, gates, 3 * m, true);
+        kernels.matmul(&self.new, rows, state, width, new, m, false);
+        kernels.gru_cell(m, gates, new, state, width);
+        if let Some(packed) = &self.ghost {
+            let g = self.shape.ghost_width;
+            kernels.matmul(packed, rows, state, width, ghost, g, false);
+            kernels.tanh_rows(g, ghost, &mut state[m..], width);
+        }
+    }
+}
+
+/// One GhostGRU over time, shared by all frequency positions, projected and added.
+pub(crate) struct TimeMemory {
+    gru: GhostGru,
+    linear: Linear,
+}
+
+impl TimeMemory {
+    pub(crate) fn load(
+        weights: &mut Weights,
+        name: &str,
+        channels: usize,
+        hidden: usize,
+        ratio: usize,
+    ) -> Result<Self, WeightsError> {
+        let gru = GhostGru::load(weights, &format!("{name}.gru"), channels, hidden, ratio)?;
+        let shape = gru.shape;
+        let inputs = (shape.width(), hidden, |i| shape.unit(i));
+        let linear = Linear::load_padded(weights, &format!("{name}.linear"), inputs, channels)?;
+        Ok(Self { gru, linear })
+    }
+
+    pub(crate) fn new_state(&self, rows: usize) -> Buffer {
+        self.gru.new_state(rows)
+    }
+
+    pub(crate) fn new_scratch(&self, rows: usize) -> GruScratch {
+        self.gru.new_scratch(rows)
+    }
+
+    /// x: (positions, C), in place.
+    pub(crate) fn forward(
+        &self,
+        kernels: Kernels,
+        rows: usize,
+        x: &mut [f32],
+        state: &mut [f32],
+        scratch: &mut GruScratch,
+    ) {
+        self.gru.forward(kernels, rows, x, state, scratch);
+        self.linear.forward(kernels, rows, state, x, true);
+    }
+}
+
+/// A small GRU up and one down the frequency positions of each frame, projected and added.
+pub(crate) struct FrequencyMix {
+    input: Packed, // (2 * 3 hidden, C)
+    scan: PackedScan,
+    linear: Linear,
+    channels: usize,
+}
+
+/// What [`FrequencyMix::forward`] needs; nothing in it outlives a frame.
+pub(crate) struct MixScratch {
+    gates: Buffer, // (positions, 2 * 3 hidden)
+    out: Buffer,   // (positions, 2 hidden)
+    zero: Buffer,  // (hidden), the state before the first position
+}
+
+impl FrequencyMix {
+    pub(crate) fn load(
+        weights: &mut Weights,
+        name: &str,
+        channels: usize,
+        hidden: usize,
+    ) -> Result<Self, WeightsError> {
+        let mut take = |direction: &str| -> Result<[Tensor; 4], WeightsError> {
+            let mut take = |leaf: &str, shape: &[usize]| weights.take(&format!("{name}.{direction}.{leaf}"), shape);
+            Ok([
+                take("w", &[3 * hidden, channels])?,
+                take("b", &[3 * hidden])?,
+                take("u", &[3 * hidden, hidden])?,
+                take("cn", &[hidden])?,
+            ])
+        };
+        let gru = [take("up")?, take("down")?];
+        let width = padded(hidden);
+        let row = |o: usize| gate_row(o % (3 * width), width, hidden).map(|r| (o / (3 * width), r));
+        let input =
+            Packed::new(6 * width, channels, |o, i| row(o).map_or(0.0, |(d, o)| gru[d][0].at(&[o, i])))
+                .with_bias(|o| row(o).map_or(0.0, |(d, o)| gru[d][1].data()[o]));
+        let scan = PackedScan::new(
+            hidden,
+            |d, gate, o, i| gru[d][2].at(&[gate * hidden + o, i]),
+            |d, o| gru[d][3].data()[o],
+        );
+        let unit = |i: usize| (i % width < hidden).then_some(i / width * hidden + i % width);
+        let linear = Linear::load_padded(
+            weights,
+            &format!("{name}.linear"),
+            (2 * width, 2 * hidden, unit),
+            channels,
+        )?;
+        Ok(Self { input, scan, linear, channels })
+    }
+
+    pub(crate) fn new_scratch(&self, rows: usize) -> MixScratch {
+        let width = self.scan.width();
+        MixScratch {
+            gates: Buffer::new(rows * 6 * width),
+            out: Buffer::new(rows * 2 * width),
+            zero: Buffer::new(width),
+        }
+    }
+
+    /// x: (positions, C), in place.
+    pub(crate) fn forward(&self, kernels: Kernels, rows: usize, x: &mut [f32], scratch: &mut MixScratch) {
+        let MixScratch { gates, out, zero } = scratch;
+        kernels.matmul(&self.input, rows, x, self.channels, gates, 6 * self.scan.width(), false);
+        kernels.scan(&self.scan, rows, gates, out, zero);
+        self.linear.forward(kernels, rows, out, x, true);
+    }
+}

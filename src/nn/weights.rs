@@ -1,0 +1,302 @@
+//! The weights' file: read, checked, refused.
+use std::collections::{HashMap, HashSet};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use safetensors::{Dtype, SafeTensorError, SafeTensors};
+use serde::Deserialize;
+
+use super::{HIGH_BANDS, LOW_BINS};
+
+/// The format of the file that this version reads.
+pub const FORMAT: u32 = 1;
+/// Larger files are refused unread.
+const MAX_BYTES: usize = 64 << 20;
+
+/// Why a weights' file was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum WeightsError {
+    /// The file cannot be read.
+    #[error("{}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file was read and refused.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: Box<WeightsError>,
+    },
+    /// Too large for weights of this network.
+    #[error("{actual} bytes, expected at most {expected}")]
+    TooLarge {
+        /// Largest size read.
+        expected: usize,
+        /// Size given.
+        actual: usize,
+    },
+    /// Not a safetensors file, or a damaged one.
+    #[error("not a whole safetensors file: {0}")]
+    Format(#[from] SafeTensorError),
+    /// A tensor's data lie outside the file.
+    #[error("tensor `{name}`: data end at byte {end} of {len}")]
+    Offsets {
+        /// The tensor.
+        name: String,
+        /// End of its data.
+        end: u64,
+        /// Length of the file.
+        len: usize,
+    },
+    /// The metadata lack the entry `wisp`.
+    #[error("no metadata entry `wisp`: not weights of this network")]
+    NoMetadata,
+    /// The metadata entry `wisp` cannot be read.
+    #[error("metadata entry `wisp`: {0}")]
+    Metadata(#[from] serde_json::Error),
+    /// Written for another version.
+    #[error("format {actual}, expected {expected}")]
+    Version {
+        /// The format read here.
+        expected: u32,
+        /// The file's.
+        actual: u32,
+    },
+    /// A size that this network cannot have.
+    #[error("size `{name}` is {actual}, expected {expected}")]
+    Size {
+        /// Field of the sizes.
+        name: &'static str,
+        /// What it may be.
+        expected: &'static str,
+        /// What it is.
+        actual: usize,
+    },
+    /// A tensor is missing.
+    #[error("tensor `{0}` is missing")]
+    Missing(String),
+    /// A tensor is not of `f32`.
+    #[error("tensor `{name}` holds {actual:?}, expected F32")]
+    Type {
+        /// The tensor.
+        name: String,
+        /// Its type.
+        actual: Dtype,
+    },
+    /// A tensor has another shape.
+    #[error("tensor `{name}` has shape {actual:?}, expected {expected:?}")]
+    Shape {
+        /// The tensor.
+        name: String,
+        /// Shape by the sizes.
+        expected: Vec<usize>,
+        /// Its shape.
+        actual: Vec<usize>,
+    },
+    /// A weight is NaN or infinite.
+    #[error("tensor `{name}`: element {index} is {value}")]
+    NotFinite {
+        /// The tensor.
+        name: String,
+        /// Index of the element.
+        index: usize,
+        /// The element.
+        value: f32,
+    },
+    /// Tensors that this network has no use for.
+    #[error("tensors left over: {}", .0.join(", "))]
+    LeftOver(Vec<String>),
+}
+
+/// Everything that fixes the shapes of the weights.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Sizes {
+    /// Real channels after each encoder layer.
+    pub channels: Vec<usize>,
+    /// Frames that an encoder layer sees.
+    pub time_kernel: usize,
+    /// Hidden units per direction of the mix across frequency.
+    pub mix_hidden: usize,
+    /// Units of the recurrence over time.
+    pub hidden: usize,
+    /// Hidden per intrinsic units; 1 is a plain GRU.
+    pub ratio: usize,
+    /// Dual-path blocks.
+    pub blocks: usize,
+    /// Frequency positions that carry the high band.
+    pub high_positions: usize,
+    /// Frames in the complex filter of the low band.
+    pub taps: usize,
+}
+
+impl Sizes {
+    /// Positions that carry the low band.
+    pub fn low_positions(&self) -> usize {
+        LOW_BINS >> self.channels.len()
+    }
+
+    /// All positions.
+    pub fn positions(&self) -> usize {
+        self.low_positions() + self.high_positions
+    }
+
+    /// Channels at the bottleneck.
+    pub(crate) fn width(&self) -> usize {
+        self.channels.last().copied().unwrap_or(2)
+    }
+
+    fn check(&self) -> Result<(), WeightsError> {
+        let check = |ok: bool, name, actual, expected| {
+            if ok { Ok(()) } else { Err(WeightsError::Size { name, expected, actual }) }
+        };
+        let layers = self.channels.len();
+        check((1..=5).contains(&layers), "channels.len()", layers, "1 to 5")?;
+        for &c in &self.channels {
+            check((2..=512).contains(&c) && c % 2 == 0, "channels", c, "even, 2 to 512")?;
+        }
+        let within = |max, name, actual, expected| check((1..=max).contains(&actual), name, actual, expected);
+        within(8, "time_kernel", self.time_kernel, "1 to 8")?;
+        within(512, "mix_hidden", self.mix_hidden, "1 to 512")?;
+        within(1024, "hidden", self.hidden, "1 to 1024")?;
+        check(
+            self.ratio >= 1 && self.hidden.is_multiple_of(self.ratio),
+            "ratio",
+            self.ratio,
+            "a divisor of `hidden`",
+        )?;
+        within(8, "blocks", self.blocks, "1 to 8")?;
+        check(
+            self.high_positions >= 1 && HIGH_BANDS.is_multiple_of(self.high_positions),
+            "high_positions",
+            self.high_positions,
+            "a divisor of 24",
+        )?;
+        within(8, "taps", self.taps, "1 to 8")
+    }
+}
+
+#[derive(Deserialize)]
+struct Version {
+    format: u32,
+}
+
+#[derive(Deserialize)]
+struct Meta {
+    sizes: Sizes,
+}
+
+/// A tensor taken from the file, row-major.
+#[derive(Debug)]
+pub(crate) struct Tensor {
+    shape: Vec<usize>,
+    data: Vec<f32>,
+}
+
+impl Tensor {
+    /// The element at `index`, one number per dimension.
+    pub(crate) fn at(&self, index: &[usize]) -> f32 {
+        debug_assert!(index.len() == self.shape.len() && index.iter().zip(&self.shape).all(|(i, n)| i < n));
+        self.data[index.iter().zip(&self.shape).fold(0, |at, (i, n)| at * n + i)]
+    }
+
+    pub(crate) fn data(&self) -> &[f32] {
+        &self.data
+    }
+}
+
+/// A parsed file from which each layer takes its tensors.
+pub(crate) struct Weights<'a> {
+    sizes: Sizes,
+    tensors: SafeTensors<'a>,
+    taken: HashSet<String>,
+}
+
+impl<'a> Weights<'a> {
+    /// The bytes of a file that is not too large.
+    pub(crate) fn read(path: &Path) -> Result<Vec<u8>, WeightsError> {
+        let failed = |source| WeightsError::Read { path: path.to_owned(), source };
+        let mut bytes = Vec::new();
+        let file = std::fs::File::open(path).map_err(failed)?;
+        // One byte more than allowed shows that there is more, whatever the system calls the file's length.
+        file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
+        Ok(bytes)
+    }
+
+    pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, WeightsError> {
+        if bytes.len() > MAX_BYTES {
+            return Err(WeightsError::TooLarge { expected: MAX_BYTES, actual: bytes.len() });
+        }
+        check_offsets(bytes)?;
+        let (_, header) = SafeTensors::read_metadata(bytes)?;
+        let entry = header.metadata().as_ref().and_then(|m| m.get("wisp"));
+        let entry = entry.ok_or(WeightsError::NoMetadata)?;
+        let Version { format } = serde_json::from_str(entry)?;
+        if format != FORMAT {
+            return Err(WeightsError::Version { expected: FORMAT, actual: format });
+        }
+        let Meta { sizes } = serde_json::from_str(entry)?;
+        sizes.check()?;
+        Ok(Self { sizes, tensors: SafeTensors::deserialize(bytes)?, taken: HashSet::new() })
+    }
+
+    pub(crate) fn sizes(&self) -> &Sizes {
+        &self.sizes
+    }
+
+    /// The tensor `name`, which must have this shape and be finite.
+    pub(crate) fn take(&mut self, name: &str, shape: &[usize]) -> Result<Tensor, WeightsError> {
+        let view = match self.tensors.tensor(name) {
+            Ok(view) => view,
+            Err(SafeTensorError::TensorNotFound(_)) => return Err(WeightsError::Missing(name.to_owned())),
+            Err(error) => return Err(error.into()),
+        };
+        if view.dtype() != Dtype::F32 {
+            return Err(WeightsError::Type { name: name.to_owned(), actual: view.dtype() });
+        }
+        if view.shape() != shape {
+            let (expected, actual) = (shape.to_vec(), view.shape().to_vec());
+            return Err(WeightsError::Shape { name: name.to_owned(), expected, actual });
+        }
+        let (words, _) = view.data().as_chunks::<4>();
+        let data: Vec<f32> = words.iter().map(|&b| f32::from_le_bytes(b)).collect();
+        if let Some(index) = data.iter().position(|x| !x.is_finite()) {
+            return Err(WeightsError::NotFinite { name: name.to_owned(), index, value: data[index] });
+        }
+        self.taken.insert(name.to_owned());
+        Ok(Tensor { shape: shape.to_vec(), data })
+    }
+
+    /// Every tensor must have been taken.
+    pub(crate) fn finish(self) -> Result<(), WeightsError> {
+        let mut left: Vec<String> =
+            self.tensors.iter().map(|(name, _)| name.to_owned()).filter(|n| !self.taken.contains(n)).collect();
+        left.sort();
+        if left.is_empty() { Ok(()) } else { Err(WeightsError::LeftOver(left)) }
+    }
+}
+
+/// safetensors 0.8 adds up the offsets of a header without a check for overflow: those that lie outside the file are
+/// refused here. A header that cannot be read is left to it.
+fn check_offsets(bytes: &[u8]) -> Result<(), WeightsError> {
+    let Some((length, rest)) = bytes.split_first_chunk::<8>() else { return Ok(()) };
+    let Some(header) = usize::try_from(u64::from_le_bytes(*length)).ok().and_then(|n| rest.get(..n)) else {
+        return Ok(());
+    };
+    let Ok(entries) = serde_json::from_slice::<HashMap<String, serde_json::Value>>(header) else {
+        return Ok(());
+    };
+    for (name, value) in entries {
+        let offsets = value.get("data_offsets").and_then(|o| o.as_array());
+        for end in offsets.into_iter().flatten().filter_map(|o| o.as_u64()) {
+            if end > bytes.len() as u64 {
+                return Err(WeightsError::Offsets { name, end, len: bytes.len() });
+            }
+        }
+    }
+    Ok(())
+}
