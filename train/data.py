@@ -177,16 +177,16 @@ def random_curve(rng, freqs: np.ndarray, depth_db: float) -> np.ndarray:
 def synthetic_room(rng, rate: int) -> np.ndarray:
     """Direct sound, a few early reflections, an exponential tail that dies sooner at high frequencies."""
     t60 = rng.uniform(0.1, 0.9)
-    n = int(rate * min(t60, 0.6))
+    step = rate // 100
+    n = int(100 * min(t60, 0.6)) * step
     t = np.arange(n) / rate
     tail = rng.standard_normal(n) * np.exp(-6.9 * t / t60)
     dark = np.empty(n)
     smooth = rng.uniform(0.1, 0.6)
-    block = rate // 100
-    for i in range(0, n, block):  # each 10 ms a little darker
+    for i in range(0, n, step):  # each 10 ms a little darker
         a = min(0.9, smooth * (0.3 + i / n))
-        part = tail[i : i + block]
-        dark[i : i + block] = (1 - a) * part + a * np.convolve(part, np.ones(8) / 8, "same")
+        part = tail[i : i + step]
+        dark[i : i + step] = (1 - a) * part + a * np.convolve(part, np.ones(8) / 8, "same")
     ratio = 10 ** (-rng.uniform(-2, 18) / 20)  # reverberant to direct
     h = dark * (t > rng.uniform(0.002, 0.015)) / np.sqrt(np.square(dark).sum() + 1e-12) * ratio
     for _ in range(rng.integers(2, 8)):

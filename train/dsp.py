@@ -63,7 +63,8 @@ def istft(spectrum: Tensor, rate: int) -> Tensor:
     n = rate // 50
     frames = torch.fft.irfft(spectrum * (n / 2), n=n)
     frames = frames * window(n, frames)
-    return (frames[:, 1:, : n // 2] + frames[:, :-1, n // 2 :]).flatten(1)
+    first, second = frames.split(n // 2, -1)
+    return (first[:, 1:] + second[:, :-1]).flatten(1)
 
 
 def low_band(spectrum: Tensor) -> Tensor:

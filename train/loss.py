@@ -43,7 +43,7 @@ class Loss:
         if full:
             energy[:full] = dsp.power(noisy["high"]) @ self.bands.to(device)
         mask, gains = model(dsp.compress(noisy["low"]), dsp.band_features(energy))
-        estimate = apply_filter(mask.float(), noisy["low"])
+        estimate = apply_filter(mask, noisy["low"])
 
         level = (0.1 / batch["reference"]).view(-1, 1)
         wave, target = dsp.low_wave(estimate) * level, dsp.low_wave(clean["low"]) * level

@@ -76,12 +76,13 @@ class ComplexConv2d(nn.Module):
         scale = (c_in * time_kernel * 3) ** -0.5
         self.real = nn.Parameter(torch.randn(shape) * scale)
         self.imag = nn.Parameter(torch.randn(shape) * scale)
-        self.norm = nn.BatchNorm2d(c_out)
+        self.norm = nn.BatchNorm1d(c_out)
         self.act = nn.PReLU(c_out)
 
     def forward(self, x: Tensor) -> Tensor:
         x = F.pad(x, (1, 0, self.real.shape[2] - 1, 0))
-        return self.act(self.norm(F.conv2d(x, _weight(self), stride=(1, 2))))
+        y = F.conv2d(x, _weight(self), stride=(1, 2)).permute(0, 2, 3, 1)
+        return norm_act(y, self.norm, self.act).permute(0, 3, 1, 2)
 
 
 class ComplexConvTranspose2d(nn.Module):
@@ -100,7 +101,7 @@ class ComplexConvTranspose2d(nn.Module):
         if last:
             self.bias = nn.Parameter(torch.zeros(c_out))
         else:
-            self.norm = nn.BatchNorm2d(c_out)
+            self.norm = nn.BatchNorm1d(c_out)
             self.act = nn.PReLU(c_out)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -109,33 +110,30 @@ class ComplexConvTranspose2d(nn.Module):
         odd = torch.stack([w[..., 2], w[..., 0]], -1)
         y = F.conv2d(F.pad(x, (0, 1)), torch.cat([even, odd])[:, :, None])
         b, _, t, f = y.shape
-        y = y.permute(0, 2, 3, 1).reshape(b, t, 2 * f, -1).permute(0, 3, 1, 2)  # channels last: a view
-        if self.last:
-            return y + self.bias[:, None, None].to(y.dtype)
-        return self.act(self.norm(y))
+        y = y.permute(0, 2, 3, 1).reshape(b, t, 2 * f, -1)  # channels last in memory: a view
+        y = y + self.bias if self.last else norm_act(y, self.norm, self.act)
+        return y.permute(0, 3, 1, 2)
 
 
-def _load_scan():
-    """The fused loops of scan.cpp, or None where no C++ compiler serves (the loops below then do the same)."""
+@functools.cache
+def fused():
+    """The loops of fused.cpp, or None where no C++ compiler serves (the Python below then does the same)."""
     if os.environ.get("WISP_NO_CPP"):
         return None
     try:
         from torch.utils.cpp_extension import load
 
-        source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "scan.cpp")
-        return load("wisp_scan", [source], extra_cflags=["-O3", "-march=native", "-ffast-math"])
+        source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "fused.cpp")
+        return load("wisp_fused", [source], extra_cflags=["-O3", "-march=native", "-ffast-math"])
     except (RuntimeError, OSError, ImportError, subprocess.CalledProcessError) as error:
         print(f"model.py: without the C++ loops ({str(error).splitlines()[0]}): slower", file=sys.stderr)
         return None
 
 
-@functools.cache
-def fused_scan():
-    return _load_scan()
-
-
-def _scan_forward(gates, u, cn, g, bg, s0):
+def _scan_forward(gates, u, cn, g, bg, s0, reverse):
     """gates (T, R, 3m), the input side -> s (T+1, R, H), rz (T, R, 2m), n and an (T, R, m)."""
+    if reverse:
+        return tuple(v.flip(0) for v in _scan_forward(gates.flip(0), u, cn, g, bg, s0, False))
     steps, rows, _ = gates.shape
     m, hidden = cn.shape[0], u.shape[1]
     s = gates.new_empty(steps + 1, rows, hidden)
@@ -153,8 +151,12 @@ def _scan_forward(gates, u, cn, g, bg, s0):
     return s, rz, n, an
 
 
-def _scan_backward(grad, u, g, s, rz, n, an):
+def _scan_backward(grad, u, g, s, rz, n, an, reverse):
     """-> gradients at the gates' input side and recurrent side (T, R, 3m), at the ghosts (T, R, H-m), at s0."""
+    if reverse:
+        grad, s, rz, n, an = (v.flip(0) for v in (grad, s, rz, n, an))
+        *steps, ds0 = _scan_backward(grad, u, g, s, rz, n, an, False)
+        return *(v.flip(0) for v in steps), ds0
     steps, rows, m = n.shape
     hidden = u.shape[1]
     r, z = rz[..., :m], rz[..., m:]
@@ -184,35 +186,103 @@ def _scan_backward(grad, u, g, s, rz, n, an):
     return dgx, da, dg, ds0
 
 
+def _fast(x: Tensor):
+    return x.dtype == torch.float32 and x.device.type == "cpu" and fused()
+
+
 class _GhostScan(torch.autograd.Function):
-    """The recurrence of GhostGRU with each weight's gradient taken in one product after the loop."""
+    """The recurrence of GhostGRU along dimension 0 of (T, rows, inputs), each weight's gradient in one product at the end."""
 
     @staticmethod
-    def forward(ctx, x, w, b, u, cn, g, bg, s0):
+    def forward(ctx, x, w, b, u, cn, g, bg, s0, reverse):
         gates = torch.addmm(b, x.flatten(0, 1), w.t()).view(*x.shape[:2], -1)
-        fused = x.dtype == torch.float32 and x.device.type == "cpu" and fused_scan()
-        s, rz, n, an = (fused.forward if fused else _scan_forward)(gates, u, cn, g, bg, s0)
-        ctx.save_for_backward(x, w, u, g, s, rz, n, an)
-        ctx.fused = fused
-        return s[1:]
+        s, rz, n, an = _scan_forward(gates, u, cn, g, bg, s0, reverse)
+        before, after = (s[1:], s[:-1]) if reverse else (s[:-1], s[1:])
+        ctx.save_for_backward(x, w, u, g, s, before, after, rz, n, an)
+        ctx.reverse = reverse
+        return after.clone()
 
     @staticmethod
     def backward(ctx, grad):
-        x, w, u, g, s, rz, n, an = ctx.saved_tensors
-        run = ctx.fused.backward if ctx.fused else _scan_backward
-        dgx, da, dg, ds0 = run(grad.contiguous(), u, g, s, rz, n, an)
-        m = n.shape[2]
-        dgx, da, dg = dgx.flatten(0, 1), da.flatten(0, 1), dg.flatten(0, 1)
-        return (
-            (dgx @ w).view_as(x),
-            dgx.t() @ x.flatten(0, 1),
-            dgx.sum(0),
-            da.t() @ s[:-1].flatten(0, 1),
-            da[:, 2 * m :].sum(0),
-            dg.t() @ s[1:, :, :m].flatten(0, 1),
-            dg.sum(0),
-            ds0,
+        x, w, u, g, s, before, after, rz, n, an = ctx.saved_tensors
+        dgx, da, dg, ds0 = _scan_backward(grad, u, g, s, rz, n, an, ctx.reverse)
+        dx, *weights = _weight_gradients(*(v.flatten(0, 1) for v in (dgx, da, dg, x, before, after)), w)
+        return dx.view_as(x), *weights, ds0, None
+
+
+def _weight_gradients(dgx, da, dg, x, before, after, w):
+    m = dgx.shape[1] // 3
+    return (
+        dgx @ w,
+        dgx.t() @ x,
+        dgx.sum(0),
+        da.t() @ before,
+        da[:, 2 * m :].sum(0),
+        dg.t() @ after[:, :m],
+        dg.sum(0),
+    )
+
+
+class _FusedScan(torch.autograd.Function):
+    """The same by fused.cpp, in place along time or frequency of x (B, T, F, C) without a permuted copy."""
+
+    @staticmethod
+    def forward(ctx, x, w, b, u, cn, g, bg, s0, along, reverse):
+        bt, t, f, _ = x.shape
+        # steps, outer, inner sequences; rows from one outer, inner sequence and step to the next
+        walk = (t, bt, f, t * f, 1, f, reverse) if along == "time" else (f, bt * t, 1, f, 0, 1, reverse)
+        rows = x.reshape(-1, x.shape[-1])
+        saved = fused().forward(torch.addmm(b, rows, w.t()), u, cn, g, bg, s0, *walk)
+        ctx.save_for_backward(rows, w, u, g, *saved)
+        ctx.walk, ctx.shape = walk, x.shape
+        return saved[0].view(bt, t, f, -1)
+
+    @staticmethod
+    def backward(ctx, grad):
+        x, w, u, g, state, before, rz, n, an = ctx.saved_tensors
+        grad = grad.reshape(-1, grad.shape[-1]).contiguous()
+        dgx, da, dg, ds0 = fused().backward(grad, u, g, state, before, rz, n, an, *ctx.walk)
+        dx, *weights = _weight_gradients(dgx, da, dg, x, before, state, w)
+        return dx.view(ctx.shape), *weights, ds0, None, None
+
+
+class _NormAct(torch.autograd.Function):
+    """Batch norm over the rows of (N, C), PReLU and the residual, by fused.cpp; also returns mean and 1/deviation."""
+
+    @staticmethod
+    def forward(ctx, x, gamma, beta, slope, add, eps):
+        y, mean, inv = fused().norm_forward(x, gamma, beta, slope, x.new_empty(0) if add is None else add, eps)
+        ctx.save_for_backward(x, gamma, beta, slope, mean, inv)
+        ctx.mark_non_differentiable(mean, inv)
+        return y, mean, inv
+
+    @staticmethod
+    def backward(ctx, grad, *_):
+        grad = grad.contiguous()
+        parts = fused().norm_backward(grad, *ctx.saved_tensors)
+        return *parts, grad if ctx.needs_input_grad[4] else None, None
+
+
+def norm_act(x: Tensor, norm: nn.BatchNorm1d, act: nn.PReLU | None, add: Tensor | None = None) -> Tensor:
+    """act(norm(x)) + add of x (..., C), channels last in memory; act None is the identity."""
+    shape = x.shape
+    x = x.reshape(-1, shape[-1])
+    add = None if add is None else add.reshape(x.shape)
+    if norm.training and _fast(x):
+        slope = act.weight if act else torch.ones_like(norm.bias)
+        y, mean, inv = _NormAct.apply(x, norm.weight, norm.bias, slope, add, norm.eps)
+        with torch.no_grad():
+            variance = (inv.pow(-2) - norm.eps) * (len(x) / max(len(x) - 1, 1))
+            norm.running_mean.lerp_(mean, norm.momentum)
+            norm.running_var.lerp_(variance, norm.momentum)
+            norm.num_batches_tracked += 1
+    else:
+        y = F.batch_norm(
+            x, norm.running_mean, norm.running_var, norm.weight, norm.bias, norm.training, norm.momentum, norm.eps
         )
+        y = act(y) if act else y
+        y = y if add is None else y + add
+    return y.view(shape)
 
 
 class GhostGru(nn.Module):
@@ -223,7 +293,7 @@ class GhostGru(nn.Module):
         h    = (1 - z) n + z h'                      h' is the intrinsic part of s'
         s    = [h ; tanh(G h + bg)]
 
-    ratio 1 has no ghost units and is the plain GRU. (T, rows, inputs) -> (T, rows, hidden).
+    ratio 1 has no ghost units and is the plain GRU.
     """
 
     def __init__(self, inputs: int, hidden: int, ratio: int):
@@ -240,15 +310,23 @@ class GhostGru(nn.Module):
         self.g = nn.Parameter(torch.randn(hidden - m, m) * m**-0.5)
         self.bg = nn.Parameter(torch.zeros(hidden - m))
 
-    def forward(self, x: Tensor, s0: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, along: str, reverse: bool = False) -> Tensor:
+        """(B, T, F, inputs) -> (B, T, F, hidden), along "time" or "frequency", from a zero state."""
         with torch.autocast(x.device.type, enabled=False):
             x = x.float()
-            if s0 is None:
-                s0 = x.new_zeros(x.shape[1], self.hidden)
-            return _GhostScan.apply(x, self.w, self.b, self.u, self.cn, self.g, self.bg, s0)
+            b, t, f, c = x.shape
+            rows = b * f if along == "time" else b * t
+            weights = self.w, self.b, self.u, self.cn, self.g, self.bg, x.new_zeros(rows, self.hidden)
+            if _fast(x):
+                return _FusedScan.apply(x, *weights, along, reverse)
+            order = (1, 0, 2, 3) if along == "time" else (2, 0, 1, 3)
+            moved = x.permute(order)
+            y = _GhostScan.apply(moved.reshape(len(moved), rows, c), *weights, reverse)
+            back = (1, 0, 2, 3) if along == "time" else (1, 2, 0, 3)
+            return y.view(*moved.shape[:3], self.hidden).permute(back)
 
     def reference(self, x: Tensor, s: Tensor) -> Tensor:
-        """The equations above through autograd, to check the scan against."""
+        """The equations above through autograd, (T, rows, inputs) -> (T, rows, hidden), to check the scans against."""
         m, out = self.intrinsic, []
         for t in range(x.shape[0]):
             gx, a = x[t] @ self.w.t() + self.b, s @ self.u.t()
@@ -271,11 +349,8 @@ class FrequencyMix(nn.Module):
         self.norm = nn.BatchNorm1d(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        b, t, f, c = x.shape
-        rows = x.permute(2, 0, 1, 3).reshape(f, b * t, c)
-        y = torch.cat([self.up(rows), self.down(rows.flip(0)).flip(0)], -1)
-        y = self.norm(self.linear(y).flatten(0, 1)).view(f, b, t, c)
-        return x + y.permute(1, 2, 0, 3)
+        y = torch.cat([self.up(x, "frequency"), self.down(x, "frequency", reverse=True)], -1)
+        return norm_act(self.linear(y), self.norm, None, add=x)
 
 
 class TimeMemory(nn.Module):
@@ -288,10 +363,7 @@ class TimeMemory(nn.Module):
         self.norm = nn.BatchNorm1d(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        b, t, f, c = x.shape
-        y = self.gru(x.permute(1, 0, 2, 3).reshape(t, b * f, c))
-        y = self.norm(self.linear(y).flatten(0, 1)).view(t, b, f, c)
-        return x + y.permute(1, 0, 2, 3)
+        return norm_act(self.linear(self.gru(x, "time")), self.norm, None, add=x)
 
 
 class Dccrn(nn.Module):
@@ -338,14 +410,15 @@ class Dccrn(nn.Module):
             note(f"mix.{i}", y)
             y = memory(y)
             note(f"memory.{i}", y)
-        gains = torch.sigmoid(self.high_out(y[:, :, -n:]).float()).flatten(2)
-        x = y[:, :, :-n].permute(0, 3, 1, 2)
+        x, high = y.split([y.shape[2] - n, n], 2)
+        gains = torch.sigmoid(self.high_out(high).float()).flatten(2)
+        x = x.permute(0, 3, 1, 2)
         for i, conv in enumerate(self.decoder):
             x = conv(x + skips[-1 - i])
             note(f"decoder.{i}", x.permute(0, 2, 3, 1))
         x = x.float()
         taps = self.sizes.taps
-        m = torch.complex(x[:, :taps].contiguous(), x[:, taps:].contiguous())
+        m = torch.complex(*x.split(taps, 1))
         # DCCRN-E: tanh bounds the magnitude, the phase stays.
         size = (m.real.square() + m.imag.square() + 1e-12).sqrt()
         mask = m * (torch.tanh(size) / size)
@@ -356,9 +429,10 @@ class Dccrn(nn.Module):
 
 def apply_filter(mask: Tensor, spectrum: Tensor) -> Tensor:
     """Y(t) = sum_k M_k(t) X(t-k). mask (B, taps, T, F), spectrum (B, T, F)."""
-    y = mask[:, 0] * spectrum
-    for k in range(1, mask.shape[1]):
-        y = y + mask[:, k] * _delay(spectrum, k)
+    taps = mask.unbind(1)
+    y = taps[0] * spectrum
+    for k, tap in enumerate(taps[1:], 1):
+        y = y + tap * _delay(spectrum, k)
     return y
 
 
