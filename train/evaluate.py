@@ -1,0 +1,186 @@
+"""Score a denoiser on folders of pairs: SET/noisy/NAME.wav and SET/clean/NAME.wav (or .flac), matched by name.
+
+    python evaluate.py SET [SET ...] --noisy --network ../bundled/wisp.safetensors --json figures.json
+    python evaluate.py SET --binary ../target/release/wisp          what people run
+    python evaluate.py SET --enhanced other=FOLDER                  files that something else has cleaned
+
+Any of the sources may be given together; each makes one report per set. The network (a checkpoint or a weights' file)
+runs at the file's own rate. Everything is mixed to mono. PESQ and STOI see a copy at 16 kHz (PESQ-NB: 8 kHz):
+
+    PESQ-WB, PESQ-NB  ITU-T P.862.2 and P.862.1, PyPI pesq       STOI  PyPI pystoi
+    SI-SDR   dB, zero mean (Le Roux et al. 2019)                 polarity  sign of the product with the clean signal
+    LSD-HF   dB, log-spectral distance 8-20 kHz against the clean signal, at the file's own rate: over 20 ms frames, the
+             root mean square over bins of the levels' difference, levels held above -90 dBFS; only where the rate allows
+
+--clean-in feeds the clean file instead: what happens to speech that needs no help.
+"""
+
+import argparse
+import functools
+import json
+import math
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+import torch
+
+import dsp
+from export import Folded, load_checkpoint
+
+METRIC_RATE = 16000
+EXTENSIONS = (".wav", ".flac")
+
+
+def read(path: Path) -> tuple[np.ndarray, int]:
+    x, rate = soundfile.read(path, dtype="float64", always_2d=True)
+    return x.mean(1), rate
+
+
+def resample(x: np.ndarray, rate: int, to: int) -> np.ndarray:
+    return soxr.resample(x, rate, to, quality="VHQ") if rate != to else x
+
+
+def si_sdr(clean: np.ndarray, y: np.ndarray) -> float:
+    clean, y = clean - clean.mean(), y - y.mean()
+    target = (y @ clean) / max(clean @ clean, 1e-20) * clean
+    rest = y - target
+    return float(10 * np.log10(max(target @ target, 1e-20) / max(rest @ rest, 1e-20)))
+
+
+def high_distance(clean: np.ndarray, y: np.ndarray, rate: int) -> float:
+    """LSD-HF of the text above; NaN at rates that hold less than 20 kHz."""
+    if rate < 40000 or rate % 100:
+        return math.nan
+    level = [10 * torch.log10(dsp.power(dsp.high_bins(dsp.stft(torch.from_numpy(v)[None], rate))) + 1e-9) for v in (clean, y)]
+    return float((level[0] - level[1]).square().mean(-1).sqrt().mean())
+
+
+def scores(clean: np.ndarray, y: np.ndarray, rate: int) -> dict[str, float]:
+    """All figures of one pair; NaN where the metric finds no speech."""
+    from pesq import NoUtterancesError, pesq
+    from pystoi import stoi
+
+    n = min(len(clean), len(y))
+    clean, y = clean[:n], y[:n]
+    c, e = (resample(v, rate, METRIC_RATE) for v in (clean, y))
+
+    def opinion(at: int, mode: str) -> float:
+        try:
+            return pesq(at, *(resample(v, METRIC_RATE, at).astype(np.float32) for v in (c, e)), mode)
+        except NoUtterancesError:
+            return math.nan
+
+    return {
+        "PESQ-WB": opinion(16000, "wb"),
+        "PESQ-NB": opinion(8000, "nb"),
+        "STOI": float(stoi(c, e, METRIC_RATE)),
+        "SI-SDR": si_sdr(c, e),
+        "LSD-HF": high_distance(clean, y, rate),
+        "polarity": -1.0 if c @ e < 0 else 1.0,
+    }
+
+
+@functools.cache
+def network(path: str):
+    """A checkpoint (.pt) or a weights' file (.safetensors)."""
+    torch.set_num_threads(1)
+    return Folded(path, torch.float32) if path.endswith(".safetensors") else load_checkpoint(path)[0]
+
+
+@torch.no_grad()
+def denoise(path: str, x: np.ndarray, rate: int) -> np.ndarray:
+    """At the signal's rate where it is a multiple of 100 Hz, else by way of 48 kHz, as the engine does."""
+    at = rate if rate % 100 == 0 else 48000
+    y = dsp.denoise(network(path), torch.from_numpy(resample(x, rate, at)).float()[None], at)[0].double().numpy()
+    return resample(y, at, rate)[: len(x)]
+
+
+def pairs(folder: Path) -> list[tuple[Path, Path]]:
+    """(noisy, clean) of each name; an error where a clean one is missing."""
+    noisy = sorted(p for p in (folder / "noisy").glob("*") if p.suffix.lower() in EXTENSIONS)
+    if not noisy:
+        raise SystemExit(f"{folder}/noisy: no {' or '.join(EXTENSIONS)} files")
+    return [(p, partner(folder / "clean", p.stem)) for p in noisy]
+
+
+def partner(folder: Path, stem: str) -> Path:
+    for extension in EXTENSIONS:
+        if (folder / (stem + extension)).exists():
+            return folder / (stem + extension)
+    raise SystemExit(f"{folder}: no {stem}.wav or {stem}.flac")
+
+
+def run_binary(binary: str, files: list[Path], out: Path) -> None:
+    done = subprocess.run([binary, *map(str, files), "--out-dir", str(out), "--jobs", "1", "--quiet"], stdout=subprocess.DEVNULL)
+    if done.returncode:
+        raise SystemExit(f"{binary}: exit status {done.returncode}")
+
+
+def score_file(clean: Path, source: Path, weights: str | None) -> dict[str, float]:
+    c, rate = read(clean)
+    y, other = read(source)
+    if other != rate:
+        raise SystemExit(f"{source}: {other} Hz, expected {rate} Hz as in {clean}")
+    return scores(c, denoise(weights, y, rate) if weights else y, rate)
+
+
+def report(pool, name: str, rows: list[tuple[Path, Path]], weights: str | None) -> dict:
+    """rows: (clean, what to score or to denoise first)."""
+    done = [pool.submit(score_file, clean, source, weights) for clean, source in rows]
+    files = {clean.stem: d.result() for (clean, _), d in zip(rows, done)}
+    mean = {}
+    for k in next(iter(files.values())):
+        values = [f[k] for f in files.values() if not math.isnan(f[k])]
+        mean[k] = sum(values) / len(values) if values else None
+    print(f"{name}  ({len(files)} pairs)  " + "  ".join(f"{k} {v:.3f}" for k, v in mean.items() if v is not None), flush=True)
+    files = {stem: {k: None if math.isnan(v) else v for k, v in f.items()} for stem, f in files.items()}
+    return {"name": name, "pairs": len(files), "mean": mean, "files": files}
+
+
+def main() -> None:
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("sets", type=Path, nargs="+", metavar="SET")
+    p.add_argument("--noisy", action="store_true", help="the input itself")
+    p.add_argument("--network", help="checkpoint (.pt) or weights (.safetensors)")
+    p.add_argument("--binary", help="the wisp command")
+    p.add_argument("--enhanced", action="append", default=[], metavar="NAME=DIR", help="cleaned files; one set only")
+    p.add_argument("--clean-in", action="store_true", help="feed the clean files")
+    p.add_argument("--jobs", type=int, default=1)
+    p.add_argument("--json", type=Path)
+    a = p.parse_args()
+    if not (a.noisy or a.network or a.binary or a.enhanced):
+        p.error("nothing to score: give --noisy, --network, --binary or --enhanced")
+    if a.enhanced and (len(a.sets) > 1 or not all("=" in e for e in a.enhanced)):
+        p.error("--enhanced wants NAME=DIR, and one set")
+    reports = []
+    with ProcessPoolExecutor(a.jobs) as pool, tempfile.TemporaryDirectory() as temporary:
+        for folder in a.sets:
+            found = pairs(folder)
+            label = folder.resolve().name + (", clean in" if a.clean_in else "")
+            rows = [(clean, clean if a.clean_in else noisy) for noisy, clean in found]
+            if a.noisy:
+                reports.append(report(pool, f"{label}: input", rows, None))
+            if a.network:
+                reports.append(report(pool, f"{label}: Wisp", rows, a.network))
+            if a.binary:
+                out = Path(temporary) / str(len(reports))
+                run_binary(a.binary, [source for _, source in rows], out)
+                made = [(clean, partner(out, source.stem)) for clean, source in rows]
+                reports.append(report(pool, f"{label}: Wisp", made, None))
+            for name, where in (e.split("=", 1) for e in a.enhanced):
+                made = [(clean, partner(Path(where), noisy.stem)) for noisy, clean in found]
+                reports.append(report(pool, f"{label}: {name}", made, None))
+    if a.json:
+        part = a.json.with_name(a.json.name + ".part")
+        part.write_text(json.dumps(reports, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        part.replace(a.json)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
