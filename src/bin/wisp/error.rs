@@ -21,9 +21,9 @@ pub(crate) enum Error {
         "{0} is not supported (WAV, AIFF, FLAC, MP3 and Ogg Vorbis are); convert it to WAV first"
     )]
     Codec(&'static str),
-    #[error("is truncated: {actual:.3} s of audio, expected {expected:.3} s")]
+    #[error("is truncated or damaged: {actual:.3} s of audio, expected {expected:.3} s")]
     Truncated { actual: f64, expected: f64 },
-    #[error("is truncated: it ends in the middle after {0:.3} s of audio")]
+    #[error("is truncated: it ends in the middle, after {0:.3} s of audio")]
     EndsEarly(f64),
     #[error("is damaged: {0}")]
     Damaged(String),

@@ -10,7 +10,9 @@ use symphonia::core::codecs::audio::{
 };
 use symphonia::core::errors::Error as MediaError;
 use symphonia::core::formats::probe::Hint;
-use symphonia::core::formats::well_known::{FORMAT_ID_FLAC, FORMAT_ID_MP3};
+use symphonia::core::formats::well_known::{
+    FORMAT_ID_FLAC, FORMAT_ID_MP3, FORMAT_ID_OGG, FORMAT_ID_WAVE,
+};
 use symphonia::core::formats::{FormatReader, TrackType};
 use symphonia::core::io::{MediaSource, MediaSourceStream};
 use symphonia::core::packet::Packet;
@@ -30,6 +32,9 @@ pub(crate) struct Input {
     frames: Option<u64>,
     position: u64,
     damaged: u64,
+    /// The first packet's time, in samples.
+    origin: Option<i64>,
+    /// Packets bear a number from the file, not one counted by the reader.
     has_timestamps: bool,
 }
 
@@ -99,7 +104,8 @@ impl Input {
             return Err(Error::NoSamples);
         }
         Ok(Self {
-            has_timestamps: format.format_info().format == FORMAT_ID_FLAC,
+            origin: None,
+            has_timestamps: matches!(format.format_info().format, FORMAT_ID_FLAC | FORMAT_ID_OGG),
             track_id: track.id,
             format,
             decoder,
@@ -141,9 +147,11 @@ impl Input {
         let Some(packet) = self.next_packet()? else {
             return self.end();
         };
-        // FLAC numbers its frames: what its reader had to skip is a gap here.
-        let gap = match u64::try_from(packet.pts.get()) {
-            Ok(at) if self.has_timestamps && at > self.position => at - self.position,
+        // What the reader had to skip for damage is a gap between these numbers. Before zero lies
+        // what encoders put in front; a cut-out piece of a stream may start at any number.
+        let origin = *self.origin.get_or_insert(packet.pts.get().max(0));
+        let gap = match u64::try_from(packet.pts.get().saturating_sub(origin)) {
+            Ok(at) if self.has_timestamps => at.saturating_sub(self.position),
             _ => 0,
         };
         let rate = u64::from(self.spec.rate);
@@ -193,6 +201,14 @@ impl Input {
                     return Err(Error::Codec(
                         "a file of several streams, one after the other,",
                     ));
+                }
+                // A WAV of unknown length ends where the file does.
+                Err(MediaError::IoError(error))
+                    if error.kind() == io::ErrorKind::UnexpectedEof
+                        && self.frames.is_none()
+                        && self.format.format_info().format == FORMAT_ID_WAVE =>
+                {
+                    return Ok(None);
                 }
                 Err(error) => return Err(self.fault(error)),
             }

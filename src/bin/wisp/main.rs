@@ -20,7 +20,6 @@ use wisp::{Controls, Dccrn, Listen};
 
 use crate::args::Args;
 use crate::clean::Settings;
-use crate::error::Error;
 use crate::report::Reporter;
 
 const FAILED: u8 = 1;

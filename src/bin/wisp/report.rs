@@ -143,14 +143,14 @@ impl Reporter {
                     let count = report.clipped_samples;
                     self.warn(
                         input,
-                        &format!("{count} samples above full scale were clipped"),
+                        &format!("samples above full scale, clipped: {count}"),
                     );
                 }
                 if report.damaged_places > 0 {
                     let count = report.damaged_places;
                     self.warn(
                         input,
-                        &format!("{count} damaged places are silent in the result"),
+                        &format!("damaged places, silent in the result: {count}"),
                     );
                 }
                 if !self.json && !self.quiet {

@@ -65,6 +65,8 @@ pub(crate) struct WavWriter<W> {
     spec: WavSpec,
     /// Where the data chunk's size stands.
     size_at: u64,
+    /// Where the length in frames stands, which all but integer formats have.
+    fact_at: Option<u64>,
     /// A chunk is kept free for RF64's 64-bit sizes.
     room_for_rf64: bool,
     data_bytes: u64,
@@ -86,6 +88,12 @@ impl<W: Write + Seek> WavWriter<W> {
             header.extend([0; 28]);
         }
         header.extend(format_chunk(&spec));
+        let fact_at = (spec.depth == Depth::F32).then(|| {
+            header.extend(b"fact");
+            header.extend(4u32.to_le_bytes());
+            header.extend([0; 4]);
+            header.len() as u64 - 4
+        });
         header.extend(b"data");
         let size_at = header.len() as u64;
         header.extend([0; 4]);
@@ -94,6 +102,7 @@ impl<W: Write + Seek> WavWriter<W> {
             inner,
             spec,
             size_at,
+            fact_at,
             room_for_rf64,
             data_bytes: 0,
             clipped: 0,
@@ -179,6 +188,11 @@ impl<W: Write + Seek> WavWriter<W> {
             self.inner
                 .write_all(&(self.data_bytes as u32).to_le_bytes())?;
         }
+        if let Some(fact_at) = self.fact_at {
+            let frames = u32::try_from(self.data_bytes / frame_bytes).unwrap_or(u32::MAX);
+            self.inner.seek(SeekFrom::Start(fact_at))?;
+            self.inner.write_all(&frames.to_le_bytes())?;
+        }
         self.inner.flush()?;
         Ok(self.inner)
     }
@@ -191,7 +205,12 @@ fn format_chunk(spec: &WavSpec) -> Vec<u8> {
     let frame_bytes = spec.depth.bytes() as u16 * spec.channels;
     let mut chunk = Vec::with_capacity(48);
     chunk.extend(b"fmt ");
-    chunk.extend((if extensible { 40u32 } else { 16 }).to_le_bytes());
+    let size: u32 = match (extensible, spec.depth) {
+        (true, _) => 40,
+        (false, Depth::F32) => 18,
+        (false, _) => 16,
+    };
+    chunk.extend(size.to_le_bytes());
     chunk.extend((if extensible { 0xfffe } else { code }).to_le_bytes());
     chunk.extend(spec.channels.to_le_bytes());
     chunk.extend(spec.rate.to_le_bytes());
@@ -204,6 +223,8 @@ fn format_chunk(spec: &WavSpec) -> Vec<u8> {
         chunk.extend(spec.mask.to_le_bytes());
         chunk.extend(code.to_le_bytes());
         chunk.extend(GUID_TAIL);
+    } else if spec.depth == Depth::F32 {
+        chunk.extend([0; 2]);
     }
     chunk
 }
