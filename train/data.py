@@ -5,7 +5,7 @@
 
 decodes everything once into the cache (16-bit, at 16 kHz and, where the recording holds more, at 48 kHz). A manifest
 has the columns path (relative to it), kind (speech, noise, rir), id (speaker or class), bandwidth_hz and split
-(train, valid); without one, the id is the file's folder, the bandwidth is measured and 4 % of the ids are held back.
+(train, valid); without one, the id is the file's folder, the bandwidth is measured and 4 % of the ids or files are held back.
 
 `Mixer` then makes items. A low-band item is 16 kHz through and through; a full-band item is 48 kHz.
 """
@@ -45,16 +45,21 @@ def measure_bandwidth(x: np.ndarray, rate: int) -> float:
 
 
 def list_folders(folders: dict) -> list[dict]:
+    """Every audio file below the folders. One id in 25 is held back to look at; where that takes none, or all, of a kind's
+    ids, one file in 25 is."""
     items = []
     for kind, roots in folders.items():
+        found = []
         for root in roots:
-            found = [p for p in sorted(Path(root).rglob("*")) if p.suffix.lower() in AUDIO]
-            if not found:
+            below = [p for p in sorted(Path(root).rglob("*")) if p.suffix.lower() in AUDIO]
+            if not below:
                 raise SystemExit(f"{root}: no audio files ({', '.join(sorted(AUDIO))})")
-            for p in found:
-                key = str(p.parent)
-                held = kind != "rir" and int(hashlib.sha1(key.encode()).hexdigest(), 16) % 25 == 0
-                items.append(dict(path=str(p), kind=kind, id=key, bandwidth_hz="", split="valid" if held else "train"))
+            found += below
+        held = [kind != "rir" and int(hashlib.sha1(str(p.parent).encode()).hexdigest(), 16) % 25 == 0 for p in found]
+        if kind != "rir" and len(set(held)) == 1 and len(found) > 1:
+            held = [i % 25 == 0 for i in range(len(found))]
+        for p, h in zip(found, held):
+            items.append(dict(path=str(p), kind=kind, id=str(p.parent), bandwidth_hz="", split="valid" if h else "train"))
     return items
 
 
@@ -407,8 +412,9 @@ def main() -> None:
     a = p.parse_args()
     items = list_manifest(a.manifest) if a.manifest else []
     items += list_folders({k: getattr(a, k) for k in KINDS})
-    if not any(i["kind"] == "speech" for i in items):
-        raise SystemExit("no speech: give --speech DIR or a manifest")
+    for split in ("train", "valid"):
+        if not any(i["kind"] == "speech" and i["split"] == split for i in items):
+            raise SystemExit(f"no speech to {split}: give --speech DIR with two files or more, or a manifest with both splits")
     prepare(items, a.cache, a.jobs)
 
 
