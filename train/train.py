@@ -39,6 +39,7 @@ def parse() -> argparse.Namespace:
     p.add_argument("--ema", type=float, default=0.998)
     p.add_argument("--ratio", type=int, default=Sizes.ratio, help="1 trains a plain GRU")
     p.add_argument("--hidden", type=int, default=Sizes.hidden)
+    p.add_argument("--pesq", type=float, default=0.0, help="weight of the PESQ term; 0 leaves it out")
     p.add_argument("--init", help="start from this checkpoint's weights (a new run, not a resumed one)")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--workers", type=int, default=1, help="data processes per training process")
@@ -106,7 +107,7 @@ def main() -> None:
         c = torch.load(a.init, map_location=device)
         model.load_state_dict(c["ema"])
         ema.load_state_dict(c["ema"])
-    loss = Loss()
+    loss = Loss(pesq=a.pesq)
     net = DistributedDataParallel(model, broadcast_buffers=False) if many else model
     batches = Batches(a.cache, "train", recipe, a.batch, a.seed, rank, step)
     loader = torch.utils.data.DataLoader(batches, batch_size=None, num_workers=a.workers, prefetch_factor=4 if a.workers else None)
