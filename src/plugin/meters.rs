@@ -1,0 +1,341 @@
+//! The one channel from the audio thread to the editor: plain atomics, no locks.
+//!
+//! The audio thread writes only while an editor is open. Levels are maxima that the editor takes
+//! away by swapping in zero; spectra pass through a ring with one writer and one reader. A reader
+//! that comes late loses frames, the writer never waits.
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering};
+
+use atomic_float::AtomicF32;
+
+use crate::engine::{DISPLAY_BANDS, Telemetry};
+
+/// Rows of a displayed spectrum, from low to high frequency.
+pub const ROWS: usize = DISPLAY_BANDS;
+/// Quietest level a spectrum row can show, dB.
+pub const FLOOR_DB: f32 = -120.0;
+/// Spectrum frames kept for a slow reader: 1.28 s at 100 frames per second.
+const SLOTS: usize = 128;
+/// Bytes of one slot: the input's rows, then the output's.
+const SLOT: usize = 2 * ROWS;
+
+/// One displayed frame: levels in steps of half a decibel above [`FLOOR_DB`].
+#[derive(Clone, Copy)]
+pub struct SpectrumFrame {
+    /// What came in.
+    pub input: [u8; ROWS],
+    /// What goes out.
+    pub output: [u8; ROWS],
+}
+
+impl SpectrumFrame {
+    /// A silent frame.
+    pub const SILENT: Self = Self { input: [0; ROWS], output: [0; ROWS] };
+}
+
+/// A level in dB as a byte of a [`SpectrumFrame`].
+pub(super) fn level_to_byte(db: f32) -> u8 {
+    // A NaN becomes 0 by the cast.
+    ((db - FLOOR_DB) * 2.0).clamp(0.0, 255.0) as u8
+}
+
+/// A power as a byte of a [`SpectrumFrame`].
+fn power_to_byte(power: f32) -> u8 {
+    level_to_byte(10.0 * power.max(1e-12).log10())
+}
+
+/// A byte of a [`SpectrumFrame`] as a level in dB.
+pub(super) fn byte_to_level(byte: u8) -> f32 {
+    FLOOR_DB + f32::from(byte) / 2.0
+}
+
+/// A ring of spectrum frames with one writer and one reader.
+struct SpectrumRing {
+    bytes: Box<[AtomicU8]>,
+    /// Frames ever written; only the writer stores it.
+    written: AtomicUsize,
+    /// Frames ever read; only the reader stores it.
+    read: AtomicUsize,
+}
+
+impl SpectrumRing {
+    fn new() -> Self {
+        Self {
+            bytes: (0..SLOTS * SLOT).map(|_| AtomicU8::new(0)).collect(),
+            written: AtomicUsize::new(0),
+            read: AtomicUsize::new(0),
+        }
+    }
+
+    fn slot(&self, frame: usize) -> &[AtomicU8] {
+        let start = (frame % SLOTS) * SLOT;
+        &self.bytes[start..start + SLOT]
+    }
+
+    /// Drops the frame when the reader is too far behind.
+    fn push(&self, frame: &SpectrumFrame) {
+        let written = self.written.load(Ordering::Relaxed);
+        // Acquire: the reader has finished with the slot before it is written again.
+        if written.wrapping_sub(self.read.load(Ordering::Acquire)) >= SLOTS {
+            return;
+        }
+        let (input, output) = self.slot(written).split_at(ROWS);
+        for (cell, &byte) in input.iter().zip(&frame.input) {
+            cell.store(byte, Ordering::Relaxed);
+        }
+        for (cell, &byte) in output.iter().zip(&frame.output) {
+            cell.store(byte, Ordering::Relaxed);
+        }
+        // Release: the bytes are there before the count says so.
+        self.written.store(written.wrapping_add(1), Ordering::Release);
+    }
+
+    fn pop(&self) -> Option<SpectrumFrame> {
+        let read = self.read.load(Ordering::Relaxed);
+        if read == self.written.load(Ordering::Acquire) {
+            return None;
+        }
+        let mut frame = SpectrumFrame::SILENT;
+        let (input, output) = self.slot(read).split_at(ROWS);
+        for (byte, cell) in frame.input.iter_mut().zip(input) {
+            *byte = cell.load(Ordering::Relaxed);
+        }
+        for (byte, cell) in frame.output.iter_mut().zip(output) {
+            *byte = cell.load(Ordering::Relaxed);
+        }
+        self.read.store(read.wrapping_add(1), Ordering::Release);
+        Some(frame)
+    }
+
+    fn clear(&self) {
+        self.read.store(self.written.load(Ordering::Acquire), Ordering::Release);
+    }
+}
+
+/// Peaks since they were last taken, and what the engine says of the newest frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Readings {
+    /// Input peak per channel, linear.
+    pub input: [f32; 2],
+    /// Output peak per channel, linear.
+    pub output: [f32; 2],
+    /// How much quieter the output is than the input, dB, 0 or more.
+    pub reduction_db: f32,
+    /// Likelihood of a voice, 0 to 1.
+    pub voice: f32,
+    /// Share of the real time that processing takes, smoothed, 0 to 1 and above.
+    pub load: f32,
+}
+
+/// Audio -> editor.
+pub struct Meters {
+    editors: AtomicUsize,
+    sample_rate: AtomicU32,
+    latency: AtomicU32,
+    channels: AtomicU32,
+    input: [AtomicF32; 2],
+    output: [AtomicF32; 2],
+    reduction_db: AtomicF32,
+    voice: AtomicF32,
+    load: AtomicF32,
+    spectra: SpectrumRing,
+}
+
+impl Default for Meters {
+    fn default() -> Self {
+        let zero = || AtomicF32::new(0.0);
+        Self {
+            editors: AtomicUsize::new(0),
+            sample_rate: AtomicU32::new(0),
+            latency: AtomicU32::new(0),
+            channels: AtomicU32::new(2),
+            input: [zero(), zero()],
+            output: [zero(), zero()],
+            reduction_db: zero(),
+            voice: zero(),
+            load: zero(),
+            spectra: SpectrumRing::new(),
+        }
+    }
+}
+
+impl Meters {
+    /// Whether an editor looks on; if not, nothing need be computed.
+    pub fn wanted(&self) -> bool {
+        self.editors.load(Ordering::Relaxed) > 0
+    }
+
+    /// An editor opens: old frames and peaks are dropped.
+    pub fn open(&self) {
+        self.spectra.clear();
+        self.take();
+        self.editors.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// An editor closes.
+    pub fn close(&self) {
+        self.editors.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// What the host set up.
+    pub fn set_setup(&self, sample_rate: u32, latency_samples: usize, channels: usize) {
+        self.sample_rate.store(sample_rate, Ordering::Relaxed);
+        self.latency.store(latency_samples as u32, Ordering::Relaxed);
+        self.channels.store(channels as u32, Ordering::Relaxed);
+    }
+
+    /// Sample rate in Hz, 0 before the host has set one.
+    pub fn sample_rate(&self) -> u32 {
+        self.sample_rate.load(Ordering::Relaxed)
+    }
+
+    /// Latency in milliseconds, if the host has set a rate.
+    pub fn latency_ms(&self) -> Option<f32> {
+        let rate = self.sample_rate();
+        (rate > 0).then(|| self.latency.load(Ordering::Relaxed) as f32 * 1000.0 / rate as f32)
+    }
+
+    /// Channels in use, 1 or 2.
+    pub fn channels(&self) -> usize {
+        self.channels.load(Ordering::Relaxed) as usize
+    }
+
+    /// Audio thread: the peaks of a block that came in.
+    pub fn add_input(&self, channels: &[&mut [f32]]) {
+        add_peaks(&self.input, channels);
+    }
+
+    /// Audio thread: the peaks of a block that goes out.
+    pub fn add_output(&self, channels: &[&mut [f32]]) {
+        add_peaks(&self.output, channels);
+    }
+
+    /// Audio thread: what the engine says of its newest frame.
+    pub fn add_frame(&self, telemetry: &Telemetry) {
+        self.reduction_db.store(-telemetry.gain_db, Ordering::Relaxed);
+        self.voice.store(telemetry.voice, Ordering::Relaxed);
+        self.spectra.push(&SpectrumFrame {
+            input: telemetry.input.map(power_to_byte),
+            output: telemetry.output.map(power_to_byte),
+        });
+    }
+
+    /// Audio thread: smoothed share of real time spent.
+    pub fn set_load(&self, load: f32) {
+        self.load.store(load, Ordering::Relaxed);
+    }
+
+    /// Editor: all readings; peaks start anew.
+    pub fn take(&self) -> Readings {
+        let take = |cells: &[AtomicF32; 2]| {
+            [cells[0].swap(0.0, Ordering::Relaxed), cells[1].swap(0.0, Ordering::Relaxed)]
+        };
+        Readings {
+            input: take(&self.input),
+            output: take(&self.output),
+            reduction_db: self.reduction_db.load(Ordering::Relaxed),
+            voice: self.voice.load(Ordering::Relaxed),
+            load: self.load.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Editor: the next spectrum frame, oldest first.
+    pub fn next_spectrum(&self) -> Option<SpectrumFrame> {
+        self.spectra.pop()
+    }
+}
+
+fn add_peaks(cells: &[AtomicF32; 2], channels: &[&mut [f32]]) {
+    for (cell, channel) in cells.iter().zip(channels) {
+        // `max` passes over NaN.
+        let peak = channel.iter().fold(0.0f32, |peak, sample| peak.max(sample.abs()));
+        cell.fetch_max(peak, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    /// A frame whose every byte follows from its number, so that a torn frame shows.
+    fn numbered(n: usize) -> SpectrumFrame {
+        let byte = |row: usize| (n.wrapping_mul(31) + row) as u8;
+        SpectrumFrame {
+            input: std::array::from_fn(byte),
+            output: std::array::from_fn(|row| byte(row + 100)),
+        }
+    }
+
+    #[test]
+    fn frames_cross_threads_whole_and_in_order() {
+        const FRAMES: usize = 20_000;
+        let meters = Arc::new(Meters::default());
+        let writer = {
+            let meters = Arc::clone(&meters);
+            std::thread::spawn(move || {
+                let mut dropped = 0;
+                for n in 0..FRAMES {
+                    let before = meters.spectra.written.load(Ordering::Relaxed);
+                    // The frame carries how many were written before it, which the reader counts.
+                    meters.spectra.push(&numbered(before));
+                    dropped += usize::from(before == meters.spectra.written.load(Ordering::Relaxed));
+                    if n % 64 == 0 {
+                        std::thread::yield_now();
+                    }
+                }
+                dropped
+            })
+        };
+        let mut seen = 0;
+        let mut check = |seen: &mut usize| {
+            while let Some(frame) = meters.next_spectrum() {
+                let expected = numbered(*seen);
+                assert!(frame.input == expected.input && frame.output == expected.output);
+                *seen += 1;
+            }
+        };
+        while !writer.is_finished() {
+            check(&mut seen);
+        }
+        let dropped = writer.join().expect("writer");
+        check(&mut seen);
+        assert_eq!(seen + dropped, FRAMES);
+        assert!(seen >= SLOTS);
+    }
+
+    #[test]
+    fn a_full_ring_keeps_the_oldest_and_opening_empties_it() {
+        let meters = Meters::default();
+        for n in 0..SLOTS + 5 {
+            meters.spectra.push(&numbered(n));
+        }
+        assert_eq!(meters.next_spectrum().expect("a frame").input, numbered(0).input);
+        meters.open();
+        assert!(meters.next_spectrum().is_none());
+        assert!(meters.wanted());
+        meters.close();
+        assert!(!meters.wanted());
+    }
+
+    #[test]
+    fn peaks_are_held_until_taken_and_ignore_nan() {
+        let meters = Meters::default();
+        let mut left = [0.1, -0.7, f32::NAN];
+        let mut right = [0.0, 0.25, 0.0];
+        meters.add_input(&[&mut left, &mut right]);
+        meters.add_input(&[&mut [0.2], &mut [0.2]]);
+        assert_eq!(meters.take().input, [0.7, 0.25]);
+        assert_eq!(meters.take().input, [0.0, 0.0]);
+    }
+
+    #[test]
+    fn levels_survive_the_byte() {
+        for db in [-120.0, -60.5, -0.5, 0.0, 7.5] {
+            assert_eq!(byte_to_level(level_to_byte(db)), db);
+        }
+        assert_eq!(level_to_byte(f32::NAN), 0);
+        assert_eq!(level_to_byte(f32::NEG_INFINITY), 0);
+        assert_eq!(level_to_byte(100.0), 255);
+    }
+}
