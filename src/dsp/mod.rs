@@ -1,1 +1,12 @@
-//! Signal processing.
+//! Signal processing: blocks and frames, spectra, bands, rates. Knows nothing of the network.
+mod bands;
+mod delay;
+mod framer;
+mod resample;
+mod stft;
+
+pub use bands::Bands;
+pub use delay::DelayLine;
+pub use framer::Framer;
+pub use resample::{Fixed, Resampler};
+pub use stft::Stft;

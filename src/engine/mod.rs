@@ -1,48 +1,29 @@
 //! From a host's blocks to denoised blocks.
+mod controls;
+mod converter;
+mod denoiser;
+mod mask;
+mod telemetry;
+
 use std::sync::Arc;
 
+use crate::dsp::{DelayLine, Framer};
 use crate::nn::dccrn::Dccrn;
+use crate::nn::kernels::FlushDenormals;
 
-/// What is heard.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Listen {
-    /// The denoised voice.
-    #[default]
-    Result,
-    /// What was taken out.
-    Removed,
-}
+pub use controls::{Controls, Listen, Stereo};
+pub use telemetry::{DISPLAY_BANDS, Telemetry};
 
-/// How two channels share the network.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Stereo {
-    /// One mask from both channels: the image stays.
-    #[default]
-    Linked,
-    /// One network per channel.
-    Independent,
-}
+use controls::Mixer;
+use converter::Converter;
+use denoiser::Denoiser;
 
-/// Control values, read once per block.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Controls {
-    /// Largest reduction in dB, 0 (nothing) up; infinity is "full".
-    pub reduction_db: f32,
-    /// Gain after denoising, dB.
-    pub output_db: f32,
-    /// What is heard.
-    pub listen: Listen,
-    /// Link of two channels.
-    pub stereo: Stereo,
-    /// Delayed dry signal, crossfaded.
-    pub bypass: bool,
-}
-
-impl Default for Controls {
-    fn default() -> Self {
-        Self { reduction_db: f32::INFINITY, output_db: 0.0, listen: Listen::Result, stereo: Stereo::Linked, bypass: false }
-    }
-}
+/// Rates that an engine takes, in Hz.
+const RATES: std::ops::RangeInclusive<u32> = 8_000..=384_000;
+/// Samples are clamped to this, 36 dB over full scale; NaN reads as 0.
+const CEILING: f32 = 64.0;
+/// Samples worked on at once.
+const SEGMENT: usize = 256;
 
 /// Why an [`Engine`] cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -53,24 +34,184 @@ pub enum EngineError {
     /// Unsupported channel count.
     #[error("{0} channels, expected 1 or 2")]
     Channels(usize),
+    /// The rate's resampler cannot be made.
+    #[error("sample rate {rate} Hz: {source}")]
+    Resampler {
+        /// The rate.
+        rate: u32,
+        /// What rubato said.
+        source: rubato::ResamplerConstructionError,
+    },
 }
 
 /// Denoises blocks of any size at any rate.
+///
+/// The dry signal is delayed and what the network removes is subtracted from it, so that a reduction of 0 dB gives back
+/// the input to the bit at every rate.
 pub struct Engine {
     latency: usize,
+    path: Path,
+    denoiser: Denoiser,
+    mixer: Mixer,
+    delays: Vec<DelayLine>,
+    scratch: Scratch,
+}
+
+/// Where hops come from.
+enum Path {
+    /// 10 ms at the host's own rate.
+    Native(Framer),
+    /// 10 ms at 48 kHz.
+    Converted(Box<Converter>),
+}
+
+struct Scratch {
+    input: [f32; SEGMENT],
+    dry: [f32; SEGMENT],
+    removed: [f32; SEGMENT],
+    dry_gain: [f32; SEGMENT],
+    removed_gain: [f32; SEGMENT],
 }
 
 impl Engine {
     /// Allocates everything.
-    pub fn new(_network: Arc<Dccrn>, sample_rate: u32, _channels: usize) -> Result<Self, EngineError> {
-        Ok(Self { latency: sample_rate as usize / 50 })
+    pub fn new(network: Arc<Dccrn>, sample_rate: u32, channels: usize) -> Result<Self, EngineError> {
+        if !RATES.contains(&sample_rate) {
+            return Err(EngineError::SampleRate(sample_rate));
+        }
+        if !(1..=2).contains(&channels) {
+            return Err(EngineError::Channels(channels));
+        }
+        let (path, hop, latency, shift) = if sample_rate.is_multiple_of(100) {
+            let hop = sample_rate as usize / 100;
+            (Path::Native(Framer::new(channels, hop)), hop, 2 * hop, 0.0)
+        } else {
+            let converter = Converter::new(sample_rate, channels)
+                .map_err(|source| EngineError::Resampler { rate: sample_rate, source })?;
+            let (latency, shift) = (converter.latency(), converter.shift());
+            (Path::Converted(Box::new(converter)), converter::HOP, latency, shift)
+        };
+        Ok(Self {
+            latency,
+            path,
+            denoiser: Denoiser::new(network, hop, channels, shift),
+            mixer: Mixer::new(sample_rate / 100),
+            delays: (0..channels).map(|_| DelayLine::new(latency)).collect(),
+            scratch: Scratch {
+                input: [0.0; SEGMENT],
+                dry: [0.0; SEGMENT],
+                removed: [0.0; SEGMENT],
+                dry_gain: [0.0; SEGMENT],
+                removed_gain: [0.0; SEGMENT],
+            },
+        })
     }
+
     /// Delay from input to output, samples.
     pub fn latency_samples(&self) -> usize {
         self.latency
     }
+
     /// In place; one slice per channel, equal lengths, any length.
-    pub fn process(&mut self, _controls: &Controls, _channels: &mut [&mut [f32]]) {}
+    ///
+    /// Where lengths differ, the shortest counts; a channel too few reads as silence, one too many is left alone.
+    pub fn process(&mut self, controls: &Controls, channels: &mut [&mut [f32]]) {
+        let _flush = FlushDenormals::new();
+        let length = channels.iter().map(|c| c.len()).min().unwrap_or(0);
+        self.mixer.set(controls);
+        let mut at = 0;
+        while at < length {
+            let samples = self.path.room().min(length - at).min(SEGMENT);
+            self.segment(channels, at, samples);
+            if self.path.advance(samples) {
+                self.path.denoise(&mut self.denoiser, controls.stereo, self.mixer.amount());
+            }
+            at += samples;
+        }
+    }
+
+    /// `samples` of every channel from `at` on, no further than the hop.
+    fn segment(&mut self, channels: &mut [&mut [f32]], at: usize, samples: usize) {
+        let s = &mut self.scratch;
+        let dry_gain = &mut s.dry_gain[..samples];
+        let removed_gain = &mut s.removed_gain[..samples];
+        self.mixer.fill(dry_gain, removed_gain);
+        for (i, delay) in self.delays.iter_mut().enumerate() {
+            let (input, dry, removed) =
+                (&mut s.input[..samples], &mut s.dry[..samples], &mut s.removed[..samples]);
+            let mut block = channels.get_mut(i).map(|c| &mut c[at..at + samples]);
+            match &block {
+                Some(block) => input.iter_mut().zip(block.iter()).for_each(|(y, x)| *y = sane(*x)),
+                None => input.fill(0.0),
+            }
+            delay.process(input, dry);
+            self.path.exchange(i, input, removed);
+            let gains = dry_gain.iter().zip(removed_gain.iter());
+            for ((y, (a, b)), (d, r)) in
+                block.iter_mut().flat_map(|b| b.iter_mut()).zip(gains).zip(dry.iter().zip(removed.iter()))
+            {
+                // The sum would turn -0 into 0.
+                *y = if *b == 0.0 { a * d } else { a * d + b * r };
+            }
+        }
+    }
+
+    /// What happened in the latest frame.
+    pub fn telemetry(&self) -> &Telemetry {
+        self.denoiser.telemetry()
+    }
+
     /// As new, without allocating.
-    pub fn reset(&mut self) {}
+    pub fn reset(&mut self) {
+        match &mut self.path {
+            Path::Native(framer) => framer.reset(),
+            Path::Converted(converter) => converter.reset(),
+        }
+        self.denoiser.reset();
+        self.mixer.reset();
+        self.delays.iter_mut().for_each(DelayLine::reset);
+    }
+}
+
+impl Path {
+    /// Samples until the next hop.
+    fn room(&self) -> usize {
+        match self {
+            Self::Native(framer) => framer.room(),
+            Self::Converted(converter) => converter.room(),
+        }
+    }
+
+    /// At most `room` samples of a channel: input in, what is removed from the delayed input out.
+    fn exchange(&mut self, channel: usize, input: &[f32], removed: &mut [f32]) {
+        match self {
+            Self::Native(framer) => framer.exchange(channel, input, removed),
+            Self::Converted(converter) => converter.exchange(channel, input, removed),
+        }
+    }
+
+    /// After every channel's exchange; true when there is a hop.
+    fn advance(&mut self, samples: usize) -> bool {
+        match self {
+            Self::Native(framer) => framer.advance(samples),
+            Self::Converted(converter) => converter.advance(samples),
+        }
+    }
+
+    fn denoise(&mut self, denoiser: &mut Denoiser, stereo: Stereo, amount: f32) {
+        match self {
+            Self::Native(framer) => {
+                denoiser.process(framer, stereo, amount);
+                framer.next();
+            }
+            Self::Converted(converter) => {
+                converter.convert(|framer| denoiser.process(framer, stereo, amount));
+            }
+        }
+    }
+}
+
+/// Finite and not absurdly loud.
+fn sane(x: f32) -> f32 {
+    if x.is_nan() { 0.0 } else { x.clamp(-CEILING, CEILING) }
 }

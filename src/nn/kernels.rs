@@ -664,7 +664,9 @@ unsafe fn bound<S: Simd>(real: *mut f32, imag: *mut f32, len: usize) {
     unsafe {
         let mut i = 0;
         while i < len {
-            let (re, im) = (S::load(real.add(i)), S::load(imag.add(i)));
+            // Also where weights are so large that something overflowed.
+            let tame = |x: S| x.min(S::splat(1e15)).max(S::splat(-1e15));
+            let (re, im) = (tame(S::load(real.add(i))), tame(S::load(imag.add(i))));
             let size = re.mul_add(re, im.mul_add(im, S::splat(1e-12))).sqrt();
             let scale = tanh_v(size).div(size);
             re.mul(scale).store(real.add(i));

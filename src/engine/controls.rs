@@ -1,0 +1,206 @@
+//! What the user sets, and how it reaches the sound without a step.
+
+/// What is heard.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Listen {
+    /// The denoised voice.
+    #[default]
+    Result,
+    /// What was taken out.
+    Removed,
+}
+
+/// How two channels share the network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stereo {
+    /// One mask from both channels: the image stays.
+    #[default]
+    Linked,
+    /// One network per channel.
+    Independent,
+}
+
+/// Control values, read once per block.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Controls {
+    /// Largest reduction in dB, 0 (nothing) up; infinity is "full", and so is NaN.
+    pub reduction_db: f32,
+    /// Gain after denoising in dB, within -96..=36; NaN is 0.
+    pub output_db: f32,
+    /// What is heard.
+    pub listen: Listen,
+    /// Link of two channels.
+    pub stereo: Stereo,
+    /// Delayed dry signal, crossfaded.
+    pub bypass: bool,
+}
+
+impl Default for Controls {
+    fn default() -> Self {
+        Self {
+            reduction_db: f32::INFINITY,
+            output_db: 0.0,
+            listen: Listen::Result,
+            stereo: Stereo::Linked,
+            bypass: false,
+        }
+    }
+}
+
+impl Controls {
+    /// How much of what the network would remove is removed, 0..=1.
+    fn amount(&self) -> f32 {
+        if self.reduction_db.is_nan() {
+            return 1.0;
+        }
+        1.0 - 10f32.powf(-self.reduction_db.max(0.0) / 20.0)
+    }
+
+    fn gain(&self) -> f32 {
+        if self.output_db.is_nan() {
+            return 1.0;
+        }
+        10f32.powf(self.output_db.clamp(-96.0, 36.0) / 20.0)
+    }
+}
+
+/// A value on a straight line to its target, sample by sample.
+#[derive(Clone, Copy, Default)]
+struct Ramp {
+    value: f32,
+    target: f32,
+    step: f32,
+    left: u32,
+}
+
+impl Ramp {
+    fn set(&mut self, target: f32, samples: u32) {
+        if target == self.target {
+            return;
+        }
+        self.target = target;
+        self.left = samples;
+        if samples == 0 {
+            self.value = target;
+        } else {
+            self.step = (target - self.value) / samples as f32;
+        }
+    }
+
+    fn next(&mut self) -> f32 {
+        if self.left > 0 {
+            self.left -= 1;
+            self.value = if self.left == 0 { self.target } else { self.value + self.step };
+        }
+        self.value
+    }
+}
+
+/// Turns controls into two gains per sample: `output = dry_gain * dry + removed_gain * removed`.
+///
+/// With y = dry - amount * removed the denoised signal, this covers all that is not the network's work: attenuation
+/// limit, output gain, listening to what was removed, bypass.
+pub(crate) struct Mixer {
+    samples: u32,
+    controls: Option<Controls>, // none before the first block, which starts at its values
+    amount: Ramp,
+    gain: Ramp,
+    removed: Ramp,
+    bypass: Ramp,
+}
+
+impl Mixer {
+    /// Ramps of so many samples.
+    pub(crate) fn new(samples: u32) -> Self {
+        Self {
+            samples,
+            controls: None,
+            amount: Ramp::default(),
+            gain: Ramp::default(),
+            removed: Ramp::default(),
+            bypass: Ramp::default(),
+        }
+    }
+
+    pub(crate) fn set(&mut self, controls: &Controls) {
+        if self.controls == Some(*controls) {
+            return;
+        }
+        let samples = if self.controls.is_some() { self.samples } else { 0 };
+        self.controls = Some(*controls);
+        self.amount.set(controls.amount(), samples);
+        self.gain.set(controls.gain(), samples);
+        self.removed.set(f32::from(controls.listen == Listen::Removed), samples);
+        self.bypass.set(f32::from(controls.bypass), samples);
+    }
+
+    /// The amount removed now, 0..=1.
+    pub(crate) fn amount(&self) -> f32 {
+        self.amount.value
+    }
+
+    pub(crate) fn fill(&mut self, dry_gain: &mut [f32], removed_gain: &mut [f32]) {
+        for (dry, removed) in dry_gain.iter_mut().zip(removed_gain) {
+            let (amount, listen) = (self.amount.next(), self.removed.next());
+            let (bypass, gain) = (self.bypass.next(), self.gain.next());
+            let gain = (1.0 - bypass) * gain;
+            *dry = gain * (1.0 - listen) + bypass;
+            *removed = gain * (2.0 * listen - 1.0) * amount;
+        }
+    }
+
+    pub(crate) fn reset(&mut self) {
+        *self = Self::new(self.samples);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settle(mixer: &mut Mixer, controls: Controls, samples: usize) -> (f32, f32) {
+        let (mut dry, mut removed) = (vec![0.0; samples], vec![0.0; samples]);
+        mixer.set(&controls);
+        mixer.fill(&mut dry, &mut removed);
+        (dry[samples - 1], removed[samples - 1])
+    }
+
+    #[test]
+    fn gains_are_exact_once_settled() {
+        let mut mixer = Mixer::new(480);
+        let full = Controls::default();
+        assert_eq!(settle(&mut mixer, full, 1), (1.0, -1.0));
+        assert_eq!(settle(&mut mixer, Controls { reduction_db: 0.0, ..full }, 480), (1.0, 0.0));
+        assert_eq!(settle(&mut mixer, Controls { listen: Listen::Removed, ..full }, 480), (0.0, 1.0));
+        let bypassed = Controls { bypass: true, output_db: 12.0, ..full };
+        assert_eq!(settle(&mut mixer, bypassed, 480), (1.0, 0.0));
+        let (dry, removed) = settle(&mut mixer, Controls { reduction_db: 20.0, ..full }, 480);
+        assert!(dry == 1.0 && (removed + 0.9).abs() < 1e-6, "{removed}");
+    }
+
+    #[test]
+    fn nonsense_reads_as_something_sensible() {
+        let nan = Controls { reduction_db: f32::NAN, output_db: f32::NAN, ..Controls::default() };
+        assert_eq!(settle(&mut Mixer::new(480), nan, 1), (1.0, -1.0));
+        let loud = Controls { reduction_db: -5.0, output_db: f32::INFINITY, ..Controls::default() };
+        let (dry, removed) = settle(&mut Mixer::new(480), loud, 1);
+        assert!(dry < 64.0 && removed == 0.0, "{dry} {removed}");
+    }
+
+    #[test]
+    fn no_step_between_samples() {
+        let mut mixer = Mixer::new(480);
+        let mut gains = ([0.0; 2000], [0.0; 2000]);
+        let off = Controls { reduction_db: 0.0, ..Controls::default() };
+        mixer.set(&off);
+        mixer.fill(&mut gains.0[..100], &mut gains.1[..100]);
+        mixer.set(&Controls { output_db: 6.0, bypass: true, ..Controls::default() });
+        mixer.fill(&mut gains.0[100..400], &mut gains.1[100..400]);
+        mixer.set(&Controls { listen: Listen::Removed, ..Controls::default() });
+        mixer.fill(&mut gains.0[400..], &mut gains.1[400..]);
+        for gains in [gains.0, gains.1] {
+            let step = gains.windows(2).map(|g| (g[1] - g[0]).abs()).fold(0.0, f32::max);
+            assert!(step < 0.02, "{step}");
+        }
+    }
+}

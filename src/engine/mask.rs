@@ -1,0 +1,113 @@
+//! From the network's mask to the spectrum of what is removed.
+use realfft::num_complex::Complex32;
+
+use crate::dsp::Bands;
+use crate::nn::{LOW_BINS, Mask};
+
+/// The low band of the last frames.
+pub(crate) struct History {
+    frames: Vec<[Complex32; LOW_BINS]>,
+    now: usize,
+}
+
+impl History {
+    pub(crate) fn new(taps: usize) -> Self {
+        Self { frames: vec![[Complex32::ZERO; LOW_BINS]; taps], now: 0 }
+    }
+
+    /// Forgets the oldest frame: the newest, to be written.
+    pub(crate) fn next(&mut self) -> &mut [Complex32; LOW_BINS] {
+        self.now = (self.now + 1) % self.frames.len();
+        &mut self.frames[self.now]
+    }
+
+    /// The newest frame.
+    pub(crate) fn newest(&self) -> &[Complex32; LOW_BINS] {
+        &self.frames[self.now]
+    }
+
+    /// The frame `tap` frames ago.
+    fn ago(&self, tap: usize) -> &[Complex32; LOW_BINS] {
+        &self.frames[(self.now + self.frames.len() - tap) % self.frames.len()]
+    }
+
+    pub(crate) fn reset(&mut self) {
+        self.frames.iter_mut().for_each(|f| f.fill(Complex32::ZERO));
+        self.now = 0;
+    }
+}
+
+/// What the mask takes away from `spectrum`, whose low band `history` holds: X minus the complex filter over the last
+/// frames below 8 kHz, (1 - gain) X above, all of DC.
+pub(crate) fn removed(
+    mask: &Mask,
+    bands: &Bands,
+    history: &History,
+    spectrum: &[Complex32],
+    removed: &mut [Complex32],
+) {
+    removed.copy_from_slice(spectrum);
+    let taps = history.frames.len();
+    for tap in 0..taps {
+        let (real, imag) = mask.tap(tap);
+        let filter = real.iter().zip(imag).zip(history.ago(tap));
+        for (y, ((re, im), x)) in removed[1..].iter_mut().zip(filter) {
+            y.re -= re * x.re - im * x.im;
+            y.im -= re * x.im + im * x.re;
+        }
+    }
+    let high = removed.iter_mut().skip(1 + LOW_BINS);
+    for (y, gain) in high.zip(bands.interpolate(mask.gains())) {
+        *y *= 1.0 - gain;
+    }
+}
+
+/// One spectrum for two channels: the phase of their sum, the root mean square of their magnitudes.
+///
+/// Equal channels give that channel to the bit. Where the channels all but cancel, the phase is the left one's.
+pub(crate) fn joint(left: &[Complex32], right: &[Complex32], joint: &mut [Complex32]) {
+    for ((y, l), r) in joint.iter_mut().zip(left).zip(right) {
+        let mid = (l + r) * 0.5;
+        let power = (l.norm_sqr() + r.norm_sqr()) * 0.5;
+        let (direction, norm) = match mid.norm_sqr() {
+            m if m > 1e-2 * power => (mid, m),
+            _ => (*l, l.norm_sqr()),
+        };
+        *y = if norm > 0.0 { direction * (power / norm).sqrt() } else { Complex32::ZERO };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tone(n: usize) -> Vec<Complex32> {
+        (0..n).map(|i| Complex32::from_polar(0.01 * i as f32, i as f32)).collect()
+    }
+
+    #[test]
+    fn equal_channels_are_their_joint_spectrum() {
+        let (x, mut y) = (tone(481), vec![Complex32::ZERO; 481]);
+        joint(&x, &x, &mut y);
+        assert_eq!(x, y);
+    }
+
+    #[test]
+    fn opposite_channels_do_not_cancel() {
+        let (x, mut y) = (tone(481), vec![Complex32::ZERO; 481]);
+        let opposite: Vec<_> = x.iter().map(|x| -x).collect();
+        joint(&x, &opposite, &mut y);
+        for (x, y) in x.iter().zip(&y) {
+            assert!((x - y).norm() < 1e-6, "{x} {y}");
+        }
+    }
+
+    #[test]
+    fn a_single_channel_keeps_its_power() {
+        let (x, mut y) = (tone(481), vec![Complex32::ZERO; 481]);
+        joint(&x, &vec![Complex32::ZERO; 481], &mut y);
+        for (x, y) in x.iter().zip(&y) {
+            assert!((x * 0.5f32.sqrt() - y).norm() < 1e-6, "{x} {y}");
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! What an editor shows of the engine's work.
+use realfft::num_complex::Complex32;
+
+/// Bands of the display, up to 20 kHz.
+pub const DISPLAY_BANDS: usize = 96;
+const LAST_BIN: usize = 400;
+const BIN_HZ: f32 = 50.0;
+
+/// What happened in the latest frame; plain values, cheap to copy.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Telemetry {
+    /// Frames since the engine was made or reset.
+    pub frame: u64,
+    /// Mean |X|^2 per display band before; a sine of amplitude 1 has |X| = 0.64 at its bin.
+    pub input: [f32; DISPLAY_BANDS],
+    /// The same after denoising with the attenuation limit, before the output gain.
+    pub output: [f32; DISPLAY_BANDS],
+    /// Power after over power before in dB, at most about 0.
+    pub gain_db: f32,
+    /// How much of what sounds is voice, 0..=1.
+    pub voice: f32,
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self {
+            frame: 0,
+            input: [0.0; DISPLAY_BANDS],
+            output: [0.0; DISPLAY_BANDS],
+            gain_db: 0.0,
+            voice: 0.0,
+        }
+    }
+}
+
+impl Telemetry {
+    /// Lower edges of the display bands in Hz, and the upper edge of the last. The bands are a bin wide at the bottom,
+    /// then equally spaced on the ERB-rate scale.
+    pub fn edges_hz() -> [f32; DISPLAY_BANDS + 1] {
+        edges().map(|bin| (bin as f32 - 0.5) * BIN_HZ)
+    }
+}
+
+fn edges() -> [usize; DISPLAY_BANDS + 1] {
+    let erb = |bin: f32| (1.0 + 0.00437 * bin * BIN_HZ).log10();
+    let mut edges = [1; DISPLAY_BANDS + 1];
+    for k in 1..=DISPLAY_BANDS {
+        // What is left of the scale in equal steps, but at least one bin.
+        let (from, to) = (erb(edges[k - 1] as f32), erb((LAST_BIN + 1) as f32));
+        let e = from + (to - from) / (DISPLAY_BANDS + 1 - k) as f32;
+        let bin = (10f32.powf(e) - 1.0) / 0.00437 / BIN_HZ;
+        edges[k] = (bin.round() as usize).max(edges[k - 1] + 1);
+    }
+    edges
+}
+
+/// Fills [`Telemetry`] from spectra.
+pub(crate) struct Meter {
+    edges: [usize; DISPLAY_BANDS + 1],
+    latest: Telemetry,
+}
+
+impl Meter {
+    pub(crate) fn new() -> Self {
+        Self { edges: edges(), latest: Telemetry::default() }
+    }
+
+    pub(crate) fn latest(&self) -> &Telemetry {
+        &self.latest
+    }
+
+    /// From each channel's spectrum and what the mask takes from it; `amount` of that is taken.
+    pub(crate) fn measure<'a>(
+        &mut self,
+        channels: impl Iterator<Item = (&'a [Complex32], &'a [Complex32])>,
+        amount: f32,
+    ) {
+        let t = &mut self.latest;
+        t.frame += 1;
+        t.input.fill(0.0);
+        t.output.fill(0.0);
+        let (mut before, mut after, mut kept, mut all) = (0.0, 0.0, 0.0, 1e-8);
+        let mut count = 0.0f32;
+        for (spectrum, removed) in channels {
+            count += 1.0;
+            for (x, r) in spectrum.iter().zip(removed) {
+                before += x.norm_sqr();
+                after += (x - r * amount).norm_sqr();
+            }
+            // 150 Hz to 4 kHz: where voices are and rumble is not.
+            for (x, r) in spectrum.iter().zip(removed).take(81).skip(3) {
+                all += x.norm_sqr();
+                kept += (x - r).norm_sqr();
+            }
+            for (band, edge) in self.edges.windows(2).enumerate() {
+                let bins = spectrum.iter().zip(removed).take(edge[1]).skip(edge[0]);
+                for (x, r) in bins {
+                    t.input[band] += x.norm_sqr();
+                    t.output[band] += (x - r * amount).norm_sqr();
+                }
+            }
+        }
+        for (band, edge) in self.edges.windows(2).enumerate() {
+            let scale = 1.0 / (count.max(1.0) * (edge[1] - edge[0]) as f32);
+            t.input[band] *= scale;
+            t.output[band] *= scale;
+        }
+        t.gain_db = if before > 1e-12 { (10.0 * (after.max(1e-15f32) / before).log10()).max(-100.0) } else { 0.0 };
+        let voice = (kept / all).min(1.0);
+        t.voice += 0.4 * (voice - t.voice);
+    }
+
+    pub(crate) fn reset(&mut self) {
+        self.latest = Telemetry::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn display_bands_cover_bins_1_to_400() {
+        let edges = edges();
+        assert_eq!((edges[0], edges[DISPLAY_BANDS]), (1, LAST_BIN + 1));
+        assert!(edges.windows(2).all(|e| e[0] < e[1]), "{edges:?}");
+    }
+
+    #[test]
+    fn a_halved_spectrum_reads_as_6_db_less() {
+        let mut meter = Meter::new();
+        let spectrum = vec![Complex32::new(0.1, 0.0); 481];
+        let removed = vec![Complex32::new(0.1, 0.0); 481];
+        meter.measure([(&spectrum[..], &removed[..])].into_iter(), 0.5);
+        let t = meter.latest();
+        assert!((t.gain_db + 6.02).abs() < 0.01, "{}", t.gain_db);
+        assert!((t.input[40] - 0.01).abs() < 1e-6 && (t.output[40] - 0.0025).abs() < 1e-6);
+        assert!(t.voice < 0.1, "all is removed: {}", t.voice);
+    }
+}

@@ -1,0 +1,143 @@
+//! Whatever comes in, what goes out is finite, and a reset forgets it all.
+mod common;
+
+use common::{File, bits, noisy_voice, run, white};
+use proptest::prelude::*;
+use std::sync::Arc;
+use wisp::{Controls, Dccrn, Engine, Listen, Stereo};
+
+/// Dry signal clamped to 64, and at most thrice that removed in each of the taps, with 36 dB of gain.
+const BOUND: f32 = 64.0 * 10.0 * 64.0;
+
+fn sample() -> impl Strategy<Value = f32> {
+    prop_oneof![
+        6 => -1.0f32..1.0,
+        1 => Just(f32::NAN),
+        1 => Just(-f32::NAN),
+        1 => Just(f32::INFINITY),
+        1 => Just(f32::NEG_INFINITY),
+        1 => Just(1e30f32),
+        1 => Just(-1e30f32),
+        1 => Just(f32::MAX),
+        1 => Just(1e-40f32),
+        1 => Just(-0.0f32),
+        1 => any::<u32>().prop_map(f32::from_bits),
+    ]
+}
+
+fn controls() -> impl Strategy<Value = Controls> {
+    let db = || prop_oneof![-200.0f32..200.0, any::<u32>().prop_map(f32::from_bits)];
+    (db(), db(), any::<bool>(), any::<bool>(), any::<bool>()).prop_map(
+        |(reduction_db, output_db, removed, independent, bypass)| Controls {
+            reduction_db,
+            output_db,
+            listen: if removed { Listen::Removed } else { Listen::Result },
+            stereo: if independent { Stereo::Independent } else { Stereo::Linked },
+            bypass,
+        },
+    )
+}
+
+/// Blocks: controls, length, samples that are repeated, and whether the engine is reset after it.
+fn blocks() -> impl Strategy<Value = Vec<(Controls, usize, Vec<f32>, bool)>> {
+    let block = (controls(), 0usize..3000, prop::collection::vec(sample(), 1..40), prop::bool::weighted(0.1));
+    prop::collection::vec(block, 1..8)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn output_is_finite_and_reset_forgets(
+        rate in prop::sample::select(vec![8_000u32, 11_025, 16_000, 44_100, 48_000, 96_000]),
+        channels in 1usize..=2,
+        blocks in blocks(),
+    ) {
+        let mut engine = Engine::new(Dccrn::bundled(), rate, channels).unwrap();
+        for (controls, length, pattern, reset) in blocks {
+            let mut audio: Vec<Vec<f32>> = (0..channels)
+                .map(|c| (0..length).map(|n| pattern[(n + c) % pattern.len()]).collect())
+                .collect();
+            let mut slices: Vec<&mut [f32]> = audio.iter_mut().map(|c| &mut c[..]).collect();
+            engine.process(&controls, &mut slices);
+            for y in audio.iter().flatten() {
+                prop_assert!(y.is_finite() && y.abs() <= BOUND, "{y}");
+            }
+            let t = engine.telemetry();
+            prop_assert!(t.gain_db.is_finite() && (0.0..=1.0).contains(&t.voice), "{t:?}");
+            prop_assert!(t.input.iter().chain(&t.output).all(|x| x.is_finite()), "{t:?}");
+            if reset {
+                engine.reset();
+            }
+        }
+        engine.reset();
+        let signal = vec![noisy_voice(rate, 0.1, 3500.0); channels];
+        let used = run(&mut engine, &Controls::default(), &signal, || 100);
+        let mut fresh = Engine::new(Dccrn::bundled(), rate, channels).unwrap();
+        let expected = run(&mut fresh, &Controls::default(), &signal, || 100);
+        prop_assert!(bits(&used) == bits(&expected));
+        prop_assert!(engine.telemetry() == fresh.telemetry());
+    }
+}
+
+#[test]
+fn bad_samples_leave_no_trace() {
+    // What follows NaN and infinity sounds as after silence or a loud click: it comes back.
+    let mut engine = Engine::new(Dccrn::bundled(), 48_000, 1).unwrap();
+    let mut signal = noisy_voice(48_000, 4.0, 8000.0);
+    let clean = run(&mut engine, &Controls::default(), &[signal.clone()], || 480);
+    engine.reset();
+    signal[1000..3000].fill(f32::NAN);
+    signal[3000] = f32::INFINITY;
+    let out = run(&mut engine, &Controls::default(), &[signal], || 480);
+    let after = 3 * 48_000;
+    let difference: Vec<f32> = out[0][after..].iter().zip(&clean[0][after..]).map(|(a, b)| a - b).collect();
+    let relative = common::db(common::power(&difference) / common::power(&clean[0][after..]));
+    assert!(relative < -20.0, "{relative:.1} dB, three seconds later");
+}
+
+#[test]
+fn silence_in_is_silence_out() {
+    for rate in [11_025, 16_000, 48_000] {
+        let mut engine = Engine::new(Dccrn::bundled(), rate, 2).unwrap();
+        let mut signal = white(rate as usize, 0.5);
+        let tail = engine.latency_samples() * 4;
+        let quiet = signal.len() / 2;
+        signal[quiet..].fill(0.0);
+        for listen in [Listen::Result, Listen::Removed] {
+            let controls = Controls { listen, ..Controls::default() };
+            engine.reset();
+            let out = run(&mut engine, &controls, &[signal.clone(), signal.clone()], || 128);
+            assert!(out.iter().all(|c| c[quiet + tail..].iter().all(|&y| y == 0.0)), "{rate} Hz");
+            assert!(common::power(&out[0][..quiet]) > 0.0);
+        }
+    }
+}
+
+/// A file may hold finite weights of any size; the state must not blow up.
+#[test]
+fn absurd_weights_give_finite_sound() {
+    let mut file = File::bundled();
+    for (_, data) in file.tensors.values_mut() {
+        data.iter_mut().for_each(|x| *x = (*x * 1e36).clamp(f32::MIN, f32::MAX));
+    }
+    let network = Arc::new(Dccrn::from_bytes(&file.bytes()).unwrap());
+    let mut engine = Engine::new(network, 48_000, 1).unwrap();
+    let out = run(&mut engine, &Controls::default(), &[noisy_voice(48_000, 0.5, 8000.0)], || 480);
+    assert!(out[0].iter().all(|y| y.is_finite()));
+    // And once there is silence, all is well again.
+    let out = run(&mut engine, &Controls::default(), &[vec![0.0; 9600]], || 480);
+    assert!(out[0][4800..].iter().all(|&y| y == 0.0));
+}
+
+#[test]
+fn unequal_and_missing_channels_do_no_harm() {
+    let mut engine = Engine::new(Dccrn::bundled(), 48_000, 2).unwrap();
+    let (mut a, mut b, mut c) = (white(1000, 0.1), white(700, 0.1), white(900, 0.1));
+    let (tail, extra) = (a[700..].to_vec(), c.clone());
+    engine.process(&Controls::default(), &mut [&mut a, &mut b, &mut c]);
+    assert_eq!((&a[700..], &c[..]), (&tail[..], &extra[..]), "what is not processed is left alone");
+    engine.process(&Controls::default(), &mut [&mut a]);
+    engine.process(&Controls::default(), &mut []);
+    assert!(a.iter().chain(&b).all(|y| y.is_finite()));
+}

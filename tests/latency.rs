@@ -1,0 +1,86 @@
+//! The reported latency is what the signal shows.
+mod common;
+
+use common::{File, RATES, db, noisy_voice, power, run};
+use std::f64::consts::TAU;
+use std::sync::Arc;
+use wisp::{Controls, Dccrn, Engine, Listen};
+
+/// More rates that are no multiple of 100 Hz.
+const ODD: [u32; 5] = [8_001, 44_056, 47_952, 88_211, 383_999];
+
+#[test]
+fn an_impulse_comes_out_exactly_so_many_samples_later() {
+    let nothing = Controls { reduction_db: 0.0, ..Controls::default() };
+    for rate in RATES.into_iter().chain(ODD) {
+        let mut engine = Engine::new(Dccrn::bundled(), rate, 1).unwrap();
+        let latency = engine.latency_samples();
+        let mut signal = vec![0.0; 3 * latency + 100];
+        signal[37] = 0.8;
+        let out = run(&mut engine, &nothing, &[signal], || 64);
+        let found: Vec<(usize, f32)> =
+            out[0].iter().copied().enumerate().filter(|(_, y)| *y != 0.0).collect();
+        println!("{rate:6} Hz: {latency} samples, {:.2} ms", 1e3 * latency as f64 / f64::from(rate));
+        assert_eq!(found, [(37 + latency, 0.8)], "{rate} Hz");
+        if rate % 100 == 0 {
+            assert!(latency as u32 <= rate / 50 + 1, "{rate} Hz: {latency} samples");
+        }
+    }
+}
+
+#[test]
+fn no_reduction_and_bypass_give_the_input_to_the_bit() {
+    for rate in RATES {
+        let signal = noisy_voice(rate, 0.3, 3900.0);
+        for controls in [
+            Controls { reduction_db: 0.0, ..Controls::default() },
+            Controls { bypass: true, output_db: 7.0, ..Controls::default() },
+        ] {
+            let mut engine = Engine::new(Dccrn::bundled(), rate, 1).unwrap();
+            let latency = engine.latency_samples();
+            let out = run(&mut engine, &controls, &[signal.clone()], || 333);
+            assert!(out[0][..latency].iter().all(|&y| y == 0.0), "{rate} Hz");
+            assert!(out[0][latency..] == signal[..signal.len() - latency], "{rate} Hz");
+        }
+    }
+}
+
+/// Weights that remove everything leave next to nothing only if what is removed lines up with the dry signal: to a small
+/// fraction of a sample where there is a resampler.
+#[test]
+fn what_is_removed_lines_up_with_the_dry_signal() {
+    let network = Arc::new(Dccrn::from_bytes(&File::removing().bytes()).unwrap());
+    for rate in RATES.into_iter().chain(ODD) {
+        let top = f64::from(rate.min(48_000)) / 2.0;
+        for share in [0.05, 0.3, 0.7] {
+            let wave = |n: usize| (TAU * share * top * n as f64 / f64::from(rate)).sin() as f32;
+            let signal: Vec<f32> = (0..rate as usize / 2).map(wave).collect();
+            let mut engine = Engine::new(network.clone(), rate, 1).unwrap();
+            let out = run(&mut engine, &Controls::default(), &[signal], || 480);
+            let rest = db(power(&out[0][rate as usize / 5..]) / 0.5);
+            println!("{rate:6} Hz, {:7.0} Hz sine: {rest:.0} dB", share * top);
+            let limit = if rate % 100 == 0 { -110.0 } else { -55.0 };
+            assert!(rest < limit, "{rate} Hz: a sine of {} Hz leaves {rest:.1} dB", share * top);
+        }
+    }
+}
+
+#[test]
+fn result_and_removed_add_up_to_the_delayed_input() {
+    for rate in [22_050, 48_000] {
+        let signal = noisy_voice(rate, 0.5, 8000.0);
+        let listen = |listen| {
+            let mut engine = Engine::new(Dccrn::bundled(), rate, 1).unwrap();
+            let controls = Controls { listen, reduction_db: 24.0, ..Controls::default() };
+            let out = run(&mut engine, &controls, &[signal.clone()], || 256);
+            (engine.latency_samples(), out)
+        };
+        let (latency, result) = listen(Listen::Result);
+        let (_, removed) = listen(Listen::Removed);
+        for (n, (a, b)) in result[0].iter().zip(&removed[0]).enumerate().skip(latency) {
+            let input = signal[n - latency];
+            assert!((a + b - input).abs() < 1e-6, "{rate} Hz, sample {n}: {a} + {b} for {input}");
+        }
+        assert!(power(&removed[0]) > 1e-3 * power(&signal), "{rate} Hz: nothing was removed");
+    }
+}

@@ -1,0 +1,138 @@
+//! The network against PyTorch, layer by layer, on the golden vectors that `train/export.py` writes with the weights.
+use safetensors::SafeTensors;
+use wisp::nn::{Features, HIGH_BANDS, LOW_BINS, Layer};
+use wisp::{Controls, Dccrn, Engine};
+
+const GOLDEN: &[u8] = include_bytes!("golden/parity.safetensors");
+const TOLERANCE: f32 = 1e-4;
+
+struct Golden(SafeTensors<'static>);
+
+impl Golden {
+    fn open() -> Self {
+        Self(SafeTensors::deserialize(GOLDEN).expect("tests/golden/parity.safetensors"))
+    }
+
+    /// The tensor's shape and its data.
+    fn get(&self, name: &str) -> (Vec<usize>, Vec<f32>) {
+        let view = self.0.tensor(name).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let (words, _) = view.data().as_chunks::<4>();
+        (view.shape().to_vec(), words.iter().map(|&b| f32::from_le_bytes(b)).collect())
+    }
+
+    /// Row `t` of a tensor whose first dimension is the frame.
+    fn frame(&self, name: &str, t: usize) -> Vec<f32> {
+        let (shape, data) = self.get(name);
+        let len: usize = shape[1..].iter().product();
+        data[t * len..(t + 1) * len].to_vec()
+    }
+}
+
+fn max_error(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+/// Largest error of each layer over all frames, in the network's order.
+#[derive(Default)]
+struct Errors(Vec<(String, f32)>);
+
+impl Errors {
+    fn note(&mut self, name: String, error: f32) {
+        assert!(!error.is_nan(), "{name}: NaN");
+        match self.0.iter_mut().find(|(n, _)| *n == name) {
+            Some((_, worst)) => *worst = worst.max(error),
+            None => self.0.push((name, error)),
+        }
+    }
+
+    fn check(self) {
+        for (name, error) in &self.0 {
+            println!("{name:12} {error:.2e}");
+        }
+        if let Some((name, error)) = self.0.iter().find(|(_, e)| *e > TOLERANCE) {
+            panic!("first layer that differs: {name}, max abs error {error:.2e}");
+        }
+    }
+}
+
+#[test]
+fn every_layer_equals_pytorch() {
+    let golden = Golden::open();
+    let network = Dccrn::bundled();
+    let (mut state, mut mask) = (network.new_state(), network.new_mask());
+    let frames = golden.get("bands").0[0];
+    assert!(frames >= 20, "{frames} frames");
+    let mut errors = Errors::default();
+    let mut layers = 0;
+    for t in 0..frames {
+        let mut features = Features::default();
+        let low = golden.frame("low", t);
+        for (x, pair) in features.low.iter_mut().zip(low.as_chunks::<2>().0) {
+            (x.re, x.im) = (pair[0], pair[1]);
+        }
+        features.bands.copy_from_slice(&golden.frame("bands", t));
+        layers = 0;
+        network.forward_traced(&features, &mut state, &mut mask, |layer: Layer, y| {
+            errors.note(layer.to_string(), max_error(y, &golden.frame(&format!("layer.{layer}"), t)));
+            layers += 1;
+        });
+        let ours: Vec<f32> = (0..network.sizes().taps)
+            .flat_map(|tap| (0..LOW_BINS).map(move |bin| (tap, bin)))
+            .map(|(tap, bin)| mask.coefficient(tap, bin))
+            .flat_map(|m| [m.re, m.im])
+            .collect();
+        errors.note("mask".into(), max_error(&ours, &golden.frame("mask", t)));
+        errors.note("gains".into(), max_error(mask.gains(), &golden.frame("gains", t)));
+    }
+    let exported = golden.0.names().iter().filter(|n| n.starts_with("layer.")).count();
+    assert_eq!(layers, exported, "layers traced here and in the golden vectors");
+    errors.check();
+}
+
+#[test]
+fn features_equal_pytorch() {
+    let golden = Golden::open();
+    let network = Dccrn::bundled();
+    let bands = wisp::dsp::Bands::new(481);
+    let mut state = network.new_state();
+    let mut errors = Errors::default();
+    for t in 0..golden.get("bands").0[0] {
+        let spectrum: Vec<_> = golden
+            .frame("spectrum", t)
+            .as_chunks::<2>()
+            .0
+            .iter()
+            .map(|&[re, im]| realfft::num_complex::Complex32::new(re, im))
+            .collect();
+        let (mut low, mut energies) = ([Default::default(); LOW_BINS], [0.0; HIGH_BANDS]);
+        bands.low(&spectrum, &mut low);
+        bands.energies(&spectrum, &mut energies);
+        let mut features = Features::default();
+        network.features(&low, &energies, &mut state, &mut features);
+        let ours: Vec<f32> = features.low.iter().flat_map(|x| [x.re, x.im]).collect();
+        errors.note("low".into(), max_error(&ours, &golden.frame("low", t)));
+        errors.note("bands".into(), max_error(&features.bands, &golden.frame("bands", t)));
+    }
+    errors.check();
+}
+
+/// Audio in, audio out: streaming through the engine equals PyTorch's offline pass over the whole signal.
+#[test]
+fn streaming_equals_offline() {
+    let golden = Golden::open();
+    let (_, input) = golden.get("input");
+    let (_, expected) = golden.get("output");
+    let mut engine = Engine::new(Dccrn::bundled(), 48_000, 1).unwrap();
+    let latency = engine.latency_samples();
+    let mut audio = input.clone();
+    audio.resize(input.len() + latency, 0.0);
+    for block in audio.chunks_mut(480) {
+        engine.process(&Controls::default(), &mut [block]);
+    }
+    let error = max_error(&audio[latency..], &expected);
+    let level = expected.iter().fold(0.0f32, |m, x| m.max(x.abs()));
+    println!("max abs error {error:.2e} of a signal with peak {level:.2}");
+    assert!(level > 0.01, "the golden signal is silent: peak {level}");
+    assert!(error <= TOLERANCE, "max abs error {error:.2e}");
+}
