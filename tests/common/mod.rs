@@ -1,5 +1,6 @@
 //! What several tests share: signals, blocks, weights made to order.
-#![allow(dead_code)] // each test binary uses its part
+// Each test binary compiles this for itself and uses its part.
+#![allow(dead_code, unreachable_pub)]
 
 use std::collections::HashMap;
 use std::f64::consts::TAU;
