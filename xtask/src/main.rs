@@ -1,3 +1,71 @@
-fn main() -> nice_plug_xtask::Result<()> {
-    nice_plug_xtask::main()
+//! `cargo xtask`: bundles the plugin, shows what Wisp does, runs every test.
+mod bundle;
+mod demo;
+mod image;
+mod suite;
+mod synth;
+mod tools;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Builds, shows and tests Wisp")]
+struct Args {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Build a package and put its VST3, CLAP and programs into target/bundled
+    Bundle {
+        /// The package: wisp
+        package: String,
+        /// Passed on to cargo build, such as --release or --features standalone
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        cargo_args: Vec<String>,
+    },
+    /// Bundle the plugin, clean a noisy clip made on the spot, draw it before and after
+    Demo,
+    /// Run the whole test suite, or the steps named
+    Test {
+        /// Steps to run [default: all]
+        steps: Vec<String>,
+        /// Only print the names of the steps
+        #[arg(long)]
+        list: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<bool> {
+    let task = Args::parse().task;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .context("the workspace's folder")?;
+    std::env::set_current_dir(root)
+        .with_context(|| format!("cannot go to the workspace at {}", root.display()))?;
+    match task {
+        Task::Bundle {
+            package,
+            cargo_args,
+        } => bundle::bundle(&package, &cargo_args)?,
+        Task::Demo => demo::demo()?,
+        Task::Test { steps, list } => return suite::test(&steps, list),
+    }
+    Ok(true)
 }

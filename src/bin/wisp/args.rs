@@ -52,6 +52,10 @@ pub(crate) struct Args {
     #[arg(long, value_enum, value_name = "DEPTH")]
     pub(crate) depth: Option<Depth>,
 
+    /// Weights of your own instead of those built in (train/README.md)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) weights: Option<PathBuf>,
+
     /// Files worked on at once [default: one per core]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) jobs: Option<u16>,

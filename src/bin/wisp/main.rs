@@ -56,8 +56,18 @@ fn main() -> ExitCode {
         }
     };
 
+    let network = match &args.weights {
+        None => Dccrn::bundled(),
+        Some(path) => match Dccrn::from_file(path) {
+            Ok(network) => Arc::new(network),
+            Err(error) => {
+                eprintln!("wisp: weights {}: {error}", path.display());
+                return ExitCode::from(FAILED);
+            }
+        },
+    };
     let settings = Settings {
-        network: Dccrn::bundled(),
+        network,
         controls: Controls {
             reduction_db: args.reduction,
             listen: if args.removed {

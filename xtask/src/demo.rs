@@ -1,0 +1,151 @@
+//! From nothing to a noisy voice, cleaned, seen and ready to be heard.
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::bundle::{bundle_wisp, clap_bundle, command_line_program, target_dir, vst3_bundle};
+use crate::image::draw_spectrograms;
+use crate::synth::{resample, rms, room, si_sdr};
+use crate::tools::{install_packages, run, works};
+
+const RATE: u32 = 48_000;
+/// Level of the voice over the noise.
+const SNR_DB: f64 = 4.0;
+const SENTENCES: [(&str, &str); 2] = [
+    (
+        "en-us",
+        "This voice was recorded beside a loud fan, while somebody was typing.",
+    ),
+    (
+        "en-gb+f3",
+        "Wisp takes the noise away, and leaves the voice.",
+    ),
+];
+
+pub(crate) fn demo() -> Result<()> {
+    bundle_wisp()?;
+    let clips = make_clips()?;
+    println!("{clips}");
+    println!(
+        "\nThe plugin, for your DAW (README.md says where to put it):\n  {}\n  {}\n\
+         The command-line program:\n  {}",
+        vst3_bundle().display(),
+        clap_bundle().display(),
+        command_line_program().display()
+    );
+    Ok(())
+}
+
+/// Needs the command-line program built; says where everything is.
+pub(crate) fn make_clips() -> Result<String> {
+    if !works("espeak-ng", "--version") {
+        install_packages(&["espeak-ng"])?;
+    }
+    let folder = target_dir().join("demo");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let at = |name: &str| folder.join(name);
+
+    let voice = speak(&folder)?;
+    let mut noise = room(voice.len(), RATE);
+    let gain = rms(&voice) / rms(&noise) * 10f64.powf(-SNR_DB / 20.0);
+    noise.iter_mut().for_each(|x| *x *= gain as f32);
+    let noisy: Vec<f32> = voice.iter().zip(&noise).map(|(v, n)| v + n).collect();
+    write(&at("voice.wav"), &voice)?;
+    write(&at("noisy.wav"), &noisy)?;
+
+    let wisp = command_line_program();
+    let clean = |name: &str, more: &[&str]| {
+        let mut command = Command::new(&wisp);
+        command
+            .arg(at("noisy.wav"))
+            .arg("-o")
+            .arg(at(name))
+            .args(["--force", "--quiet"])
+            .args(more);
+        run(&mut command)
+    };
+    clean("clean.wav", &[])?;
+    clean("removed.wav", &["--removed"])?;
+    let (cleaned, rate) = read(&at("clean.wav"))?;
+    ensure!(
+        rate == RATE && cleaned.len() == noisy.len(),
+        "clean.wav has {} samples at {rate} Hz, expected {} at {RATE} Hz",
+        cleaned.len(),
+        noisy.len()
+    );
+
+    let picture = at("spectrogram.png");
+    draw_spectrograms(&picture, &[("Before", &noisy), ("After", &cleaned)], RATE)?;
+    let before = si_sdr(&voice, &noisy);
+    let after = si_sdr(&voice, &cleaned);
+    Ok(format!(
+        "\nSI-SDR of the voice: {before:.1} dB before, {after:.1} dB after\n\n\
+         Listen:\n  {}   as recorded\n  {}   cleaned\n  {}   what was taken out\n\
+         Look:\n  {}",
+        at("noisy.wav").display(),
+        at("clean.wav").display(),
+        at("removed.wav").display(),
+        picture.display()
+    ))
+}
+
+/// Two synthetic speakers, one after the other.
+fn speak(folder: &Path) -> Result<Vec<f32>> {
+    let pause = vec![0.0; RATE as usize / 2];
+    let mut voice = pause.clone();
+    for (speaker, sentence) in SENTENCES {
+        let file = folder.join(format!("{speaker}.wav"));
+        run(Command::new("espeak-ng")
+            .args(["-v", speaker, "-s", "155", "-w"])
+            .arg(&file)
+            .arg(sentence))?;
+        let (spoken, rate) = read(&file)?;
+        let spoken = resample(&spoken, rate, RATE);
+        let gain = 0.08 / rms(&spoken).max(1e-6) as f32;
+        voice.extend(spoken.iter().map(|x| x * gain));
+        voice.extend(&pause);
+    }
+    Ok(voice)
+}
+
+fn read(path: &PathBuf) -> Result<(Vec<f32>, u32)> {
+    let name = || format!("cannot read {}", path.display());
+    let mut reader = hound::WavReader::open(path).with_context(name)?;
+    let spec = reader.spec();
+    ensure!(
+        spec.channels == 1,
+        "{}: {} channels, expected 1",
+        path.display(),
+        spec.channels
+    );
+    let samples = match spec.sample_format {
+        hound::SampleFormat::Float => reader.samples::<f32>().collect::<Result<Vec<_>, _>>(),
+        hound::SampleFormat::Int => {
+            let scale = 1.0 / (1u32 << (spec.bits_per_sample - 1)) as f32;
+            reader
+                .samples::<i32>()
+                .map(|x| x.map(|x| x as f32 * scale))
+                .collect()
+        }
+    };
+    Ok((samples.with_context(name)?, spec.sample_rate))
+}
+
+fn write(path: &Path, clip: &[f32]) -> Result<()> {
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: RATE,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let write = || -> hound::Result<()> {
+        let mut writer = hound::WavWriter::create(path, spec)?;
+        for &x in clip {
+            writer.write_sample((32_767.0 * x.clamp(-1.0, 1.0)).round() as i16)?;
+        }
+        writer.finalize()
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))
+}

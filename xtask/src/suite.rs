@@ -1,0 +1,372 @@
+//! The whole test suite, step by step, and a table of what came of it.
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+use crate::bundle::{bundle_wisp, clap_bundle, vst3_bundle};
+use crate::demo::make_clips;
+use crate::tools::{cargo, install_packages, python_with, run, rust_component, works};
+
+/// Largest share of real time that one core may need at 48 kHz, mono.
+const REAL_TIME_FACTOR: f64 = 0.05;
+
+struct Step {
+    name: &'static str,
+    purpose: &'static str,
+    run: fn() -> Result<()>,
+}
+
+const STEPS: &[Step] = &[
+    Step {
+        name: "tools",
+        purpose: "what the tests need is installed",
+        run: tools,
+    },
+    Step {
+        name: "format",
+        purpose: "rustfmt",
+        run: format,
+    },
+    Step {
+        name: "clippy",
+        purpose: "no warnings, with and without features",
+        run: clippy,
+    },
+    Step {
+        name: "docs",
+        purpose: "documentation builds without warnings",
+        run: docs,
+    },
+    Step {
+        name: "core",
+        purpose: "the engine alone: unit, parity, invariance, …",
+        run: core,
+    },
+    Step {
+        name: "hosts",
+        purpose: "the command line, the plugin in a CLAP host",
+        run: hosts,
+    },
+    Step {
+        name: "xtask",
+        purpose: "tests of these tasks",
+        run: xtask,
+    },
+    Step {
+        name: "bundle",
+        purpose: "the plugin as people install it",
+        run: bundle_wisp,
+    },
+    Step {
+        name: "release",
+        purpose: "allocations, and the bundled CLAP, in release",
+        run: release,
+    },
+    Step {
+        name: "vst3",
+        purpose: "the bundled VST3 in pedalboard",
+        run: vst3,
+    },
+    Step {
+        name: "demo",
+        purpose: "a clip made, cleaned and drawn",
+        run: demo,
+    },
+    Step {
+        name: "speed",
+        purpose: "one core, 48 kHz, mono",
+        run: speed,
+    },
+    Step {
+        name: "training",
+        purpose: "tests of the training recipe",
+        run: training,
+    },
+];
+
+/// Runs the steps named, or all; false if one failed.
+pub(crate) fn test(names: &[String], list: bool) -> Result<bool> {
+    if list {
+        STEPS
+            .iter()
+            .for_each(|step| println!("{:9} {}", step.name, step.purpose));
+        return Ok(true);
+    }
+    for name in names {
+        let known = STEPS.iter().any(|step| step.name == name);
+        ensure!(
+            known,
+            "no step {name:?}; `cargo xtask test --list` names them"
+        );
+    }
+    let chosen = |step: &&Step| names.is_empty() || names.iter().any(|name| name == step.name);
+    let mut rows = Vec::new();
+    for step in STEPS.iter().filter(chosen) {
+        println!("\n==> {}: {}", step.name, step.purpose);
+        let start = Instant::now();
+        let result = (step.run)();
+        if let Err(error) = &result {
+            eprintln!("{} failed: {error:#}", step.name);
+        }
+        rows.push((step.name, result, start.elapsed().as_secs_f64()));
+    }
+    println!("\n{:<10} {:<8} {:>8}", "step", "result", "seconds");
+    for (name, result, seconds) in &rows {
+        let (word, reason) = match result {
+            Ok(()) => ("passed", String::new()),
+            Err(error) => ("FAILED", format!("  {error:#}")),
+        };
+        println!("{name:<10} {word:<8} {seconds:>8.1}{reason}");
+    }
+    let failed = rows.iter().filter(|(_, result, _)| result.is_err()).count();
+    println!("\n{} passed, {failed} failed", rows.len() - failed);
+    Ok(failed == 0)
+}
+
+fn tools() -> Result<()> {
+    rust_component("fmt", "rustfmt")?;
+    rust_component("clippy", "clippy")?;
+    // A voice; formats to read; what the standalone program links to.
+    let mut packages = vec![
+        "espeak-ng",
+        "ffmpeg",
+        "pkg-config",
+        "libasound2-dev",
+        "libjack-jackd2-dev",
+    ];
+    if cfg!(not(target_os = "linux")) {
+        packages = vec!["espeak-ng", "ffmpeg"];
+        packages.retain(|program| !works(program, "--version") && !works(program, "-version"));
+        if packages.is_empty() {
+            return Ok(());
+        }
+    }
+    // The training recipe compiles its inner loops.
+    if !works("c++", "--version") {
+        packages.push("g++");
+    }
+    if !has_python_headers() {
+        packages.push("python3-dev");
+    }
+    install_packages(&packages)
+}
+
+fn has_python_headers() -> bool {
+    let code = "import os, sys, sysconfig; \
+                sys.exit(not os.path.exists(sysconfig.get_path('include') + '/Python.h'))";
+    let python = Command::new("python3")
+        .args(["-c", code])
+        .stderr(Stdio::null())
+        .status();
+    python.is_ok_and(|status| status.success())
+}
+
+fn format() -> Result<()> {
+    run(&mut cargo(&["fmt", "--all", "--check"]))
+}
+
+fn clippy() -> Result<()> {
+    let check = |args: &[&str]| {
+        run(cargo(&["clippy", "--quiet", "--all-targets"])
+            .args(args)
+            .args(["--", "-D", "warnings"]))
+    };
+    check(&["-p", "wisp", "--all-features"])?;
+    check(&["-p", "wisp", "--no-default-features"])?;
+    check(&["-p", "wisp", "--no-default-features", "--features", "cli"])?;
+    check(&["-p", "xtask", "--release"])
+}
+
+fn docs() -> Result<()> {
+    let mut doc = cargo(&[
+        "doc",
+        "--quiet",
+        "-p",
+        "wisp",
+        "--no-deps",
+        "--all-features",
+    ]);
+    run(doc.env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+fn core() -> Result<()> {
+    run(&mut cargo(&[
+        "check",
+        "--quiet",
+        "-p",
+        "wisp",
+        "--no-default-features",
+        "--lib",
+    ]))?;
+    run(&mut cargo(&[
+        "test",
+        "--quiet",
+        "-p",
+        "wisp",
+        "--no-default-features",
+    ]))
+}
+
+/// What `core` does not run for want of features.
+fn hosts() -> Result<()> {
+    let mut test = cargo(&[
+        "test",
+        "--quiet",
+        "-p",
+        "wisp",
+        "--features",
+        "standalone",
+        "--lib",
+        "--bins",
+    ]);
+    for name in tests_with_features()? {
+        test.args(["--test", &name]);
+    }
+    run(&mut test)
+}
+
+fn tests_with_features() -> Result<Vec<String>> {
+    let output = cargo(&["metadata", "--format-version", "1", "--no-deps"])
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cannot run cargo")?;
+    let metadata: Value =
+        serde_json::from_slice(&output.stdout).context("cargo metadata is not JSON")?;
+    let packages = metadata["packages"]
+        .as_array()
+        .map_or(&[][..], Vec::as_slice);
+    let package = packages.iter().find(|package| package["name"] == "wisp");
+    let targets = package.and_then(|package| package["targets"].as_array());
+    let names: Vec<String> = targets
+        .context("cargo metadata names no package wisp")?
+        .iter()
+        .filter(|target| target["kind"][0] == "test" && !target["required-features"].is_null())
+        .filter_map(|target| target["name"].as_str().map(str::to_string))
+        .collect();
+    ensure!(
+        !names.is_empty(),
+        "no test in Cargo.toml has required-features"
+    );
+    Ok(names)
+}
+
+fn xtask() -> Result<()> {
+    run(&mut cargo(&["test", "--quiet", "-p", "xtask", "--release"]))
+}
+
+fn release() -> Result<()> {
+    let clap = absolute(clap_bundle())?;
+    let args = [
+        "test",
+        "--quiet",
+        "-p",
+        "wisp",
+        "--release",
+        "--test",
+        "realtime",
+        "--test",
+    ];
+    run(cargo(&args).arg("clap_host").env("WISP_CLAP", clap))
+}
+
+fn vst3() -> Result<()> {
+    let bundle = absolute(vst3_bundle())?;
+    let python = python_with(
+        "venv-hosts",
+        &["pytest", "numpy", "pedalboard", "soundfile"],
+    )?;
+    let args = [
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "tests/vst3_host.py",
+    ];
+    run(Command::new(python).args(args).env("WISP_VST3", bundle))
+}
+
+fn training() -> Result<()> {
+    let python = python_with("venv-training", &["-r", "train/requirements.txt"])?;
+    let args = [
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "train/tests",
+    ];
+    run(Command::new(python).args(args).env("OMP_NUM_THREADS", "1"))
+}
+
+fn demo() -> Result<()> {
+    println!("{}", make_clips()?);
+    Ok(())
+}
+
+fn speed() -> Result<()> {
+    let output = cargo(&[
+        "bench",
+        "--quiet",
+        "-p",
+        "wisp",
+        "--no-default-features",
+        "--bench",
+        "engine",
+    ])
+    .args(["--", "--quick"])
+    .stdin(Stdio::null())
+    .stderr(Stdio::inherit())
+    .output()
+    .context("cannot run cargo")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    print!("{text}");
+    ensure!(
+        output.status.success(),
+        "the bench ended with {}",
+        output.status
+    );
+    let factor = real_time_factor(&text).context("the bench printed no real-time factor")?;
+    if factor > REAL_TIME_FACTOR {
+        bail!("real-time factor {factor}, expected at most {REAL_TIME_FACTOR}");
+    }
+    Ok(())
+}
+
+/// From "real-time factor: wisp 0.0123, …".
+fn real_time_factor(text: &str) -> Option<f64> {
+    let (_, rest) = text.split_once("real-time factor: wisp ")?;
+    rest.split([',', '\n']).next()?.trim().parse().ok()
+}
+
+fn absolute(path: PathBuf) -> Result<PathBuf> {
+    fs::canonicalize(&path).with_context(|| format!("cannot find {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_figure_of_the_bench_is_found() {
+        let text = "per hop …\nreal-time factor: wisp 0.0123, nnnoiseless 0.0050\n";
+        assert_eq!(real_time_factor(text), Some(0.0123));
+        assert_eq!(real_time_factor("nothing here"), None);
+    }
+
+    #[test]
+    fn steps_have_names_of_their_own() {
+        for (i, step) in STEPS.iter().enumerate() {
+            assert!(
+                STEPS[..i].iter().all(|other| other.name != step.name),
+                "{}",
+                step.name
+            );
+        }
+        assert!(test(&["no-such-step".into()], false).is_err());
+    }
+}
