@@ -249,7 +249,7 @@ class Recipe:
     snr_mean: float = 6.0
     snr_spread: float = 9.0
     snr_range: tuple = (-8.0, 30.0)
-    p_clean: float = 0.04
+    p_clean: float = 0.08
     p_noise_only: float = 0.04
     p_reverb: float = 0.3
     p_eq: float = 0.5

@@ -88,9 +88,14 @@ def features(spectrum: Tensor) -> tuple[Tensor, Tensor]:
     return compress(low_band(spectrum)), band_features(power(high_bins(spectrum)) @ band_matrix().to(spectrum.device))
 
 
-def low_wave(low: Tensor) -> Tensor:
-    """The low band alone as a 16 kHz signal: (B, T, 160) -> (B, (T-1) 160)."""
-    return istft(F.pad(low, (1, 0)), 16000)
+def filter_low(mask: Tensor, spectrum: Tensor) -> Tensor:
+    """The complex filter (B, taps, T, 160) on bins 0..=160 of a spectrum (zero where the rate has fewer) -> (B, T, 161).
+
+    What lies below 25 Hz leaks into bin 1, where the network sees it: bin 1's filter serves the real bin 0 too."""
+    low = F.pad(low_band(spectrum), (1, 0))
+    low[..., 0] = spectrum[..., 0]
+    y = apply_filter(torch.cat([mask[..., :1], mask], -1), low)
+    return torch.cat([y[..., :1].real + 0j, y[..., 1:]], -1)
 
 
 def denoise(model: torch.nn.Module, x: Tensor, rate: int) -> Tensor:
@@ -100,9 +105,8 @@ def denoise(model: torch.nn.Module, x: Tensor, rate: int) -> Tensor:
     spectrum = stft(padded, rate)
     mask, gains = model(*features(spectrum))
     y = torch.zeros_like(spectrum)
-    low = apply_filter(mask, low_band(spectrum))
-    count = min(LOW_BINS, y.shape[-1] - 1)
-    y[..., 1 : count + 1] = low[..., :count]
+    count = min(LOW_BINS + 1, y.shape[-1])
+    y[..., :count] = filter_low(mask, spectrum)[..., :count]
     if y.shape[-1] > LOW_BINS + 1:
         g = gains @ gain_matrix().to(x.device)
         g = torch.cat([g, g[..., -1:].expand(*g.shape[:2], max(y.shape[-1] - LOW_BINS - 1 - HIGH_BINS, 0))], -1)

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import dsp
-from model import COMPRESSION, LOW_BINS, apply_filter
+from model import COMPRESSION, LOW_BINS
 
 
 def _compressed(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -52,7 +52,7 @@ class Loss:
     The distortion ratio is against the target itself, not its scaled projection: it sees gain and polarity.
     """
 
-    def __init__(self, magnitude=0.7, complex_=0.3, cut=0.25, high=0.5, sdr=0.02, pesq=0.0):
+    def __init__(self, magnitude=0.7, complex_=0.3, cut=0.4, high=0.5, sdr=0.04, pesq=0.0):
         self.weights = dict(magnitude=magnitude, complex=complex_, cut=cut, high=high, sdr=sdr, pesq=pesq)
         self.pesq = _pesq_distance() if pesq else None
         self.bands, self.gains = dsp.band_matrix(), dsp.gain_matrix()
@@ -63,10 +63,10 @@ class Loss:
             low, high = [], None
             if name + "48" in batch:
                 s = dsp.stft(batch[name + "48"], 48000)
-                low.append(dsp.low_band(s))
+                low.append(s[..., : LOW_BINS + 1])
                 high = dsp.high_bins(s)
             if name + "16" in batch:
-                low.append(dsp.low_band(dsp.stft(batch[name + "16"], 16000)))
+                low.append(dsp.stft(batch[name + "16"], 16000))
             out["low"], out["high"] = torch.cat(low), high
         device = noisy["low"].device
         b, t, _ = noisy["low"].shape
@@ -74,14 +74,14 @@ class Loss:
         energy = torch.zeros(b, t, self.bands.shape[1], device=device)
         if full:
             energy[:full] = dsp.power(noisy["high"]) @ self.bands.to(device)
-        mask, gains = model(dsp.compress(noisy["low"]), dsp.band_features(energy))
-        estimate = apply_filter(mask, noisy["low"])
+        mask, gains = model(dsp.compress(noisy["low"][..., 1:]), dsp.band_features(energy))
+        estimate = dsp.filter_low(mask, noisy["low"])
 
         level = (0.1 / batch["reference"]).view(-1, 1)
-        bins = torch.arange(1, LOW_BINS + 1, device=device) * 50
+        bins = torch.arange(LOW_BINS + 1, device=device) * 50
         known = (bins < batch["bandwidth"].view(-1, 1, 1)).float()  # above, nobody knows what was said
-        wave, target = dsp.low_wave(estimate * known) * level, dsp.low_wave(clean["low"] * known) * level
-        y, s = dsp.stft(wave, 16000)[..., 1:], dsp.stft(target, 16000)[..., 1:]
+        wave, target = (dsp.istft(low * known, 16000) * level for low in (estimate, clean["low"]))
+        y, s = dsp.stft(wave, 16000), dsp.stft(target, 16000)
         y_mag, y_complex = _compressed(y)
         s_mag, s_complex = _compressed(s)
         share = known.mean().clamp_min(1e-3)

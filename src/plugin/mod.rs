@@ -203,6 +203,9 @@ impl Vst3Plugin for Wisp {
 }
 
 // The exported entry points are C functions.
+#[doc(hidden)]
+pub use exports::clap_entry;
+
 #[allow(unsafe_code, missing_docs, unreachable_pub, clippy::undocumented_unsafe_blocks)]
 mod exports {
     use nice_plug::prelude::*;

@@ -1,0 +1,618 @@
+//! The plugin in a CLAP host: linked into this test, and as a built file where `WISP_CLAP` names
+//! one.
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::ffi::{CStr, CString};
+
+use clack_extensions::audio_ports_config::PluginAudioPortsConfig;
+use clack_extensions::latency::PluginLatency;
+use clack_extensions::params::{ParamInfoBuffer, ParamInfoFlags, PluginParams};
+use clack_extensions::state::PluginState;
+use clack_host::events::event_types::ParamValueEvent;
+use clack_host::prelude::*;
+use clack_host::process::StartedPluginAudioProcessor;
+use clack_host::process::audio_buffers::{AudioPortBuffer, AudioPortBufferType, AudioPorts, InputChannel};
+use clack_host::utils::ClapId;
+
+mod signals;
+
+/// Counts what a thread allocates or frees while it says so.
+struct CountingAllocator;
+
+thread_local! {
+    static COUNTED: Cell<Option<usize>> = const { Cell::new(None) };
+}
+
+fn count_one() {
+    // A thread that is ending has no count any more.
+    let _ = COUNTED.try_with(|counted| counted.set(counted.get().map(|n| n + 1)));
+}
+
+// SAFETY: every call goes to the system's allocator unchanged.
+#[allow(unsafe_code)]
+unsafe impl GlobalAlloc for CountingAllocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count_one();
+        // SAFETY: as the caller promised.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        count_one();
+        // SAFETY: as the caller promised.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count_one();
+        // SAFETY: as the caller promised.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator;
+
+/// Allocations and releases on this thread while `work` runs.
+fn allocations(work: impl FnOnce()) -> usize {
+    COUNTED.set(Some(0));
+    work();
+    COUNTED.replace(None).unwrap_or(0)
+}
+
+struct Shared;
+impl SharedHandler<'_> for Shared {
+    fn request_restart(&self) {}
+    fn request_process(&self) {}
+    fn request_callback(&self) {}
+}
+
+struct Host;
+impl HostHandlers for Host {
+    type Shared<'a> = Shared;
+    type MainThread<'a> = ();
+    type AudioProcessor<'a> = ();
+}
+
+const ID: &CStr = c"audio.wisp.denoiser";
+
+/// The plugin linked in, and the built one where the environment names it.
+fn entries() -> Vec<PluginEntry> {
+    // SAFETY: the entry is this crate's own.
+    #[allow(unsafe_code)]
+    let linked = unsafe { PluginEntry::load_from_raw(&wisp::plugin::clap_entry, c"linked") };
+    let mut entries = vec![linked.expect("the linked entry")];
+    if let Some(path) = std::env::var_os("WISP_CLAP") {
+        // SAFETY: the file is this crate's own, built by `cargo xtask bundle`.
+        #[allow(unsafe_code)]
+        let built = unsafe { PluginEntry::load(&path) };
+        entries.push(built.unwrap_or_else(|error| panic!("{}: {error}", path.display())));
+    }
+    entries
+}
+
+struct Plugin {
+    instance: PluginInstance<Host>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Parameter {
+    id: ClapId,
+    name: String,
+    range: (f64, f64),
+    default: f64,
+    flags: ParamInfoFlags,
+}
+
+impl Plugin {
+    fn new(entry: &PluginEntry) -> Self {
+        let host = HostInfo::new("clap_host test", "wisp", "", "1").expect("host info");
+        let instance = PluginInstance::<Host>::new(|_| Shared, |_| (), entry, ID, &host);
+        Self { instance: instance.expect("an instance") }
+    }
+
+    fn params(&mut self) -> PluginParams {
+        self.instance.plugin_handle().get_extension().expect("params")
+    }
+
+    fn parameters(&mut self) -> Vec<Parameter> {
+        let params = self.params();
+        let handle = self.instance.plugin_handle();
+        (0..params.count(&handle))
+            .map(|index| {
+                let mut buffer = ParamInfoBuffer::new();
+                let info = params.get_info(&handle, index, &mut buffer).expect("info");
+                Parameter {
+                    id: info.id,
+                    name: String::from_utf8_lossy(info.name).into_owned(),
+                    range: (info.min_value, info.max_value),
+                    default: info.default_value,
+                    flags: info.flags,
+                }
+            })
+            .collect()
+    }
+
+    fn parameter(&mut self, name: &str) -> Parameter {
+        let found = self.parameters().into_iter().find(|parameter| parameter.name == name);
+        found.unwrap_or_else(|| panic!("no parameter {name}"))
+    }
+
+    fn value(&mut self, name: &str) -> f64 {
+        let id = self.parameter(name).id;
+        let params = self.params();
+        params.get_value(&self.instance.plugin_handle(), id).expect("a value")
+    }
+
+    fn text(&mut self, name: &str, value: f64) -> String {
+        let id = self.parameter(name).id;
+        let params = self.params();
+        let mut buffer = [0; 64];
+        let handle = self.instance.plugin_handle();
+        let text = params.value_to_text(&handle, id, value, &mut buffer).expect("text");
+        String::from_utf8_lossy(text).into_owned()
+    }
+
+    fn parsed(&mut self, name: &str, text: &str) -> Option<f64> {
+        let id = self.parameter(name).id;
+        let params = self.params();
+        let text = CString::new(text).expect("no zero byte");
+        params.text_to_value(&self.instance.plugin_handle(), id, &text)
+    }
+
+    /// Sets a parameter by its text while the plugin is inactive.
+    fn set(&mut self, name: &str, text: &str) {
+        let id = self.parameter(name).id;
+        let value = self.parsed(name, text).unwrap_or_else(|| panic!("{name}: {text}"));
+        let params = self.params();
+        let events = [ParamValueEvent::new(0, id, Pckn::match_all(), value)];
+        let mut out = EventBuffer::new();
+        let mut handle = self.instance.inactive_plugin_handle().expect("inactive");
+        params.flush(&mut handle, &InputEvents::from_buffer(&events), &mut out.as_output());
+    }
+
+    fn save(&mut self) -> Vec<u8> {
+        let handle = self.instance.plugin_handle();
+        let state: PluginState = handle.get_extension().expect("state");
+        let mut bytes = Vec::new();
+        state.save(&handle, &mut bytes).expect("saving");
+        bytes
+    }
+
+    fn load(&mut self, mut bytes: &[u8]) -> bool {
+        let handle = self.instance.plugin_handle();
+        let state: PluginState = handle.get_extension().expect("state");
+        state.load(&handle, &mut bytes).is_ok()
+    }
+
+    fn latency(&mut self) -> usize {
+        let handle = self.instance.plugin_handle();
+        let latency: PluginLatency = handle.get_extension().expect("latency");
+        latency.get(&handle) as usize
+    }
+
+    /// Chooses mono or stereo and activates.
+    fn start(&mut self, rate: u32, channels: usize, largest: usize) -> Running {
+        let handle = self.instance.plugin_handle();
+        let ports: PluginAudioPortsConfig = handle.get_extension().expect("port layouts");
+        assert_eq!(ports.count(&handle), 2);
+        ports.select(&handle, ClapId::new(2 - channels as u32)).expect("the layout");
+        let configuration = PluginAudioConfiguration {
+            sample_rate: f64::from(rate),
+            min_frames_count: 1,
+            max_frames_count: largest as u32,
+        };
+        let processor = self.instance.activate(|_, _| (), configuration).expect("activation");
+        Running {
+            processor: processor.start_processing().expect("processing"),
+            inputs: AudioPorts::with_capacity(channels, 1),
+            outputs: AudioPorts::with_capacity(channels, 1),
+            input: vec![vec![0.0; largest]; channels],
+            output: vec![vec![0.0; largest]; channels],
+        }
+    }
+
+    fn stop(&mut self, running: Running) {
+        self.instance.deactivate(running.processor.stop_processing());
+    }
+
+    /// A whole signal through a fresh start, in blocks of the sizes given over and over.
+    fn run(&mut self, rate: u32, input: &[Vec<f32>], blocks: &[usize]) -> Vec<Vec<f32>> {
+        let largest = *blocks.iter().max().expect("a block size");
+        let mut running = self.start(rate, input.len(), largest);
+        let output = running.run(input, blocks, &[]);
+        self.stop(running);
+        output
+    }
+}
+
+/// An active plugin with the host's buffers.
+struct Running {
+    processor: StartedPluginAudioProcessor<Host>,
+    inputs: AudioPorts,
+    outputs: AudioPorts,
+    input: Vec<Vec<f32>>,
+    output: Vec<Vec<f32>>,
+}
+
+impl Running {
+    /// One block of `samples`, from `self.input` to `self.output`.
+    fn block(&mut self, samples: usize, events: &[ParamValueEvent], out: &mut EventBuffer) {
+        let input = self.inputs.with_input_buffers([AudioPortBuffer {
+            latency: 0,
+            channels: AudioPortBufferType::f32_input_only(
+                self.input.iter_mut().map(|channel| InputChannel::variable(&mut channel[..samples])),
+            ),
+        }]);
+        let mut output = self.outputs.with_output_buffers([AudioPortBuffer {
+            latency: 0,
+            channels: AudioPortBufferType::f32_output_only(
+                self.output.iter_mut().map(|channel| &mut channel[..samples]),
+            ),
+        }]);
+        let events = InputEvents::from_buffer(&events);
+        self.processor
+            .process(&input, &mut output, &events, &mut out.as_output(), None, None)
+            .expect("process");
+    }
+
+    /// A whole signal; events are (sample, parameter, value), in order.
+    fn run(
+        &mut self,
+        input: &[Vec<f32>],
+        blocks: &[usize],
+        events: &[(usize, ClapId, f64)],
+    ) -> Vec<Vec<f32>> {
+        let length = input[0].len();
+        let mut output = vec![Vec::with_capacity(length); input.len()];
+        let mut out = EventBuffer::with_capacity(64);
+        let mut at = 0;
+        for &size in blocks.iter().cycle() {
+            if at == length {
+                break;
+            }
+            let samples = size.min(length - at);
+            for (buffer, channel) in self.input.iter_mut().zip(input) {
+                buffer[..samples].copy_from_slice(&channel[at..at + samples]);
+            }
+            let here: Vec<_> = events
+                .iter()
+                .filter(|(time, ..)| (at..at + samples).contains(time))
+                .map(|&(time, id, value)| {
+                    ParamValueEvent::new((time - at) as u32, id, Pckn::match_all(), value)
+                })
+                .collect();
+            out.clear();
+            self.block(samples, &here, &mut out);
+            for (whole, channel) in output.iter_mut().zip(&self.output) {
+                whole.extend_from_slice(&channel[..samples]);
+            }
+            at += samples;
+        }
+        output
+    }
+}
+
+/// Noisy speech for one or two channels.
+fn noisy(rate: u32, channels: usize, seconds: f32) -> Vec<Vec<f32>> {
+    let voice = signals::voice(rate, seconds);
+    (0..channels)
+        .map(|channel| {
+            let noise = signals::noise(rate, seconds, channel as u64 + 1);
+            voice.iter().zip(noise).map(|(v, n)| v + 0.02 * n).collect()
+        })
+        .collect()
+}
+
+#[test]
+fn the_factory_lists_one_described_plugin() {
+    for entry in entries() {
+        let factory = entry.get_plugin_factory().expect("a factory");
+        let all: Vec<_> = factory.plugin_descriptors().collect();
+        assert_eq!(all.len(), 1);
+        let text = |text: Option<&CStr>| text.map(CStr::to_bytes).map(<[u8]>::to_vec);
+        assert_eq!(text(all[0].id()).as_deref(), Some(ID.to_bytes()));
+        assert_eq!(text(all[0].name()).as_deref(), Some(&b"Wisp"[..]));
+        let version = env!("CARGO_PKG_VERSION").as_bytes();
+        assert_eq!(text(all[0].version()).as_deref(), Some(version));
+        let features: Vec<_> = all[0].features().map(|f| f.to_bytes().to_vec()).collect();
+        assert!(features.contains(&b"audio-effect".to_vec()), "{features:?}");
+    }
+}
+
+#[test]
+fn parameters_have_names_ranges_texts_and_stable_ids() {
+    for entry in entries() {
+        let mut plugin = Plugin::new(&entry);
+        let all = plugin.parameters();
+        let listed: Vec<_> =
+            all.iter().map(|p| (p.name.as_str(), p.id.get(), p.range, p.default)).collect();
+        // Hosts store automation by these numbers: they never change.
+        assert_eq!(
+            listed,
+            [
+                ("Reduction", 2_039_460_467, (0.0, 1.0), 1.0),
+                ("Output", 1_141_971_201, (0.0, 1.0), 0.5),
+                ("Listen", 1_044_975_047, (0.0, 1.0), 0.0),
+                ("Stereo", 1_255_118_840, (0.0, 1.0), 0.0),
+                ("Bypass", 773_352_680, (0.0, 1.0), 0.0),
+            ]
+        );
+        for parameter in &all {
+            let flags = parameter.flags;
+            assert!(flags.contains(ParamInfoFlags::IS_AUTOMATABLE), "{}", parameter.name);
+            let bypass = flags.contains(ParamInfoFlags::IS_BYPASS);
+            assert_eq!(bypass, parameter.name == "Bypass");
+        }
+        assert_eq!(plugin.text("Reduction", 1.0), "Full");
+        assert_eq!(plugin.text("Reduction", 24.0 / 61.0), "24 dB");
+        assert_eq!(plugin.text("Output", 0.5), "0 dB");
+        assert_eq!(plugin.text("Listen", 1.0), "Removed");
+        assert_eq!(plugin.text("Stereo", 0.0), "Linked");
+        assert_eq!(plugin.parsed("Reduction", "full"), Some(1.0));
+        assert!((plugin.parsed("Reduction", "12").expect("a number") - 12.0 / 61.0).abs() < 1e-6);
+        assert!((plugin.parsed("Output", "+12 dB").expect("a number") - 0.75).abs() < 1e-6);
+        assert_eq!(plugin.parsed("Output", "louder"), None);
+        for name in ["Reduction", "Output", "Listen", "Stereo", "Bypass"] {
+            assert_eq!(plugin.value(name), plugin.parameter(name).default, "{name}");
+        }
+    }
+}
+
+#[test]
+fn every_block_size_gives_the_same_sound_in_mono_and_stereo() {
+    for entry in entries() {
+        for channels in [1, 2] {
+            let input = noisy(48_000, channels, 0.6);
+            let mut plugin = Plugin::new(&entry);
+            let whole = plugin.run(48_000, &input, &[480]);
+            assert!(whole.iter().flatten().all(|sample| sample.is_finite()));
+            assert!(signals::rms(&whole[0]) > 1e-3, "nothing comes out");
+            for blocks in [&[1][..], &[64], &[512], &[4096], &[7, 333, 1000, 2]] {
+                let other = plugin.run(48_000, &input, blocks);
+                assert!(other == whole, "{channels} channels, blocks {blocks:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_mono_voice_is_treated_as_the_left_of_equal_channels() {
+    for entry in entries() {
+        let mono = noisy(48_000, 1, 0.8);
+        let both = vec![mono[0].clone(), mono[0].clone()];
+        let mut plugin = Plugin::new(&entry);
+        let one = plugin.run(48_000, &mono, &[512]);
+        let two = plugin.run(48_000, &both, &[512]);
+        assert!(two[0] == two[1], "equal channels must stay equal");
+        let difference = signals::level_of_difference(&two[0], &one[0]);
+        assert!(difference < -80.0, "mono and linked stereo differ by {difference:.1} dB");
+    }
+}
+
+#[test]
+fn the_reported_latency_is_where_the_sound_is() {
+    for entry in entries() {
+        for rate in [16_000, 22_050, 44_100, 48_000, 96_000] {
+            let mut plugin = Plugin::new(&entry);
+            plugin.set("Reduction", "0 dB");
+            let input = noisy(rate, 2, 0.4);
+            let output = plugin.run(rate, &input, &[512]);
+            let running = plugin.start(rate, 2, 512);
+            let latency = plugin.latency();
+            plugin.stop(running);
+            if rate % 100 == 0 {
+                assert!(latency <= rate as usize / 50 + 1, "{latency} samples at {rate} Hz");
+            }
+            for (input, output) in input.iter().zip(&output) {
+                let aligned = &output[latency..];
+                let difference = signals::level_of_difference(aligned, &input[..aligned.len()]);
+                assert!(difference < -120.0, "{rate} Hz: reduction 0 leaves {difference:.1} dB");
+            }
+        }
+    }
+}
+
+#[test]
+fn bypass_passes_the_delayed_input_and_fades() {
+    for entry in entries() {
+        let rate = 48_000;
+        let input = noisy(rate, 2, 1.5);
+        let mut plugin = Plugin::new(&entry);
+        let bypass = plugin.parameter("Bypass").id;
+
+        plugin.set("Bypass", "on");
+        let bypassed = plugin.run(rate, &input, &[256]);
+        let mut running = plugin.start(rate, 2, 256);
+        let latency = plugin.latency();
+        for (input, output) in input.iter().zip(&bypassed) {
+            let aligned = &output[latency..];
+            let difference = signals::level_of_difference(aligned, &input[..aligned.len()]);
+            assert!(difference < -120.0, "bypass leaves {difference:.1} dB");
+        }
+        plugin.stop(running);
+
+        // On and off in mid-sound: once settled the dry sound is back, and nothing jumps.
+        plugin.set("Bypass", "off");
+        let on_at = rate as usize / 2;
+        running = plugin.start(rate, 2, 256);
+        let switched = running.run(&input, &[256], &[(on_at, bypass, 1.0)]);
+        plugin.stop(running);
+        let settled = on_at + rate as usize / 5;
+        let aligned = &switched[0][settled..];
+        let expected = &input[0][settled - latency..][..aligned.len()];
+        let difference = signals::level_of_difference(aligned, expected);
+        assert!(difference < -120.0, "bypass in mid-sound leaves {difference:.1} dB");
+    }
+}
+
+#[test]
+fn automation_does_not_click() {
+    for entry in entries() {
+        let rate = 48_000;
+        // A quiet low tone changes by at most this much from sample to sample.
+        let tone: Vec<f32> = (0..rate)
+            .map(|i| 0.25 * (i as f32 * 110.0 * std::f32::consts::TAU / rate as f32).sin())
+            .collect();
+        let steepest = 0.25 * 110.0 * std::f32::consts::TAU / rate as f32;
+        let input = vec![tone.clone(), tone];
+        for (name, values) in [
+            ("Reduction", [0.0, 1.0]),
+            ("Output", [0.25, 0.75]),
+            ("Listen", [0.0, 1.0]),
+            ("Stereo", [0.0, 1.0]),
+            ("Bypass", [0.0, 1.0]),
+        ] {
+            let mut plugin = Plugin::new(&entry);
+            if name == "Output" || name == "Bypass" {
+                plugin.set("Reduction", "0");
+            }
+            let id = plugin.parameter(name).id;
+            let mut running = plugin.start(rate, 2, 512);
+            let events: Vec<_> = (1..10)
+                .map(|i| (i * 4_801, id, values[i % 2]))
+                .collect();
+            let output = running.run(&input, &[512], &events);
+            plugin.stop(running);
+            // The output can be 12 dB louder than the input; a jump would be far steeper.
+            let largest = signals::largest_step(&output[0]);
+            let bound = if name == "Output" { 6.0 * steepest } else { 3.0 * steepest };
+            assert!(largest < bound, "{name}: a step of {largest:.4}, bound {bound:.4}");
+        }
+    }
+}
+
+#[test]
+fn automation_is_accurate_to_the_sample() {
+    for entry in entries() {
+        let rate = 48_000;
+        let input = noisy(rate, 2, 0.5);
+        let mut plugin = Plugin::new(&entry);
+        let id = plugin.parameter("Output").id;
+        let events = [(5_001, id, 0.25), (5_002, id, 0.9), (12_345, id, 0.5)];
+        let mut run = |blocks: &[usize]| {
+            let mut running = plugin.start(rate, 2, 4096);
+            let output = running.run(&input, blocks, &events);
+            plugin.stop(running);
+            plugin.set("Output", "0 dB");
+            output
+        };
+        let fine = run(&[1]);
+        for blocks in [&[512][..], &[4096], &[100, 7]] {
+            assert!(run(blocks) == fine, "events move with blocks of {blocks:?}");
+        }
+    }
+}
+
+#[test]
+fn the_state_comes_back_and_nonsense_changes_nothing() {
+    for entry in entries() {
+        let mut first = Plugin::new(&entry);
+        first.set("Reduction", "18 dB");
+        first.set("Output", "-3 dB");
+        first.set("Listen", "Removed");
+        first.set("Stereo", "Independent");
+        first.set("Bypass", "on");
+        let names = ["Reduction", "Output", "Listen", "Stereo", "Bypass"];
+        let set: Vec<_> = names.iter().map(|name| first.value(name)).collect();
+        let saved = first.save();
+
+        let mut second = Plugin::new(&entry);
+        assert!(second.load(&saved));
+        let loaded: Vec<_> = names.iter().map(|name| second.value(name)).collect();
+        assert_eq!(loaded, set);
+        assert_eq!(second.save(), saved);
+
+        let mut cut = saved.clone();
+        cut.truncate(saved.len() / 2);
+        for bad in [&[][..], b"\0\0\0\0", b"not a state at all, but long enough", &cut] {
+            assert!(!second.load(bad), "{} bytes were taken for a state", bad.len());
+            let kept: Vec<_> = names.iter().map(|name| second.value(name)).collect();
+            assert_eq!(kept, set);
+        }
+    }
+}
+
+#[test]
+fn nothing_is_allocated_once_active() {
+    for entry in entries() {
+        for (rate, channels) in [(48_000, 2), (44_100, 1), (22_050, 2)] {
+            let mut plugin = Plugin::new(&entry);
+            let ids: Vec<_> = plugin.parameters().iter().map(|p| p.id).collect();
+            let mut running = plugin.start(rate, channels, 4096);
+            let signal = noisy(rate, channels, 0.5);
+            let mut out = EventBuffer::with_capacity(64);
+            // The host's own buffers may still grow in the first block.
+            let events: Vec<_> = ids
+                .iter()
+                .map(|&id| ParamValueEvent::new(10, id, Pckn::match_all(), 0.5))
+                .collect();
+            let quiet: Vec<_> = ids
+                .iter()
+                .map(|&id| ParamValueEvent::new(77, id, Pckn::match_all(), 0.0))
+                .collect();
+            running.block(64, &events, &mut out);
+            let count = allocations(|| {
+                let mut at = 0;
+                for (i, &samples) in [1, 64, 480, 512, 4096, 333, 7].iter().cycle().enumerate() {
+                    if at + samples > signal[0].len() {
+                        break;
+                    }
+                    for (buffer, channel) in running.input.iter_mut().zip(&signal) {
+                        buffer[..samples].copy_from_slice(&channel[at..at + samples]);
+                    }
+                    at += samples;
+                    let now = match (samples > 100, i % 2) {
+                        (true, 0) => &events[..],
+                        (true, _) => &quiet[..],
+                        _ => &[],
+                    };
+                    out.clear();
+                    running.block(samples, now, &mut out);
+                }
+                running.processor.reset();
+            });
+            assert_eq!(count, 0, "{rate} Hz, {channels} channels");
+            plugin.stop(running);
+        }
+    }
+}
+
+#[test]
+fn a_reset_plugin_sounds_like_a_new_one() {
+    for entry in entries() {
+        let input = noisy(48_000, 2, 0.5);
+        let mut plugin = Plugin::new(&entry);
+        let mut running = plugin.start(48_000, 2, 512);
+        let first = running.run(&input, &[512], &[]);
+        running.processor.reset();
+        let second = running.run(&input, &[512], &[]);
+        plugin.stop(running);
+        assert!(first == second);
+    }
+}
+
+#[test]
+fn noisy_speech_is_cleaned() {
+    for entry in entries() {
+        for rate in [44_100, 48_000] {
+            let seconds = 6.0;
+            let input = noisy(rate, 2, seconds);
+            let voice = signals::voice(rate, seconds);
+            let mut plugin = Plugin::new(&entry);
+            let output = plugin.run(rate, &input, &[512]);
+            let latency = plugin.latency();
+            let length = input[0].len() - latency;
+            let output = &output[0][latency..];
+            // The first second is for the network to settle.
+            let report = signals::Report::new(
+                &voice[..length],
+                &input[0][..length],
+                output,
+                rate as usize,
+            );
+            println!("{rate} Hz: {report:?}");
+            assert!(report.pauses_fall_db > 12.0, "{report:?}");
+            assert!(report.voice_changes_db.abs() < 4.0, "{report:?}");
+            assert!(report.snr_gain_db > 2.0, "{report:?}");
+        }
+    }
+}

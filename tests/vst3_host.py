@@ -1,0 +1,188 @@
+"""The built VST3 in a real host (JUCE, by pedalboard).
+
+WISP_VST3 names the bundle; WISP_SPEECH may name a clean recording (WAV, one voice, with pauses),
+else espeak-ng speaks one.
+"""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from pedalboard import load_plugin
+
+BUNDLE = os.environ.get(
+    "WISP_VST3", str(Path(__file__).parents[1] / "target" / "bundled" / "wisp.vst3")
+)
+TEXT = (
+    "This is a voice in a noisy room. Every word should stay, and the noise should go. "
+    "One, two, three, four, five, six, seven."
+)
+
+
+def db(ratio):
+    return 20 * np.log10(np.maximum(ratio, 1e-12))
+
+
+def rms(x):
+    return float(np.sqrt(np.mean(np.square(np.asarray(x, dtype=np.float64)))))
+
+
+def difference_db(a, b):
+    return float(db(rms(np.asarray(a) - np.asarray(b)) / max(rms(b), 1e-12)))
+
+
+@pytest.fixture(scope="session")
+def speech_file(tmp_path_factory):
+    given = os.environ.get("WISP_SPEECH")
+    if given:
+        return Path(given)
+    program = shutil.which("espeak-ng")
+    assert program, "install espeak-ng, or name a recording by WISP_SPEECH"
+    path = tmp_path_factory.mktemp("speech") / "speech.wav"
+    subprocess.run([program, "-v", "en-gb", "-s", "140", "-w", str(path), TEXT], check=True)
+    return path
+
+
+@pytest.fixture(scope="session")
+def speech(speech_file):
+    """A function that gives the clean voice at a rate, float32, peak 0.4, pauses around it."""
+    samples, rate = soundfile.read(speech_file, dtype="float32", always_2d=True)
+    mono = samples[:, 0] / np.abs(samples[:, 0]).max() * 0.4
+
+    def at(wanted):
+        length = int(len(mono) * wanted / rate)
+        # Band-limited: the spectrum is cut or padded.
+        spectrum = np.fft.rfft(mono)
+        bins = length // 2 + 1
+        resized = np.zeros(bins, dtype=complex)
+        count = min(bins, len(spectrum))
+        resized[:count] = spectrum[:count]
+        voice = np.fft.irfft(resized, length) * (length / len(mono))
+        pause = np.zeros(wanted)
+        return np.concatenate([pause, voice, pause]).astype(np.float32)
+
+    return at
+
+
+def noise(length, rate, seed=1):
+    """Steady noise that falls with frequency, with hum; rms 1."""
+    random = np.random.default_rng(seed)
+    spectrum = np.fft.rfft(random.standard_normal(length))
+    frequency = np.fft.rfftfreq(length, 1 / rate)
+    spectrum /= np.sqrt(np.maximum(frequency, 100))
+    made = np.fft.irfft(spectrum, length)
+    made = made / rms(made) + 0.3 * np.sin(2 * np.pi * 100 * np.arange(length) / rate)
+    return made.astype(np.float32)
+
+
+@pytest.fixture
+def plugin():
+    return load_plugin(BUNDLE)
+
+
+def stereo(rate, seconds=1.0):
+    left = 0.1 * noise(int(rate * seconds), rate, 1)
+    right = 0.1 * noise(int(rate * seconds), rate, 2)
+    return np.stack([left, right])
+
+
+def test_it_loads_as_an_effect_with_its_parameters(plugin):
+    assert plugin.name == "Wisp"
+    assert plugin.is_effect and not plugin.is_instrument
+    assert plugin.manufacturer_name == "Wisp"
+    assert {"reduction", "output", "listen", "stereo", "bypass"} <= set(plugin.parameters)
+    assert plugin.parameters["reduction"].string_value == "Full"
+    assert plugin.parameters["output"].string_value == "0 dB"
+    assert plugin.parameters["listen"].string_value == "Result"
+    assert plugin.parameters["stereo"].string_value == "Linked"
+    plugin.parameters["reduction"].raw_value = 24 / 61
+    assert plugin.parameters["reduction"].string_value == "24 dB"
+    plugin.parameters["output"].raw_value = 0.25
+    assert plugin.parameters["output"].string_value == "-12 dB"
+
+
+@pytest.mark.parametrize("rate", [16_000, 44_100, 48_000, 96_000])
+def test_latency_is_reported(plugin, rate):
+    plugin.process(stereo(rate, 0.2), rate)
+    assert 0 < plugin.reported_latency_samples <= rate // 50 + 1
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_every_block_size_gives_the_same_sound(plugin, channels):
+    sound = stereo(48_000)[:channels]
+    whole = plugin.process(sound, 48_000, buffer_size=512)
+    assert whole.shape == sound.shape
+    assert np.isfinite(whole).all()
+    for size in [1, 64, 333, 4096]:
+        assert np.array_equal(plugin.process(sound, 48_000, buffer_size=size), whole), size
+
+
+@pytest.mark.parametrize("rate", [44_100, 48_000])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_bypass_nulls_against_the_input(plugin, rate, channels):
+    plugin.parameters["bypass"].raw_value = 1.0
+    sound = stereo(rate)[:channels]
+    # The host takes the reported latency away, so a wrong report would not null.
+    assert difference_db(plugin.process(sound, rate), sound) < -120
+
+
+@pytest.mark.parametrize("rate", [22_050, 44_100, 48_000])
+def test_reduction_0_nulls_against_the_input(plugin, rate):
+    plugin.parameters["reduction"].raw_value = 0.0
+    sound = stereo(rate)
+    assert difference_db(plugin.process(sound, rate), sound) < -120
+
+
+def test_the_removed_part_and_the_result_make_up_the_input(plugin, speech):
+    voice = speech(48_000)
+    sound = (voice + 0.02 * noise(len(voice), 48_000))[np.newaxis]
+    result = plugin.process(sound, 48_000)
+    plugin.parameters["listen"].raw_value = 1.0
+    removed = plugin.process(sound, 48_000)
+    assert difference_db(result + removed, sound) < -90
+
+
+def test_the_state_makes_a_round_trip(plugin):
+    plugin.parameters["reduction"].raw_value = 18 / 61
+    plugin.parameters["output"].raw_value = 0.75
+    plugin.parameters["listen"].raw_value = 1.0
+    plugin.parameters["stereo"].raw_value = 1.0
+    plugin.process(stereo(48_000, 0.1), 48_000)
+    state = plugin.raw_state
+
+    other = load_plugin(BUNDLE)
+    other.raw_state = state
+    for name in ["reduction", "output", "listen", "stereo", "bypass"]:
+        assert other.parameters[name].string_value == plugin.parameters[name].string_value, name
+    assert other.parameters["reduction"].string_value == "18 dB"
+    sound = stereo(48_000)
+    assert np.array_equal(other.process(sound, 48_000), plugin.process(sound, 48_000))
+
+
+@pytest.mark.parametrize("rate", [44_100, 48_000])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_noisy_speech_is_cleaned(plugin, speech, rate, channels):
+    voice = speech(rate)
+    level = rms(voice[np.abs(voice) > 1e-3])
+    noisy = np.stack([voice + 0.2 * level * noise(len(voice), rate, c) for c in range(channels)])
+    clean = plugin.process(noisy, rate)[0]
+    before = noisy[0]
+
+    # Pauses at both ends; the first half second is for the network to settle.
+    ends = np.r_[rate // 2 : rate - rate // 10, len(voice) - rate + rate // 2 : len(voice)]
+    fall = float(db(rms(before[ends]) / max(rms(clean[ends]), 1e-9)))
+
+    def quality(x):
+        scale = np.dot(voice, x) / np.dot(voice, voice)
+        return float(db(rms(scale * voice) / rms(x - scale * voice)))
+
+    gain = quality(clean) - quality(before)
+    kept = float(db(rms(clean[voice != 0]) / rms(voice[voice != 0])))
+    print(f"{rate} Hz, {channels} ch: pauses -{fall:.1f} dB, SI-SDR +{gain:.1f} dB, voice {kept:+.1f} dB")
+    assert fall > 15
+    assert gain > 3
+    assert -3 < kept < 2

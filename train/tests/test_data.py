@@ -1,0 +1,201 @@
+"""Mixing: SNR, level, silence, bandwidth, repeatability; and what the loss makes of it."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+import data
+from conftest import voice
+from data import Batches, Cache, Mixer, Recipe, active_rms, rms
+from loss import Loss
+from test_dsp import open_network
+
+PLAIN = Recipe(seconds=2, p_clean=0, p_noise_only=0, p_reverb=0, p_eq=0, p_band_limit=0, p_two_noises=0, p_synthetic=0)
+
+
+def mixer(cache, **changes):
+    return Mixer(Cache(cache, "train"), dataclasses.replace(PLAIN, **changes))
+
+
+def items(cache, count=12, full=False, **changes):
+    mix = mixer(cache, **changes)
+    return [mix.item(np.random.default_rng([9, i]), full) for i in range(count)]
+
+
+def test_cache_keeps_what_was_recorded(corpus, cache):
+    kept = Cache(cache, "train")
+    assert {i["id"] for i in kept.items["speech", 16000]} == {"voice0", "voice2", "voice4"}
+    assert {i["id"] for i in kept.items["speech", 48000]} == {"voice0", "voice2"}  # voice4 holds nothing above 8 kHz
+    assert {i["id"] for i in Cache(cache, "valid").items["noise", 48000]} == {"noise2"}
+    item = next(i for i in kept.items["speech", 48000] if i["id"] == "voice0")
+    x, _ = soundfile.read(corpus / "speech/voice0/0.wav", dtype="float32")
+    y = kept.read(item, 48000)
+    assert len(x) == len(y)
+    np.testing.assert_allclose(y, x / np.abs(x).max() * 0.9, atol=2e-4)
+    room = kept.read(kept.items["rir", 48000][0], 48000)
+    assert np.abs(room).argmax() == 0  # the way of the direct sound is cut off
+
+
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize("snr", [-8.0, 0.0, 20.0])
+def test_snr_is_the_one_asked_for(cache, snr, full):
+    for item in items(cache, full=full, snr_mean=snr, snr_spread=0.0):
+        rate = 48000 if full else 16000
+        got = 20 * np.log10(active_rms(item["clean"], rate) / rms(item["noisy"] - item["clean"]))
+        assert abs(got - snr) < 0.1
+
+
+def test_snr_stays_in_its_range(cache):
+    got = [
+        20 * np.log10(active_rms(i["clean"], 16000) / rms(i["noisy"] - i["clean"]))
+        for i in items(cache, 40, snr_mean=10.0, snr_spread=60.0)
+    ]
+    assert -8.1 < min(got) < -7.9 and 29.9 < max(got) < 30.1
+
+
+def test_levels_spread_and_never_clip(cache):
+    made = items(cache, 80)
+    level = [20 * np.log10(active_rms(i["clean"], 16000)) for i in made]
+    assert min(level) < -45 and max(level) > -15
+    assert max(np.abs(i["noisy"]).max() for i in made) <= 1
+    for i in made:
+        assert i["reference"] == pytest.approx(active_rms(i["clean"], 16000), rel=1e-3)
+        assert i["noisy"].dtype == i["clean"].dtype == np.float32
+
+
+def test_clean_items_are_untouched(cache):
+    for item in items(cache, p_clean=1.0):
+        np.testing.assert_array_equal(item["noisy"], item["clean"])
+        assert rms(item["clean"]) > 0
+
+
+def test_noise_only_items_have_a_silent_target(cache):
+    for item in items(cache, p_noise_only=1.0):
+        assert not item["clean"].any()
+        assert item["reference"] == pytest.approx(rms(item["noisy"]), rel=1e-3)
+
+
+def test_a_room_leaves_the_early_part_in_the_target(cache):
+    """With a room the noiseless input holds more than the target, and both hold the direct sound at the same place."""
+    item = items(cache, 1, p_reverb=1.0, p_clean=1.0)[0]
+    assert rms(item["noisy"] - item["clean"]) > 0.01 * rms(item["clean"])
+    lag = np.correlate(item["noisy"], item["clean"][2000:-2000], "valid").argmax()
+    assert lag == 2000
+
+
+def test_every_kind_of_item_is_finite(cache):
+    busy = dict(p_reverb=0.7, p_eq=1.0, p_band_limit=0.5, p_babble=0.3, p_synthetic=0.5, p_two_noises=0.5, seconds=0.7)
+    for full in (False, True):
+        for item in items(cache, 40, full=full, **busy):
+            assert np.isfinite(item["noisy"]).all() and np.isfinite(item["clean"]).all()
+            assert item["reference"] > 0
+
+
+@pytest.mark.parametrize("rate", [16000, 48000])
+def test_synthetic_sources_are_finite_for_any_draw(rate):
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        assert np.isfinite(data.synthetic_noise(rng, rate, rate)).all()
+        room = data.synthetic_room(rng, rate)
+        assert np.isfinite(room).all() and room[0] == 1
+
+
+def test_batches_depend_on_the_step_alone(cache):
+    stream = iter(Batches(cache, "train", PLAIN, 3, seed=4))
+    next(stream)
+    later = iter(Batches(cache, "train", PLAIN, 3, seed=4, start=1))
+    other = iter(Batches(cache, "train", PLAIN, 3, seed=4, rank=1, start=1))
+    a, b, c = next(stream), next(later), next(other)
+    assert a.keys() == b.keys()
+    for k in a:
+        torch.testing.assert_close(a[k], b[k], rtol=0, atol=0)
+    assert not torch.equal(a["noisy48"], c["noisy48"])
+
+
+def test_folders_need_no_manifest(tmp_path, rng):
+    for i in range(3):
+        soundfile.write(tmp_path / f"{i}.wav", voice(rng, 1, 48000), 48000)
+    found = data.list_folders({"speech": [str(tmp_path)]})
+    assert sorted(i["split"] for i in found) == ["train", "train", "valid"]
+    with pytest.raises(SystemExit, match="no audio files"):
+        (tmp_path / "empty").mkdir()
+        data.list_folders({"noise": [str(tmp_path / "empty")]})
+
+
+def test_broken_files_are_left_out(tmp_path, rng, capsys):
+    soundfile.write(tmp_path / "good.wav", voice(rng, 1, 48000), 48000)
+    (tmp_path / "broken.wav").write_bytes(b"RIFF....WAVE")
+    soundfile.write(tmp_path / "empty.wav", np.zeros(0, np.float32), 48000)
+    data.prepare(data.list_folders({"speech": [str(tmp_path)]}), str(tmp_path / "cache"), 1)
+    said = capsys.readouterr().out
+    assert "broken.wav" in said and "empty.wav" in said and "left out: 2" in said
+
+
+def test_bandwidth_is_measured(rng):
+    x = rng.standard_normal(48000)
+    spectrum = np.fft.rfft(x)
+    spectrum[9000:] = 0
+    got = data.measure_bandwidth(np.fft.irfft(spectrum), 48000)
+    assert 9000 <= got < 9500
+
+
+# ---- loss -----------------------------------------------------------------------------------------------------------
+
+
+def tone(frequency, rate, level):
+    t = np.arange(rate) / rate
+    return (level * np.hanning(rate) * np.sin(2 * np.pi * frequency * t)).astype(np.float32)
+
+
+@pytest.mark.parametrize("rate,bandwidth,above,below", [(16000, 4000, 6000, 3000), (48000, 12000, 15000, 10000)])
+def test_loss_is_masked_above_the_bandwidth(rng, rate, bandwidth, above, below):
+    clean = voice(rng, 1, rate) + 0.02 * rng.standard_normal(rate).astype(np.float32)
+    noisy = clean + 0.05 * rng.standard_normal(rate).astype(np.float32)
+
+    def total(target):
+        name = str(rate // 1000)
+        batch = {"noisy" + name: torch.from_numpy(noisy)[None], "clean" + name: torch.from_numpy(target)[None]}
+        batch |= {"bandwidth": torch.tensor([float(bandwidth)]), "reference": torch.tensor([0.1])}
+        return float(Loss()(open_network, batch)[0])
+
+    base = total(clean)
+    seen, hidden = total(clean + tone(below, rate, 0.1)), total(clean + tone(above, rate, 0.1))
+    assert abs(seen - base) > 0.01
+    assert abs(hidden - base) < 1e-3 * abs(seen - base)
+
+
+def test_loss_sees_polarity_and_level(rng):
+    """An estimate that is right costs least; half, double and inverted cost more, and silence is not best."""
+    clean = torch.from_numpy(voice(rng, 1, 16000))[None]
+    batch = dict(noisy16=clean, clean16=clean, bandwidth=torch.tensor([8000.0]), reference=torch.tensor([0.1]))
+
+    def total(gain):
+        def scaled(low, bands):
+            mask, gains = open_network(low, bands)
+            return gain * mask, gains
+
+        return float(Loss()(scaled, batch)[0])
+
+    assert total(1) < min(total(0.5), total(2), total(0))
+    assert total(1) < total(-1) - 1
+
+
+def test_loss_counts_quiet_items_alike(rng):
+    clean = voice(rng, 1, 16000)
+    noisy = clean + 0.05 * rng.standard_normal(16000).astype(np.float32)
+
+    def total(gain):
+        return float(
+            Loss()(
+                open_network,
+                dict(
+                    noisy16=torch.from_numpy(noisy * gain)[None], clean16=torch.from_numpy(clean * gain)[None],
+                    bandwidth=torch.tensor([8000.0]), reference=torch.tensor([active_rms(clean * gain, 16000)]),
+                ),
+            )[0]
+        )  # fmt: skip
+
+    assert total(np.float32(0.01)) == pytest.approx(total(np.float32(1)), rel=0.01)

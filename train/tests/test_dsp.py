@@ -1,0 +1,64 @@
+"""Analysis and synthesis: the same at every rate, undone exactly, aligned."""
+
+import numpy as np
+import pytest
+import torch
+
+import dsp
+from model import apply_filter
+
+RATES = [8000, 16000, 32000, 44100, 48000, 96000]
+
+
+def open_network(low, bands):
+    """A network that lets everything pass."""
+    mask = torch.zeros(low.shape[0], 3, *low.shape[1:], dtype=low.dtype)
+    mask[:, 0] = 1
+    return mask, torch.ones_like(bands)
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_istft_undoes_stft(rate):
+    torch.manual_seed(0)
+    x, hop = torch.randn(2, rate // 5, dtype=torch.float64), rate // 100
+    torch.testing.assert_close(dsp.istft(dsp.stft(x, rate), rate), x[:, hop:-hop], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_the_same_tone_gives_the_same_numbers(rate):
+    t = torch.arange(rate // 2, dtype=torch.float64) / rate
+    bins = dsp.stft(torch.cos(2 * np.pi * 1000 * t)[None], rate)[0, :, 20]
+    torch.testing.assert_close(bins.abs(), torch.full_like(bins.abs(), 2 / np.pi), rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("rate", RATES)
+@pytest.mark.parametrize("extra", [0, 1, 37])
+def test_an_open_network_leaves_all_but_dc(rate, extra):
+    torch.manual_seed(1)
+    n = rate // 10 + extra
+    x = torch.randn(1, n)
+    y = dsp.denoise(open_network, x, rate)
+    no_dc = dsp.stft(torch.nn.functional.pad(x, (rate // 100, rate // 50 + -n % (rate // 100))), rate)
+    no_dc[..., 0] = 0
+    assert y.shape == x.shape
+    torch.testing.assert_close(y, dsp.istft(no_dc, rate)[:, :n], rtol=0, atol=1e-5)
+    assert (y - x).square().mean() < 0.05  # nothing but DC went, and nothing moved
+
+
+def test_bands_cover_each_high_bin_once():
+    edges = dsp.band_edges()
+    assert edges[0] == 161 and edges[-1] == 401 and edges == sorted(set(edges))
+    m = dsp.band_matrix()
+    torch.testing.assert_close(m.sum(0), torch.ones(24))
+    assert ((m > 0).sum(1) == 1).all()
+    torch.testing.assert_close(dsp.gain_matrix().sum(0), torch.ones(240))
+
+
+def test_filter_reaches_back():
+    """Tap k takes the frame k before."""
+    x = torch.randn(1, 6, 160, dtype=torch.complex64)
+    mask = torch.zeros(1, 3, 6, 160, dtype=torch.complex64)
+    mask[:, 2] = 1j
+    y = apply_filter(mask, x)
+    torch.testing.assert_close(y[:, 2:], 1j * x[:, :-2])
+    assert not y[:, :2].any()

@@ -1,0 +1,175 @@
+"""The network: the recurrence against autograd and torch.nn.GRU, the fused loops against both, causality, bounds."""
+
+import pytest
+import torch
+
+import model as wisp
+from model import Dccrn, GhostGru, Sizes, _GhostScan, count_macs, fused, norm_act
+
+STEPS, ROWS, INPUTS = 7, 3, 4
+
+
+def arguments(hidden, ratio, dtype=torch.float64):
+    """Everything that _GhostScan takes before `reverse`, wanting gradients."""
+    torch.manual_seed(hidden + ratio)
+    m, size = hidden // ratio, min(0.6, 2 * hidden**-0.5)  # larger ones make the recurrence chaotic
+    shapes = dict(
+        x=(STEPS, ROWS, INPUTS), w=(3 * m, INPUTS), b=(3 * m,), u=(3 * m, hidden), cn=(m,), g=(hidden - m, m), bg=(hidden - m,),
+        s0=(ROWS, hidden),
+    )  # fmt: skip
+    return {k: torch.randn(v, dtype=dtype).mul_(size).requires_grad_() for k, v in shapes.items()}
+
+
+def reference(v, reverse):
+    """GhostGru.reference with these arguments."""
+    gru = GhostGru(INPUTS, v["u"].shape[1], v["u"].shape[1] // v["cn"].shape[0])
+    for k in ("w", "b", "u", "cn", "g", "bg"):
+        delattr(gru, k)
+        setattr(gru, k, v[k])
+    y = gru.reference(v["x"].flip(0) if reverse else v["x"], v["s0"])
+    return y.flip(0) if reverse else y
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("ratio", [1, 2, 4])
+def test_scan_equals_autograd(ratio, reverse):
+    v = arguments(8, ratio)
+    y = _GhostScan.apply(*v.values(), reverse)
+    torch.testing.assert_close(y, reference(v, reverse), rtol=0, atol=1e-12)
+    weights = torch.randn_like(y)
+    used = [k for k in v if v[k].numel()]
+    got = torch.autograd.grad((y * weights).sum(), [v[k] for k in used])
+    want = torch.autograd.grad((reference(v, reverse) * weights).sum(), [v[k] for k in used])
+    for name, a, b in zip(used, got, want):
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-11, msg=lambda text: f"{name}: {text}")
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_scan_gradcheck(reverse):
+    v = arguments(4, 2)
+    assert torch.autograd.gradcheck(lambda *a: _GhostScan.apply(*a, reverse), tuple(v.values()))
+
+
+def need_fused():
+    if fused() is None:
+        pytest.skip("no C++ compiler here: training falls back to the Python loops, which are tested above")
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("hidden,ratio", [(8, 1), (8, 2), (64, 2), (64, 4), (12, 3)])
+def test_fused_scan_equals_autograd(hidden, ratio, reverse):
+    """float32 through fused.cpp against float64 through autograd."""
+    need_fused()
+    exact = arguments(hidden, ratio)
+    single = {k: v.detach().float().requires_grad_() for k, v in exact.items()}
+    y, want_y = _GhostScan.apply(*single.values(), reverse), reference(exact, reverse)
+    torch.testing.assert_close(y.double(), want_y, rtol=0, atol=5e-6)
+    weights = torch.randn_like(want_y)
+    used = [k for k in exact if exact[k].numel()]
+    got = torch.autograd.grad((y * weights.float()).sum(), [single[k] for k in used])
+    want = torch.autograd.grad((want_y * weights).sum(), [exact[k] for k in used])
+    for name, a, b in zip(used, got, want):
+        scale = float(b.abs().max())
+        torch.testing.assert_close(a.double(), b, rtol=0, atol=1e-5 * max(scale, 1), msg=lambda text: f"{name}: {text}")
+
+
+def test_fused_scan_at_extremes():
+    need_fused()
+    v = arguments(8, 2, torch.float32)
+    y = _GhostScan.apply(v["x"] * 1e4, *list(v.values())[1:], False)
+    assert torch.isfinite(y).all() and y.abs().max() <= 1
+
+
+@pytest.mark.parametrize("act", [False, True])
+def test_fused_norm_equals_torch(act, monkeypatch):
+    need_fused()
+    torch.manual_seed(0)
+    x = torch.randn(5, 6, 8) * 2 + 1
+
+    def run():
+        norm, prelu = torch.nn.BatchNorm1d(8), torch.nn.PReLU(8)
+        with torch.no_grad():
+            norm.weight.copy_(torch.linspace(-1, 2, 8))
+            norm.bias.copy_(torch.linspace(-0.5, 0.5, 8))
+            prelu.weight.copy_(torch.linspace(-0.2, 0.4, 8))
+        inputs = x.clone().requires_grad_()
+        y = norm_act(inputs, norm, prelu if act else None)
+        (y * torch.linspace(-1, 1, y.numel()).view_as(y)).sum().backward()
+        out = [y, inputs.grad, norm.weight.grad, norm.bias.grad, norm.running_mean, norm.running_var]
+        return out + [prelu.weight.grad] * act
+
+    got = run()
+    monkeypatch.setattr(wisp, "fused", lambda: None)
+    for a, b in zip(got, run()):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5)
+
+
+def test_ratio_1_is_torch_gru():
+    torch.manual_seed(1)
+    gru, plain = GhostGru(6, 10, 1).double(), torch.nn.GRU(6, 10).double()
+    with torch.no_grad():
+        plain.weight_ih_l0.copy_(gru.w)
+        plain.weight_hh_l0.copy_(gru.u)
+        plain.bias_ih_l0.copy_(gru.b)
+        plain.bias_hh_l0.zero_()
+        plain.bias_hh_l0[20:].copy_(gru.cn)
+    x, s0 = torch.randn(9, 4, 6, dtype=torch.float64), torch.randn(4, 10, dtype=torch.float64)
+    got = _GhostScan.apply(x, gru.w, gru.b, gru.u, gru.cn, gru.g, gru.bg, s0, False)
+    torch.testing.assert_close(got, plain(x, s0[None])[0], rtol=0, atol=1e-12)
+
+
+def test_weights_of_a_ghost_gru():
+    """The count that the name promises: 1.5 H (I + H) + H^2 / 4 at ratio 2, without the biases."""
+    h, i = 64, 48
+    count = lambda ratio: sum(p.numel() for k, p in GhostGru(i, h, ratio).named_parameters() if k in "wug")  # noqa: E731
+    assert count(1) == 3 * h * (i + h)
+    assert count(2) == 3 * h * (i + h) // 2 + h * h // 4
+
+
+def inputs(frames=12, seed=2):
+    torch.manual_seed(seed)
+    return torch.randn(1, frames, 160, dtype=torch.complex64), torch.rand(1, frames, 24)
+
+
+@pytest.mark.parametrize("changed", ["low", "bands"])
+def test_later_frames_leave_earlier_outputs(shaken_model, changed):
+    low, bands = inputs()
+    with torch.no_grad():
+        mask, gains = shaken_model(low, bands)
+        (low if changed == "low" else bands)[:, 7:] *= -3
+        other_mask, other_gains = shaken_model(low, bands)
+    torch.testing.assert_close(other_mask[:, :, :7], mask[:, :, :7], rtol=0, atol=1e-6)
+    torch.testing.assert_close(other_gains[:, :7], gains[:, :7], rtol=0, atol=1e-6)
+    assert (other_mask[:, :, 7:] - mask[:, :, 7:]).abs().max() > 1e-3
+
+
+def test_mask_and_gains_are_bounded(shaken_model):
+    low, bands = inputs()
+    with torch.no_grad():
+        mask, gains = shaken_model(low * 1e4, bands * 1e3)
+    assert mask.abs().max() <= 1.000001
+    assert gains.min() >= 0 and gains.max() <= 1
+
+
+@pytest.mark.parametrize("sizes", [Sizes(), Sizes(channels=(8, 16), ratio=1, hidden=16, blocks=1, taps=1, time_kernel=3)])
+def test_other_sizes_run(sizes):
+    low, bands = inputs(5)
+    mask, gains = Dccrn(sizes)(low, bands)
+    assert mask.shape == (1, sizes.taps, 5, 160) and gains.shape == (1, 5, 24)
+
+
+def test_macs_are_those_of_the_weights():
+    """Every stored weight, times the positions that it is used at."""
+    from export import fold
+
+    sizes = Sizes()
+    weights = {k: v.numel() for k, v in fold(Dccrn(sizes).eval()).items()}
+    positions = {f"encoder.{i}.weight": 160 >> (i + 1) for i in range(3)}
+    positions |= {f"decoder.{i}.weight": 20 << i for i in range(3)}
+    positions |= {"high_in.weight": 4, "high_out.weight": 4}
+    for i in range(sizes.blocks):
+        names = [f"mix.{i}.{d}.{k}" for d in ("up", "down") for k in "wu"] + [f"mix.{i}.linear.weight"]
+        names += [f"memory.{i}.gru.{k}" for k in "wug"] + [f"memory.{i}.linear.weight"]
+        positions |= dict.fromkeys(names, sizes.positions)
+    total = sum(weights[k] * n for k, n in positions.items()) + 4 * 160 * sizes.taps
+    assert count_macs(sizes)["total"] == total

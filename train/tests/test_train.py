@@ -1,0 +1,84 @@
+"""The training loop: it learns, resumes exactly, takes a plain GRU, runs in two processes."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import train
+from conftest import TRAIN
+from export import load_checkpoint
+
+
+def options(cache, out, steps, *more, batch=2, world=1):
+    """One second per item and no data process: a step is batch * world seconds of audio."""
+    hours = (steps - 0.5) * batch * world / 3600
+    plain = ["--cache", cache, "--out", out, "--hours", hours, "--batch", batch, "--seconds", 1, "--workers", 0, "--warmup", 2]
+    return [str(v) for v in plain + list(more)]
+
+
+def run(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["train.py", *options(*arguments)])
+    train.main()
+
+
+def lines(out: Path) -> list[dict]:
+    return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+
+
+def test_training_lowers_the_loss(cache, tmp_path, monkeypatch):
+    run(monkeypatch, cache, tmp_path, 40, "--valid", 5, "--every", 5)
+    log = lines(tmp_path)
+    assert log[-1]["step"] == 40 and log[-1]["hours"] == pytest.approx(80 / 3600, abs=1e-3)
+    assert log[-1]["valid_loss"] < 0.8 * log[0]["valid_loss"]
+    assert log[-1]["lr"] < 0.1 * max(line["lr"] for line in log)
+    assert {"loss", "lr", "norm", "x_real_time", "valid_sdr"} <= log[-1].keys()
+
+
+def test_resumed_steps_are_the_same(cache, tmp_path, monkeypatch):
+    """Three steps in one go, and three times one step: the same weights, average and optimiser, to the bit."""
+    run(monkeypatch, cache, tmp_path / "whole", 3)
+    for _ in range(3):
+        run(monkeypatch, cache, tmp_path / "parts", 3, "--minutes", 0)
+    whole, parts = (torch.load(tmp_path / k / "last.pt") for k in ("whole", "parts"))
+    assert whole["step"] == parts["step"] == 3
+    for which in ("model", "ema"):
+        for name in whole[which]:
+            torch.testing.assert_close(parts[which][name], whole[which][name], rtol=0, atol=0)
+    for k, state in whole["opt"]["state"].items():
+        for name in state:
+            torch.testing.assert_close(parts["opt"]["state"][k][name], state[name], rtol=0, atol=0)
+
+
+def test_init_starts_a_new_run(cache, tmp_path, monkeypatch):
+    run(monkeypatch, cache, tmp_path / "a", 2)
+    run(monkeypatch, cache, tmp_path / "b", 1, "--init", tmp_path / "a/last.pt", "--lr", 1e-9)
+    a, b = (torch.load(tmp_path / k / "last.pt") for k in "ab")
+    assert b["step"] == 1
+    torch.testing.assert_close(b["model"]["position"], a["ema"]["position"], rtol=0, atol=1e-6)
+
+
+def test_plain_gru_by_one_option(cache, tmp_path, monkeypatch):
+    run(monkeypatch, cache, tmp_path, 1, "--ratio", 1)
+    model, _ = load_checkpoint(tmp_path / "last.pt")
+    assert model.sizes.ratio == 1 and model.memory[0].gru.g.numel() == 0
+    assert model.memory[0].gru.u.shape == (3 * 64, 64)
+
+
+@pytest.mark.parametrize("full_band", [0.5, 0.0])
+def test_two_processes(cache, tmp_path, full_band):
+    """torchrun with gloo: two steps, both processes' hours counted; also where no item reaches the high band."""
+    arguments = options(cache, tmp_path, 2, "--full-band", full_band, "--every", 1, world=2)
+    done = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", TRAIN / "train.py", *arguments],
+        env=os.environ | {"CUDA_VISIBLE_DEVICES": "", "WISP_NO_CPP": "1"}, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    checkpoint = torch.load(tmp_path / "last.pt")
+    assert checkpoint["step"] == 2 and checkpoint["hours"] == pytest.approx(8 / 3600)
+    assert [line["step"] for line in lines(tmp_path)] == [1, 2]
+    assert ("valid_high" in lines(tmp_path)[-1]) and all(torch.isfinite(v).all() for v in checkpoint["model"].values())
