@@ -11,7 +11,9 @@ use clack_extensions::state::PluginState;
 use clack_host::events::event_types::ParamValueEvent;
 use clack_host::prelude::*;
 use clack_host::process::StartedPluginAudioProcessor;
-use clack_host::process::audio_buffers::{AudioPortBuffer, AudioPortBufferType, AudioPorts, InputChannel};
+use clack_host::process::audio_buffers::{
+    AudioPortBuffer, AudioPortBufferType, AudioPorts, InputChannel,
+};
 use clack_host::utils::ClapId;
 
 mod signals;
@@ -239,7 +241,9 @@ impl Running {
         let input = self.inputs.with_input_buffers([AudioPortBuffer {
             latency: 0,
             channels: AudioPortBufferType::f32_input_only(
-                self.input.iter_mut().map(|channel| InputChannel::variable(&mut channel[..samples])),
+                self.input
+                    .iter_mut()
+                    .map(|channel| InputChannel::variable(&mut channel[..samples])),
             ),
         }]);
         let mut output = self.outputs.with_output_buffers([AudioPortBuffer {
@@ -467,9 +471,7 @@ fn automation_does_not_click() {
             }
             let id = plugin.parameter(name).id;
             let mut running = plugin.start(rate, 2, 512);
-            let events: Vec<_> = (1..10)
-                .map(|i| (i * 4_801, id, values[i % 2]))
-                .collect();
+            let events: Vec<_> = (1..10).map(|i| (i * 4_801, id, values[i % 2])).collect();
             let output = running.run(&input, &[512], &events);
             plugin.stop(running);
             // The output can be 12 dB louder than the input; a jump would be far steeper.
@@ -603,12 +605,8 @@ fn noisy_speech_is_cleaned() {
             let length = input[0].len() - latency;
             let output = &output[0][latency..];
             // The first second is for the network to settle.
-            let report = signals::Report::new(
-                &voice[..length],
-                &input[0][..length],
-                output,
-                rate as usize,
-            );
+            let report =
+                signals::Report::new(&voice[..length], &input[0][..length], output, rate as usize);
             println!("{rate} Hz: {report:?}");
             assert!(report.pauses_fall_db > 12.0, "{report:?}");
             assert!(report.voice_changes_db.abs() < 4.0, "{report:?}");

@@ -15,9 +15,7 @@ struct Lab {
 
 impl Lab {
     fn new() -> Self {
-        Self {
-            dir: tempfile::tempdir().expect("temporary folder"),
-        }
+        Self { dir: tempfile::tempdir().expect("temporary folder") }
     }
 
     fn path(&self, name: impl AsRef<Path>) -> PathBuf {
@@ -26,10 +24,7 @@ impl Lab {
 
     fn command<S: AsRef<OsStr>>(&self, args: &[S]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_wisp"));
-        command
-            .current_dir(self.dir.path())
-            .args(args)
-            .stdin(Stdio::null());
+        command.current_dir(self.dir.path()).args(args).stdin(Stdio::null());
         command
     }
 
@@ -65,10 +60,7 @@ impl Lab {
     }
 
     fn leftovers(&self) -> Vec<PathBuf> {
-        self.files()
-            .into_iter()
-            .filter(|path| path.to_string_lossy().ends_with(".part"))
-            .collect()
+        self.files().into_iter().filter(|path| path.to_string_lossy().ends_with(".part")).collect()
     }
 
     /// Writes `seconds` of [`sound`].
@@ -119,20 +111,11 @@ fn sound(frames: usize, rate: u32, seed: u32) -> Vec<f32> {
 }
 
 fn int(rate: u32, channels: u16, bits: u16) -> WavSpec {
-    WavSpec {
-        channels,
-        sample_rate: rate,
-        bits_per_sample: bits,
-        sample_format: SampleFormat::Int,
-    }
+    WavSpec { channels, sample_rate: rate, bits_per_sample: bits, sample_format: SampleFormat::Int }
 }
 
 fn float(rate: u32, channels: u16) -> WavSpec {
-    WavSpec {
-        bits_per_sample: 32,
-        sample_format: SampleFormat::Float,
-        ..int(rate, channels, 32)
-    }
+    WavSpec { bits_per_sample: 32, sample_format: SampleFormat::Float, ..int(rate, channels, 32) }
 }
 
 fn spec_of(path: &Path) -> WavSpec {
@@ -141,18 +124,12 @@ fn spec_of(path: &Path) -> WavSpec {
 
 fn ints(path: &Path) -> Vec<i32> {
     let mut reader = WavReader::open(path).expect("WAV");
-    reader
-        .samples::<i32>()
-        .map(|sample| sample.expect("sample"))
-        .collect()
+    reader.samples::<i32>().map(|sample| sample.expect("sample")).collect()
 }
 
 fn floats(path: &Path) -> Vec<f32> {
     let mut reader = WavReader::open(path).expect("WAV");
-    reader
-        .samples::<f32>()
-        .map(|sample| sample.expect("sample"))
-        .collect()
+    reader.samples::<f32>().map(|sample| sample.expect("sample")).collect()
 }
 
 fn rms(x: &[f32]) -> f64 {
@@ -198,25 +175,13 @@ fn reduction_0_gives_back_every_sample_in_every_format() {
             float(rate, channels),
         ] {
             let input = lab.wav("in.wav", spec, 0.35);
-            lab.ok(&[
-                "in.wav",
-                "-o",
-                "out.wav",
-                "--reduction",
-                "0",
-                "--force",
-                "-q",
-            ]);
+            lab.ok(&["in.wav", "-o", "out.wav", "--reduction", "0", "--force", "-q"]);
             let output = lab.path("out.wav");
             assert_eq!(spec_of(&output), spec);
             if spec.sample_format == SampleFormat::Float {
                 let (a, b) = (floats(&input), floats(&output));
                 assert_eq!(a.len(), b.len());
-                let worst = a
-                    .iter()
-                    .zip(&b)
-                    .map(|(a, b)| (a - b).abs())
-                    .fold(0.0, f32::max);
+                let worst = a.iter().zip(&b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
                 assert!(worst < 1e-6, "{spec:?}: off by {worst}");
                 continue;
             }
@@ -235,10 +200,7 @@ fn noise_is_taken_out_and_the_parts_add_up() {
     let lab = Lab::new();
     let input = lab.path("noise.wav");
     let mut writer = WavWriter::create(&input, float(48_000, 2)).expect("WAV");
-    for (left, right) in sound(96_000, 48_000, 3)
-        .iter()
-        .zip(sound(96_000, 48_000, 4))
-    {
+    for (left, right) in sound(96_000, 48_000, 3).iter().zip(sound(96_000, 48_000, 4)) {
         writer.write_sample(*left).expect("sample");
         writer.write_sample(right).expect("sample");
     }
@@ -259,15 +221,10 @@ fn noise_is_taken_out_and_the_parts_add_up() {
     assert!(rms(&removed) > 0.01 * rms(&dry), "something is removed");
 
     let lines = json_lines(&output);
-    let [line] = &lines[..] else {
-        panic!("{lines:?}")
-    };
+    let [line] = &lines[..] else { panic!("{lines:?}") };
     let expected = 20.0 * (rms(&dry) / rms(&voice)).log10();
     let reduction = line["reduction_db"].as_f64().expect("number");
-    assert!(
-        (reduction - expected).abs() < 0.05,
-        "{reduction} dB, expected {expected}"
-    );
+    assert!((reduction - expected).abs() < 0.05, "{reduction} dB, expected {expected}");
 }
 
 #[test]
@@ -277,9 +234,7 @@ fn noise_alone_is_much_quieter() {
     let mut state = 1u32;
     for _ in 0..3 * 48_000 {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        writer
-            .write_sample((state >> 20) as i16 - 2048)
-            .expect("sample");
+        writer.write_sample((state >> 20) as i16 - 2048).expect("sample");
     }
     writer.finalize().expect("WAV");
     lab.ok(&["hiss.wav", "-o", "full.wav"]);
@@ -291,36 +246,24 @@ fn noise_alone_is_much_quieter() {
     let (before, full, limited) = (level("hiss.wav"), level("full.wav"), level("limited.wav"));
     assert!(before - full > 10.0, "{before} dB became {full} dB");
     let limited = before - limited;
-    assert!(
-        (2.0..6.5).contains(&limited),
-        "a limit of 6 dB took {limited} dB"
-    );
+    assert!((2.0..6.5).contains(&limited), "a limit of 6 dB took {limited} dB");
 }
 
 #[test]
 fn silence_stays_exact_silence() {
     let lab = Lab::new();
-    for (spec, silence) in [
-        (int(44_100, 2, 16), 0),
-        (int(44_100, 1, 8), 0),
-        (int(48_000, 1, 24), 0),
-    ] {
+    for (spec, silence) in
+        [(int(44_100, 2, 16), 0), (int(44_100, 1, 8), 0), (int(48_000, 1, 24), 0)]
+    {
         let mut writer = WavWriter::create(lab.path("in.wav"), spec).expect("WAV");
         for _ in 0..44_100 {
             writer.write_sample(silence).expect("sample");
         }
         writer.finalize().expect("WAV");
         let output = lab.ok(&["in.wav", "-o", "out.wav", "-f", "--json"]);
-        assert!(
-            ints(&lab.path("out.wav"))
-                .iter()
-                .all(|&sample| sample == silence)
-        );
+        assert!(ints(&lab.path("out.wav")).iter().all(|&sample| sample == silence));
         let line = &json_lines(&output)[0];
-        assert_eq!(
-            (&line["peak_dbfs"], &line["reduction_db"]),
-            (&Value::Null, &Value::Null)
-        );
+        assert_eq!((&line["peak_dbfs"], &line["reduction_db"]), (&Value::Null, &Value::Null));
     }
 }
 
@@ -328,13 +271,9 @@ fn silence_stays_exact_silence() {
 fn lossless_and_lossy_formats_keep_length_and_place() {
     let lab = Lab::new();
     lab.wav("in.wav", int(44_100, 2, 16), 1.3);
-    for (name, tolerance) in [
-        ("in.flac", 0.0),
-        ("in.aiff", 0.0),
-        ("in.mp3", 1e-3),
-        ("in.ogg", 1e-3),
-        ("rf.wav", 0.0),
-    ] {
+    for (name, tolerance) in
+        [("in.flac", 0.0), ("in.aiff", 0.0), ("in.mp3", 1e-3), ("in.ogg", 1e-3), ("rf.wav", 0.0)]
+    {
         let mut args = vec!["-i", "in.wav"];
         if name == "rf.wav" {
             args.extend(["-rf64", "always"]);
@@ -344,33 +283,13 @@ fn lossless_and_lossy_formats_keep_length_and_place() {
         {
             return;
         }
-        lab.ok(&[
-            name,
-            "-o",
-            "out.wav",
-            "--reduction",
-            "0",
-            "--depth",
-            "float",
-            "-f",
-        ]);
-        let (expected, actual) = (
-            floats(&lab.path("decoded.wav")),
-            floats(&lab.path("out.wav")),
-        );
+        lab.ok(&[name, "-o", "out.wav", "--reduction", "0", "--depth", "float", "-f"]);
+        let (expected, actual) = (floats(&lab.path("decoded.wav")), floats(&lab.path("out.wav")));
         assert_eq!(expected.len(), actual.len(), "{name}");
-        let worst = expected
-            .iter()
-            .zip(&actual)
-            .map(|(a, b)| (a - b).abs())
-            .fold(0.0, f32::max);
+        let worst = expected.iter().zip(&actual).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(worst <= tolerance, "{name}: off by {worst}");
         lab.ok(&[name, "-o", "out.wav", "-f"]);
-        let expected = if tolerance > 0.0 {
-            float(44_100, 2)
-        } else {
-            int(44_100, 2, 16)
-        };
+        let expected = if tolerance > 0.0 { float(44_100, 2) } else { int(44_100, 2, 16) };
         assert_eq!(spec_of(&lab.path("out.wav")), expected, "{name}");
     }
 }
@@ -380,16 +299,11 @@ fn mp3_without_a_length_in_its_header_is_read_to_its_end() {
     let lab = Lab::new();
     lab.wav("in.wav", int(44_100, 1, 16), 2.0);
     // A variable bit rate makes a length guessed from the size wrong.
-    if ffmpeg(
-        &lab,
-        &["-i", "in.wav", "-q:a", "4", "-write_xing", "0", "in.mp3"],
-    ) && ffmpeg(&lab, &["-i", "in.mp3", "-c:a", "pcm_f32le", "decoded.wav"])
+    if ffmpeg(&lab, &["-i", "in.wav", "-q:a", "4", "-write_xing", "0", "in.mp3"])
+        && ffmpeg(&lab, &["-i", "in.mp3", "-c:a", "pcm_f32le", "decoded.wav"])
     {
         lab.ok(&["in.mp3", "-o", "out.wav"]);
-        let (expected, actual) = (
-            floats(&lab.path("decoded.wav")),
-            floats(&lab.path("out.wav")),
-        );
+        let (expected, actual) = (floats(&lab.path("decoded.wav")), floats(&lab.path("out.wav")));
         assert!(actual.len() >= 2 * 44_100 && actual.len() >= expected.len());
     }
 }
@@ -406,22 +320,14 @@ fn damaged_places_become_silence_and_nothing_moves() {
     bytes[middle..middle + 64].fill(0x55);
     fs::write(lab.path("hurt.flac"), bytes).expect("file");
     let output = lab.ok(&["hurt.flac", "-o", "out.wav", "--reduction", "0", "--json"]);
-    assert!(
-        stderr(&output).contains("damaged places"),
-        "{}",
-        stderr(&output)
-    );
+    assert!(stderr(&output).contains("damaged places"), "{}", stderr(&output));
     assert!(json_lines(&output)[0]["damaged_places"].as_u64() >= Some(1));
     let (before, after) = (ints(&input), ints(&lab.path("out.wav")));
     assert_eq!(before.len(), after.len());
     let quarter = before.len() / 4;
     assert_eq!(before[..quarter], after[..quarter]);
     assert_eq!(before[3 * quarter..], after[3 * quarter..]);
-    let silent = after
-        .iter()
-        .zip(&before)
-        .filter(|(a, b)| a != b)
-        .collect::<Vec<_>>();
+    let silent = after.iter().zip(&before).filter(|(a, b)| a != b).collect::<Vec<_>>();
     assert!(!silent.is_empty() && silent.iter().all(|(after, _)| **after == 0));
 }
 
@@ -430,11 +336,7 @@ fn codecs_it_does_not_know_are_named() {
     let lab = Lab::new();
     lab.wav("in.wav", int(48_000, 1, 16), 0.5);
     if ffmpeg(&lab, &["-i", "in.wav", "-c:a", "libopus", "in.opus"]) {
-        lab.fails(
-            &["in.opus"],
-            1,
-            &["in.opus", "Opus is not supported", "WAV"],
-        );
+        lab.fails(&["in.opus"], 1, &["in.opus", "Opus is not supported", "WAV"]);
     }
 }
 
@@ -452,11 +354,7 @@ fn streamed_wav_of_unknown_length_is_read_to_its_end() {
     for size in [u32::MAX, 0x7fff_f000] {
         fs::write(lab.path("stream.wav"), wav_bytes(&lab, size)).expect("file");
         lab.ok(&["stream.wav", "-o", "out.wav", "-r", "0", "-f"]);
-        assert_eq!(
-            ints(&lab.path("in.wav")),
-            ints(&lab.path("out.wav")),
-            "{size:#x}"
-        );
+        assert_eq!(ints(&lab.path("in.wav")), ints(&lab.path("out.wav")), "{size:#x}");
     }
 }
 
@@ -486,18 +384,10 @@ fn what_is_wrong_is_said() {
     lab.fails(&["missing.wav"], 1, &["missing.wav", "cannot read"]);
     fs::write(lab.path("empty.wav"), []).expect("file");
     lab.fails(&["empty.wav"], 1, &["empty.wav", "is empty"]);
-    fs::write(
-        lab.path("text.wav"),
-        "no audio here, only words\n".repeat(99),
-    )
-    .expect("file");
+    fs::write(lab.path("text.wav"), "no audio here, only words\n".repeat(99)).expect("file");
     lab.fails(&["text.wav"], 1, &["text.wav", "not audio"]);
     fs::write(lab.path("short.wav"), &good[..good.len() / 2]).expect("file");
-    lab.fails(
-        &["short.wav"],
-        1,
-        &["short.wav", "truncated", "0.5", "expected 1.000 s"],
-    );
+    lab.fails(&["short.wav"], 1, &["short.wav", "truncated", "0.5", "expected 1.000 s"]);
     fs::write(lab.path("header.wav"), &good[..30]).expect("file");
     lab.fails(&["header.wav"], 1, &["header.wav", "truncated"]);
     fs::write(lab.path("nothing.wav"), wav_bytes(&lab, 0)).expect("file");
@@ -506,22 +396,10 @@ fn what_is_wrong_is_said() {
     lab.fails(&["folder.wav"], 1, &["folder.wav", "is a folder"]);
     for rate in [7_999, 384_001] {
         lab.wav("rate.wav", int(rate, 1, 16), 0.1);
-        lab.fails(
-            &["rate.wav"],
-            1,
-            &["rate.wav", &rate.to_string(), "8000", "384000"],
-        );
+        lab.fails(&["rate.wav"], 1, &["rate.wav", &rate.to_string(), "8000", "384000"]);
     }
-    lab.fails(
-        &["in.wav", "-o", "nowhere/out.wav"],
-        1,
-        &["cannot write", "nowhere"],
-    );
-    lab.fails(
-        &["in.wav", "--weights", "text.wav"],
-        1,
-        &["weights text.wav"],
-    );
+    lab.fails(&["in.wav", "-o", "nowhere/out.wav"], 1, &["cannot write", "nowhere"]);
+    lab.fails(&["in.wav", "--weights", "text.wav"], 1, &["weights text.wav"]);
 }
 
 #[test]
@@ -551,40 +429,20 @@ fn results_are_overwritten_only_when_told() {
     let lab = Lab::new();
     let input = lab.wav("in.wav", int(48_000, 1, 16), 0.2);
     fs::write(lab.path("out.wav"), "precious").expect("file");
-    lab.fails(
-        &["in.wav", "-o", "out.wav"],
-        1,
-        &["out.wav", "exists already", "--force"],
-    );
+    lab.fails(&["in.wav", "-o", "out.wav"], 1, &["out.wav", "exists already", "--force"]);
     assert_eq!(fs::read(lab.path("out.wav")).expect("file"), b"precious");
     lab.ok(&["in.wav", "-o", "out.wav", "--force"]);
     assert_eq!(ints(&lab.path("out.wav")).len(), ints(&input).len());
 
     let before = fs::read(&input).expect("WAV");
-    lab.fails(
-        &["in.wav", "-o", "in.wav", "--force"],
-        1,
-        &["is the input itself"],
-    );
-    lab.fails(
-        &["in.wav", "--out-dir", ".", "--force"],
-        1,
-        &["is the input itself"],
-    );
+    lab.fails(&["in.wav", "-o", "in.wav", "--force"], 1, &["is the input itself"]);
+    lab.fails(&["in.wav", "--out-dir", ".", "--force"], 1, &["is the input itself"]);
     #[cfg(unix)]
     {
         std::os::unix::fs::symlink("in.wav", lab.path("link.wav")).expect("link");
-        lab.fails(
-            &["in.wav", "-o", "link.wav", "--force"],
-            1,
-            &["is the input itself"],
-        );
+        lab.fails(&["in.wav", "-o", "link.wav", "--force"], 1, &["is the input itself"]);
         fs::hard_link(&input, lab.path("hard.wav")).expect("link");
-        lab.fails(
-            &["in.wav", "-o", "hard.wav", "--force"],
-            1,
-            &["is the input itself"],
-        );
+        lab.fails(&["in.wav", "-o", "hard.wav", "--force"], 1, &["is the input itself"]);
         std::os::unix::fs::symlink("nowhere.wav", lab.path("dangling.wav")).expect("link");
         lab.fails(&["in.wav", "-o", "dangling.wav"], 1, &["exists already"]);
         // A link to another file stays a link; the file behind it is replaced.
@@ -627,21 +485,13 @@ fn one_broken_file_does_not_stop_the_others() {
             assert!(stderr(&output).contains(input));
             continue;
         }
-        assert_eq!(
-            line["output"].as_str().map(|path| lab.path(path)),
-            Some(result)
-        );
+        assert_eq!(line["output"].as_str().map(|path| lab.path(path)), Some(result));
         assert_eq!(line["sample_rate"], 16_000);
         assert_eq!(line["seconds"], 0.2);
         assert_eq!(line["depth"], "16-bit");
         assert_eq!(line["clipped_samples"], 0);
-        for key in [
-            "channels",
-            "latency_samples",
-            "real_time_factor",
-            "reduction_db",
-            "peak_dbfs",
-        ] {
+        for key in ["channels", "latency_samples", "real_time_factor", "reduction_db", "peak_dbfs"]
+        {
             assert!(line[key].is_number(), "{key}: {line}");
         }
     }
@@ -661,11 +511,7 @@ fn quiet_is_quiet_and_json_alone_is_on_standard_output() {
     let lab = Lab::new();
     lab.wav("in.wav", int(48_000, 1, 16), 0.2);
     let quiet = lab.ok(&["in.wav", "-o", "a.wav", "--quiet"]);
-    assert!(
-        quiet.stdout.is_empty() && quiet.stderr.is_empty(),
-        "{}",
-        stderr(&quiet)
-    );
+    assert!(quiet.stdout.is_empty() && quiet.stderr.is_empty(), "{}", stderr(&quiet));
     let plain = lab.ok(&["in.wav", "-o", "b.wav"]);
     assert!(plain.stdout.is_empty());
     assert!(stderr(&plain).contains("in.wav -> b.wav: 0.2 s, 48000 Hz, 1 ch, 16-bit"));
@@ -682,9 +528,7 @@ fn what_exceeds_an_integer_format_is_clipped_and_said() {
         writer.write_sample(4.0 * sample).expect("sample");
     }
     writer.finalize().expect("WAV");
-    let output = lab.ok(&[
-        "hot.wav", "-o", "out.wav", "-r", "0", "--depth", "16", "--json",
-    ]);
+    let output = lab.ok(&["hot.wav", "-o", "out.wav", "-r", "0", "--depth", "16", "--json"]);
     let line = &json_lines(&output)[0];
     assert!(line["clipped_samples"].as_u64() > Some(0));
     assert!(line["peak_dbfs"].as_f64() > Some(0.0));
@@ -724,12 +568,7 @@ fn results_have_the_permissions_of_any_new_file() {
     lab.wav("in.wav", int(48_000, 1, 16), 0.1);
     fs::write(lab.path("any"), "").expect("file");
     lab.ok(&["in.wav", "-o", "out.wav"]);
-    let mode = |name: &str| {
-        fs::metadata(lab.path(name))
-            .expect("file")
-            .permissions()
-            .mode()
-    };
+    let mode = |name: &str| fs::metadata(lab.path(name)).expect("file").permissions().mode();
     assert_eq!(mode("out.wav"), mode("any"));
 }
 
@@ -742,19 +581,12 @@ fn a_full_disk_leaves_nothing_behind() {
     // A limit on the size of files fails writes as a full disk does.
     let output = Command::new("sh")
         .current_dir(lab.dir.path())
-        .args([
-            "-c",
-            "trap '' XFSZ; ulimit -f 32; exec \"$0\" in.wav -o out.wav",
-        ])
+        .args(["-c", "trap '' XFSZ; ulimit -f 32; exec \"$0\" in.wav -o out.wav"])
         .arg(env!("CARGO_BIN_EXE_wisp"))
         .output()
         .expect("sh");
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
-    assert!(
-        stderr(&output).contains("cannot write"),
-        "{}",
-        stderr(&output)
-    );
+    assert!(stderr(&output).contains("cannot write"), "{}", stderr(&output));
     assert_eq!(lab.files(), before);
 }
 
@@ -764,10 +596,8 @@ fn interrupted_it_leaves_no_half_file() {
     use std::time::{Duration, Instant};
     let lab = Lab::new();
     // An hour, to be caught in the middle on any machine.
-    let second: Vec<u8> = sound(8_000, 8_000, 1)
-        .iter()
-        .map(|x| (128.0 + 100.0 * x) as u8)
-        .collect();
+    let second: Vec<u8> =
+        sound(8_000, 8_000, 1).iter().map(|x| (128.0 + 100.0 * x) as u8).collect();
     let size = 3_600 * second.len() as u32;
     let mut bytes = fs::read(lab.wav("long.wav", int(8_000, 1, 8), 0.0)).expect("WAV");
     bytes[4..8].copy_from_slice(&(size + 36).to_le_bytes());
@@ -787,13 +617,7 @@ fn interrupted_it_leaves_no_half_file() {
         }
         assert_eq!(lab.leftovers().len(), 1, "it is at work");
         let id = child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args([signal, &id])
-                .status()
-                .expect("kill")
-                .success()
-        );
+        assert!(Command::new("kill").args([signal, &id]).status().expect("kill").success());
         let status = child.wait().expect("status");
         assert_eq!(status.code(), Some(130), "{signal}");
         assert!(lab.leftovers().is_empty(), "{:?}", lab.files());

@@ -40,7 +40,12 @@ fn controls() -> impl Strategy<Value = Controls> {
 
 /// Blocks: controls, length, samples that are repeated, and whether the engine is reset after it.
 fn blocks() -> impl Strategy<Value = Vec<(Controls, usize, Vec<f32>, bool)>> {
-    let block = (controls(), 0usize..3000, prop::collection::vec(sample(), 1..40), prop::bool::weighted(0.1));
+    let block = (
+        controls(),
+        0usize..3000,
+        prop::collection::vec(sample(), 1..40),
+        prop::bool::weighted(0.1),
+    );
     prop::collection::vec(block, 1..8)
 }
 
@@ -91,7 +96,8 @@ fn bad_samples_leave_no_trace() {
     signal[3000] = f32::INFINITY;
     let out = run(&mut engine, &Controls::default(), &[signal], || 480);
     let after = 3 * 48_000;
-    let difference: Vec<f32> = out[0][after..].iter().zip(&clean[0][after..]).map(|(a, b)| a - b).collect();
+    let difference: Vec<f32> =
+        out[0][after..].iter().zip(&clean[0][after..]).map(|(a, b)| a - b).collect();
     let relative = common::db(common::power(&difference) / common::power(&clean[0][after..]));
     assert!(relative < -20.0, "{relative:.1} dB, three seconds later");
 }

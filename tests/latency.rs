@@ -20,7 +20,10 @@ fn an_impulse_comes_out_exactly_so_many_samples_later() {
         let out = run(&mut engine, &nothing, &[signal], || 64);
         let found: Vec<(usize, f32)> =
             out[0].iter().copied().enumerate().filter(|(_, y)| *y != 0.0).collect();
-        println!("{rate:6} Hz: {latency} samples, {:.2} ms", 1e3 * latency as f64 / f64::from(rate));
+        println!(
+            "{rate:6} Hz: {latency} samples, {:.2} ms",
+            1e3 * latency as f64 / f64::from(rate)
+        );
         assert_eq!(found, [(37 + latency, 0.8)], "{rate} Hz");
         if rate % 100 == 0 {
             assert!(latency as u32 <= rate / 50 + 1, "{rate} Hz: {latency} samples");

@@ -74,7 +74,8 @@ fn every_layer_equals_pytorch() {
         features.bands.copy_from_slice(&golden.frame("bands", t));
         layers = 0;
         network.forward_traced(&features, &mut state, &mut mask, |layer: Layer, y| {
-            errors.note(layer.to_string(), max_error(y, &golden.frame(&format!("layer.{layer}"), t)));
+            errors
+                .note(layer.to_string(), max_error(y, &golden.frame(&format!("layer.{layer}"), t)));
             layers += 1;
         });
         let ours: Vec<f32> = (0..network.sizes().taps)

@@ -16,8 +16,7 @@ fn denoise(rate: u32, step: usize, seconds: f64) -> Vec<f32> {
 fn the_low_band_is_the_same_at_16_and_48_khz() {
     let (narrow, wide) = (denoise(16_000, 1, 3.0), denoise(48_000, 3, 3.0));
     let skip = 3200; // the networks' start
-    let difference: Vec<f32> =
-        narrow.iter().zip(&wide).skip(skip).map(|(a, b)| a - b).collect();
+    let difference: Vec<f32> = narrow.iter().zip(&wide).skip(skip).map(|(a, b)| a - b).collect();
     let relative = db(power(&difference) / power(&narrow[skip..]));
     println!("16 against 48 kHz: {relative:.1} dB");
     assert!(relative < -40.0, "{relative:.1} dB");

@@ -58,7 +58,8 @@ fn process_and_reset_do_not_allocate() {
             let signal = noisy_voice(rate, 0.25, 3500.0);
             let mut audio = vec![signal; channels];
             let mut settings = [Controls::default(); 4];
-            settings[1] = Controls { stereo: Stereo::Independent, reduction_db: 12.0, ..settings[0] };
+            settings[1] =
+                Controls { stereo: Stereo::Independent, reduction_db: 12.0, ..settings[0] };
             settings[2] = Controls { listen: Listen::Removed, output_db: 3.0, ..settings[0] };
             settings[3] = Controls { bypass: true, ..settings[0] };
             let mut blocks: Vec<Vec<&mut [f32]>> = Vec::new();

@@ -103,5 +103,9 @@ fn play(file: &str) -> Result<u32, String> {
     let channels = (0..count)
         .map(|channel| samples.iter().skip(channel).step_by(count).copied().collect())
         .collect();
-    if source::play(channels) { Ok(spec.sample_rate) } else { Err(format!("{name}: no sound in it")) }
+    if source::play(channels) {
+        Ok(spec.sample_rate)
+    } else {
+        Err(format!("{name}: no sound in it"))
+    }
 }

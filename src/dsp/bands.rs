@@ -87,7 +87,10 @@ mod tests {
         assert!(bins[400 - 161..].iter().all(|&g| (g - 23.0).abs() < 1e-5));
         let centre = (bands.edges[5] + bands.edges[6] - 1) as f32 / 2.0;
         let around = &bins[centre.floor() as usize - 161..=centre.ceil() as usize - 161];
-        assert!((around.iter().sum::<f32>() / around.len() as f32 - 5.0).abs() < 0.02, "{around:?}");
+        assert!(
+            (around.iter().sum::<f32>() / around.len() as f32 - 5.0).abs() < 0.02,
+            "{around:?}"
+        );
     }
 
     #[test]

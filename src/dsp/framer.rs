@@ -13,7 +13,12 @@ pub struct Framer {
 impl Framer {
     /// For so many channels.
     pub fn new(channels: usize, hop: usize) -> Self {
-        Self { hop, filled: 0, frames: vec![vec![0.0; 2 * hop]; channels], outputs: vec![vec![0.0; hop]; channels] }
+        Self {
+            hop,
+            filled: 0,
+            frames: vec![vec![0.0; 2 * hop]; channels],
+            outputs: vec![vec![0.0; hop]; channels],
+        }
     }
 
     /// Samples until the hop is full.

@@ -27,7 +27,12 @@ pub struct Resampler {
 
 impl Resampler {
     /// From `input` to `output` Hz, `frame` samples at a time on the fixed side.
-    pub fn new(input: u32, output: u32, fixed: Fixed, frame: usize) -> Result<Self, rubato::ResamplerConstructionError> {
+    pub fn new(
+        input: u32,
+        output: u32,
+        fixed: Fixed,
+        frame: usize,
+    ) -> Result<Self, rubato::ResamplerConstructionError> {
         let (input, output) = (f64::from(input), f64::from(output));
         // The filter runs at the input's rate.
         let points = (FILTER as f64 * (input / output).max(1.0)).ceil() as usize;
@@ -71,10 +76,13 @@ impl Resampler {
     /// `input_len` samples -> `output_len` samples.
     pub fn process(&mut self, input: &[f32], output: &mut [f32]) {
         let (from, to) = (input.len(), output.len());
-        let done = match (SequentialSlice::new(input, 1, from), SequentialSlice::new_mut(output, 1, to)) {
-            (Ok(input), Ok(mut output)) => self.inner.process_into_buffer(&input, &mut output, None).is_ok(),
-            _ => false,
-        };
+        let done =
+            match (SequentialSlice::new(input, 1, from), SequentialSlice::new_mut(output, 1, to)) {
+                (Ok(input), Ok(mut output)) => {
+                    self.inner.process_into_buffer(&input, &mut output, None).is_ok()
+                }
+                _ => false,
+            };
         debug_assert!(done, "{from} samples in, {to} out");
     }
 
@@ -115,7 +123,8 @@ mod tests {
                 }
                 resampler.process(&from[..i], &mut to[..o]);
                 for y in &to[..o] {
-                    let time = f64::from(made) / f64::from(output) - resampler.delay() / f64::from(input);
+                    let time =
+                        f64::from(made) / f64::from(output) - resampler.delay() / f64::from(input);
                     if hop > 4 {
                         worst = worst.max((f64::from(*y) - wave(time)).abs());
                     }

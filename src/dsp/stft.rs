@@ -106,7 +106,11 @@ mod tests {
         let expected = level(48_000);
         assert!((expected.norm() - 2.0 / PI as f32).abs() < 1e-3, "{expected}");
         for rate in [8_000, 16_000, 44_100, 96_000, 192_000] {
-            assert!((level(rate) - expected).norm() < 2e-3, "{rate} Hz: {} for {expected}", level(rate));
+            assert!(
+                (level(rate) - expected).norm() < 2e-3,
+                "{rate} Hz: {} for {expected}",
+                level(rate)
+            );
         }
     }
 }

@@ -171,7 +171,10 @@ mod tests {
         let full = Controls::default();
         assert_eq!(settle(&mut mixer, full, 1), (1.0, -1.0));
         assert_eq!(settle(&mut mixer, Controls { reduction_db: 0.0, ..full }, 480), (1.0, 0.0));
-        assert_eq!(settle(&mut mixer, Controls { listen: Listen::Removed, ..full }, 480), (0.0, 1.0));
+        assert_eq!(
+            settle(&mut mixer, Controls { listen: Listen::Removed, ..full }, 480),
+            (0.0, 1.0)
+        );
         let bypassed = Controls { bypass: true, output_db: 12.0, ..full };
         assert_eq!(settle(&mut mixer, bypassed, 480), (1.0, 0.0));
         let (dry, removed) = settle(&mut mixer, Controls { reduction_db: 20.0, ..full }, 480);

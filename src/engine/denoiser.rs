@@ -95,7 +95,10 @@ impl Denoiser {
         }
 
         let linked = stereo == Stereo::Linked;
-        if self.linked && !linked && let [first, others @ ..] = &mut self.voices[..] {
+        if self.linked
+            && !linked
+            && let [first, others @ ..] = &mut self.voices[..]
+        {
             // Each channel goes on from what was heard together.
             others.iter_mut().for_each(|v| v.state.copy_from(&first.state));
         }

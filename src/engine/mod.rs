@@ -75,7 +75,11 @@ struct Scratch {
 
 impl Engine {
     /// Allocates everything.
-    pub fn new(network: Arc<Dccrn>, sample_rate: u32, channels: usize) -> Result<Self, EngineError> {
+    pub fn new(
+        network: Arc<Dccrn>,
+        sample_rate: u32,
+        channels: usize,
+    ) -> Result<Self, EngineError> {
         if !RATES.contains(&sample_rate) {
             return Err(EngineError::SampleRate(sample_rate));
         }
@@ -147,8 +151,11 @@ impl Engine {
             delay.process(input, dry);
             self.path.exchange(i, input, removed);
             let gains = dry_gain.iter().zip(removed_gain.iter());
-            for ((y, (a, b)), (d, r)) in
-                block.iter_mut().flat_map(|b| b.iter_mut()).zip(gains).zip(dry.iter().zip(removed.iter()))
+            for ((y, (a, b)), (d, r)) in block
+                .iter_mut()
+                .flat_map(|b| b.iter_mut())
+                .zip(gains)
+                .zip(dry.iter().zip(removed.iter()))
             {
                 // The sum would turn -0 into 0.
                 *y = if *b == 0.0 { a * d } else { a * d + b * r };

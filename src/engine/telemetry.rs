@@ -105,7 +105,11 @@ impl Meter {
             t.input[band] *= scale;
             t.output[band] *= scale;
         }
-        t.gain_db = if before > 1e-12 { (10.0 * (after.max(1e-15f32) / before).log10()).max(-100.0) } else { 0.0 };
+        t.gain_db = if before > 1e-12 {
+            (10.0 * (after.max(1e-15f32) / before).log10()).max(-100.0)
+        } else {
+            0.0
+        };
         let voice = (kept / all).min(1.0);
         t.voice += 0.4 * (voice - t.voice);
     }

@@ -28,7 +28,8 @@ impl ComplexConv2d {
         let b = weights.take(&format!("{name}.bias"), &[outputs])?;
         let slope = weights.take(&format!("{name}.slope"), &[outputs])?;
         let taps = (0..time_kernel).map(|t| {
-            let packed = Packed::new(outputs, 3 * inputs, |o, k| w.at(&[o, k % inputs, t, k / inputs]));
+            let packed =
+                Packed::new(outputs, 3 * inputs, |o, k| w.at(&[o, k % inputs, t, k / inputs]));
             if t + 1 == time_kernel {
                 packed.with_bias(|o| b.data()[o]).with_slope(|o| slope.data()[o])
             } else {
@@ -98,15 +99,14 @@ impl ComplexConvTranspose2d {
     ) -> Result<Self, WeightsError> {
         let w = weights.take(&format!("{name}.weight"), &[outputs, inputs, 3])?;
         let b = weights.take(&format!("{name}.bias"), &[outputs])?;
-        let mut packed = Packed::new(2 * outputs, 2 * inputs, |o, i| {
-            match (o / outputs, i / inputs) {
+        let mut packed =
+            Packed::new(2 * outputs, 2 * inputs, |o, i| match (o / outputs, i / inputs) {
                 (0, 0) => w.at(&[o, i, 1]),
                 (0, _) => 0.0,
                 (_, 0) => w.at(&[o - outputs, i, 2]),
                 (_, _) => w.at(&[o - outputs, i - inputs, 0]),
-            }
-        })
-        .with_bias(|o| b.data()[o % outputs]);
+            })
+            .with_bias(|o| b.data()[o % outputs]);
         if !last {
             let slope = weights.take(&format!("{name}.slope"), &[outputs])?;
             packed = packed.with_slope(|o| slope.data()[o % outputs]);

@@ -121,7 +121,8 @@ impl Dccrn {
     /// The network built into the binary, loaded once per process.
     pub fn bundled() -> Arc<Self> {
         static NETWORK: OnceLock<Arc<Dccrn>> = OnceLock::new();
-        let load = || Arc::new(Self::from_bytes(BUNDLED).expect("the tests load the bundled weights"));
+        let load =
+            || Arc::new(Self::from_bytes(BUNDLED).expect("the tests load the bundled weights"));
         NETWORK.get_or_init(load).clone()
     }
 
@@ -140,7 +141,8 @@ impl Dccrn {
     pub(crate) fn with_kernels(bytes: &[u8], kernels: Kernels) -> Result<Self, WeightsError> {
         let mut w = Weights::parse(bytes)?;
         let sizes = w.sizes().clone();
-        let Sizes { time_kernel, mix_hidden, hidden, ratio, blocks, high_positions, taps, .. } = sizes;
+        let Sizes { time_kernel, mix_hidden, hidden, ratio, blocks, high_positions, taps, .. } =
+            sizes;
         let channels = sizes.width();
 
         let inputs = [2].into_iter().chain(sizes.channels.iter().copied());
@@ -160,7 +162,13 @@ impl Dccrn {
         let layers = sizes.channels.len();
         let decoder = sizes.channels.iter().rev().zip(outputs).enumerate().map(|(i, (&a, b))| {
             let positions = LOW_BINS >> (layers - i);
-            ComplexConvTranspose2d::load(&mut w, &format!("decoder.{i}"), (a, b), positions, i + 1 == layers)
+            ComplexConvTranspose2d::load(
+                &mut w,
+                &format!("decoder.{i}"),
+                (a, b),
+                positions,
+                i + 1 == layers,
+            )
         });
         let decoder = decoder.collect::<Result<_, _>>()?;
         let high_out = Linear::load(&mut w, "high_out", channels, HIGH_BANDS / high_positions)?;

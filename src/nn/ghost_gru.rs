@@ -199,7 +199,9 @@ impl FrequencyMix {
         hidden: usize,
     ) -> Result<Self, WeightsError> {
         let mut take = |direction: &str| -> Result<[Tensor; 4], WeightsError> {
-            let mut take = |leaf: &str, shape: &[usize]| weights.take(&format!("{name}.{direction}.{leaf}"), shape);
+            let mut take = |leaf: &str, shape: &[usize]| {
+                weights.take(&format!("{name}.{direction}.{leaf}"), shape)
+            };
             Ok([
                 take("w", &[3 * hidden, channels])?,
                 take("b", &[3 * hidden])?,
@@ -210,9 +212,10 @@ impl FrequencyMix {
         let gru = [take("up")?, take("down")?];
         let width = padded(hidden);
         let row = |o: usize| gate_row(o % (3 * width), width, hidden).map(|r| (o / (3 * width), r));
-        let input =
-            Packed::new(6 * width, channels, |o, i| row(o).map_or(0.0, |(d, o)| gru[d][0].at(&[o, i])))
-                .with_bias(|o| row(o).map_or(0.0, |(d, o)| gru[d][1].data()[o]));
+        let input = Packed::new(6 * width, channels, |o, i| {
+            row(o).map_or(0.0, |(d, o)| gru[d][0].at(&[o, i]))
+        })
+        .with_bias(|o| row(o).map_or(0.0, |(d, o)| gru[d][1].data()[o]));
         let scan = PackedScan::new(
             hidden,
             |d, gate, o, i| gru[d][2].at(&[gate * hidden + o, i]),
@@ -238,7 +241,13 @@ impl FrequencyMix {
     }
 
     /// x: (positions, C), in place.
-    pub(crate) fn forward(&self, kernels: Kernels, rows: usize, x: &mut [f32], scratch: &mut MixScratch) {
+    pub(crate) fn forward(
+        &self,
+        kernels: Kernels,
+        rows: usize,
+        x: &mut [f32],
+        scratch: &mut MixScratch,
+    ) {
         let MixScratch { gates, out, zero } = scratch;
         kernels.matmul(&self.input, rows, x, self.channels, gates, 6 * self.scan.width(), false);
         kernels.scan(&self.scan, rows, gates, out, zero);

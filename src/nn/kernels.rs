@@ -71,7 +71,8 @@ impl Packed {
         let mut data = Buffer::new(width * inputs);
         for output in 0..outputs {
             for input in 0..inputs {
-                data[output / PANEL * inputs * PANEL + input * PANEL + output % PANEL] = weight(output, input);
+                data[output / PANEL * inputs * PANEL + input * PANEL + output % PANEL] =
+                    weight(output, input);
             }
         }
         Self { data, bias: Buffer::new(width), slope: None, inputs, outputs }
@@ -175,7 +176,8 @@ impl Kernels {
         #[cfg(target_arch = "x86_64")]
         let native = [
             is_x86_feature_detected!("avx512f").then_some(Self::Avx512),
-            (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")).then_some(Self::Avx2),
+            (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"))
+                .then_some(Self::Avx2),
         ];
         #[cfg(target_arch = "aarch64")]
         let native = [std::arch::is_aarch64_feature_detected!("neon").then_some(Self::Neon)];
@@ -231,18 +233,15 @@ impl Kernels {
         state_stride: usize,
     ) {
         let rows = an.len() / width;
-        assert!(width.is_multiple_of(PANEL) && gates.len() == 3 * width * rows && an.len() == rows * width);
+        assert!(
+            width.is_multiple_of(PANEL)
+                && gates.len() == 3 * width * rows
+                && an.len() == rows * width
+        );
         assert!(state_stride >= width && state.len() == rows * state_stride);
         dispatch!(
             self,
-            gru_cell(
-                width,
-                rows,
-                gates.as_ptr(),
-                an.as_ptr(),
-                state.as_mut_ptr(),
-                state_stride
-            )
+            gru_cell(width, rows, gates.as_ptr(), an.as_ptr(), state.as_mut_ptr(), state_stride)
         );
     }
 
@@ -259,7 +258,14 @@ impl Kernels {
 
     /// Two GRUs over the rows, one from the first to the last and one back. Rows of `gates` are the input side
     /// `[up r z n | down r z n]`, rows of `out` get `[up | down]`.
-    pub(crate) fn scan(self, w: &PackedScan, rows: usize, gates: &[f32], out: &mut [f32], zero: &[f32]) {
+    pub(crate) fn scan(
+        self,
+        w: &PackedScan,
+        rows: usize,
+        gates: &[f32],
+        out: &mut [f32],
+        zero: &[f32],
+    ) {
         assert!(gates.len() == rows * 6 * w.width && out.len() == rows * 2 * w.width);
         assert!(zero.len() >= w.width);
         dispatch!(
@@ -561,7 +567,8 @@ unsafe fn gru_cell<S: Simd>(
 ) {
     unsafe {
         for row in 0..rows {
-            let (g, an, h) = (gates.add(row * 3 * width), an.add(row * width), state.add(row * state_stride));
+            let (g, an, h) =
+                (gates.add(row * 3 * width), an.add(row * width), state.add(row * state_stride));
             let mut i = 0;
             while i < width {
                 let r = sigmoid_v(S::load(g.add(i)));
@@ -575,7 +582,13 @@ unsafe fn gru_cell<S: Simd>(
 }
 
 #[inline(always)]
-unsafe fn tanh_rows<S: Simd>(width: usize, rows: usize, x: *const f32, y: *mut f32, y_stride: usize) {
+unsafe fn tanh_rows<S: Simd>(
+    width: usize,
+    rows: usize,
+    x: *const f32,
+    y: *mut f32,
+    y_stride: usize,
+) {
     unsafe {
         for row in 0..rows {
             let mut i = 0;
@@ -602,7 +615,8 @@ unsafe fn scan<S: Simd>(
             let row = [step, rows - 1 - step];
             let (first, mut before) = (step == 0, [zero; 2]);
             if !first {
-                before = [out.add((row[0] - 1) * 2 * width), out.add((row[1] + 1) * 2 * width + width)];
+                before =
+                    [out.add((row[0] - 1) * 2 * width), out.add((row[1] + 1) * 2 * width + width)];
             }
             let mut i = 0;
             while i < width {
@@ -806,7 +820,9 @@ impl Simd for Scalar {
     #[inline(always)]
     unsafe fn split(self) -> (Self, Self) {
         let e = self.0.map(|x| (x.to_bits() as i32).wrapping_sub(SQRT_HALF_BITS) >> 23);
-        let m = std::array::from_fn(|i| f32::from_bits(self.0[i].to_bits().wrapping_sub((e[i] << 23) as u32)));
+        let m = std::array::from_fn(|i| {
+            f32::from_bits(self.0[i].to_bits().wrapping_sub((e[i] << 23) as u32))
+        });
         (Self(e.map(|e| e as f32)), Self(m))
     }
 }
@@ -873,7 +889,10 @@ mod x86 {
         unsafe fn split(self) -> (Self, Self) {
             unsafe {
                 let bits = _mm512_castps_si512(self.0);
-                let e = _mm512_srai_epi32::<23>(_mm512_sub_epi32(bits, _mm512_set1_epi32(SQRT_HALF_BITS)));
+                let e = _mm512_srai_epi32::<23>(_mm512_sub_epi32(
+                    bits,
+                    _mm512_set1_epi32(SQRT_HALF_BITS),
+                ));
                 let m = _mm512_sub_epi32(bits, _mm512_slli_epi32::<23>(e));
                 (Self(_mm512_cvtepi32_ps(e)), Self(_mm512_castsi512_ps(m)))
             }
@@ -921,7 +940,10 @@ mod x86 {
         unsafe fn split(self) -> (Self, Self) {
             unsafe {
                 let bits = _mm256_castps_si256(self.0);
-                let e = _mm256_srai_epi32::<23>(_mm256_sub_epi32(bits, _mm256_set1_epi32(SQRT_HALF_BITS)));
+                let e = _mm256_srai_epi32::<23>(_mm256_sub_epi32(
+                    bits,
+                    _mm256_set1_epi32(SQRT_HALF_BITS),
+                ));
                 let m = _mm256_sub_epi32(bits, _mm256_slli_epi32::<23>(e));
                 (Self(_mm256_cvtepi32_ps(e)), Self(_mm256_castsi256_ps(m)))
             }

@@ -35,7 +35,14 @@ impl Linear {
     }
 
     /// x: (rows, inputs) -> y: (rows, outputs); with `add`, onto what `y` holds.
-    pub(crate) fn forward(&self, kernels: Kernels, rows: usize, x: &[f32], y: &mut [f32], add: bool) {
+    pub(crate) fn forward(
+        &self,
+        kernels: Kernels,
+        rows: usize,
+        x: &[f32],
+        y: &mut [f32],
+        add: bool,
+    ) {
         kernels.matmul(&self.packed, rows, x, self.inputs, y, self.outputs, add);
     }
 }

@@ -159,7 +159,9 @@ impl Sizes {
         for &c in &self.channels {
             check((2..=512).contains(&c) && c % 2 == 0, "channels", c, "even, 2 to 512")?;
         }
-        let within = |max, name, actual, expected| check((1..=max).contains(&actual), name, actual, expected);
+        let within = |max, name, actual, expected| {
+            check((1..=max).contains(&actual), name, actual, expected)
+        };
         within(8, "time_kernel", self.time_kernel, "1 to 8")?;
         within(512, "mix_hidden", self.mix_hidden, "1 to 512")?;
         within(1024, "hidden", self.hidden, "1 to 1024")?;
@@ -200,7 +202,9 @@ pub(crate) struct Tensor {
 impl Tensor {
     /// The element at `index`, one number per dimension.
     pub(crate) fn at(&self, index: &[usize]) -> f32 {
-        debug_assert!(index.len() == self.shape.len() && index.iter().zip(&self.shape).all(|(i, n)| i < n));
+        debug_assert!(
+            index.len() == self.shape.len() && index.iter().zip(&self.shape).all(|(i, n)| i < n)
+        );
         self.data[index.iter().zip(&self.shape).fold(0, |at, (i, n)| at * n + i)]
     }
 
@@ -252,7 +256,9 @@ impl<'a> Weights<'a> {
     pub(crate) fn take(&mut self, name: &str, shape: &[usize]) -> Result<Tensor, WeightsError> {
         let view = match self.tensors.tensor(name) {
             Ok(view) => view,
-            Err(SafeTensorError::TensorNotFound(_)) => return Err(WeightsError::Missing(name.to_owned())),
+            Err(SafeTensorError::TensorNotFound(_)) => {
+                return Err(WeightsError::Missing(name.to_owned()));
+            }
             Err(error) => return Err(error.into()),
         };
         if view.dtype() != Dtype::F32 {
@@ -265,7 +271,11 @@ impl<'a> Weights<'a> {
         let (words, _) = view.data().as_chunks::<4>();
         let data: Vec<f32> = words.iter().map(|&b| f32::from_le_bytes(b)).collect();
         if let Some(index) = data.iter().position(|x| !x.is_finite()) {
-            return Err(WeightsError::NotFinite { name: name.to_owned(), index, value: data[index] });
+            return Err(WeightsError::NotFinite {
+                name: name.to_owned(),
+                index,
+                value: data[index],
+            });
         }
         self.taken.insert(name.to_owned());
         Ok(Tensor { shape: shape.to_vec(), data })
@@ -273,8 +283,12 @@ impl<'a> Weights<'a> {
 
     /// Every tensor must have been taken.
     pub(crate) fn finish(self) -> Result<(), WeightsError> {
-        let mut left: Vec<String> =
-            self.tensors.iter().map(|(name, _)| name.to_owned()).filter(|n| !self.taken.contains(n)).collect();
+        let mut left: Vec<String> = self
+            .tensors
+            .iter()
+            .map(|(name, _)| name.to_owned())
+            .filter(|n| !self.taken.contains(n))
+            .collect();
         left.sort();
         if left.is_empty() { Ok(()) } else { Err(WeightsError::LeftOver(left)) }
     }
@@ -284,7 +298,9 @@ impl<'a> Weights<'a> {
 /// refused here. A header that cannot be read is left to it.
 fn check_offsets(bytes: &[u8]) -> Result<(), WeightsError> {
     let Some((length, rest)) = bytes.split_first_chunk::<8>() else { return Ok(()) };
-    let Some(header) = usize::try_from(u64::from_le_bytes(*length)).ok().and_then(|n| rest.get(..n)) else {
+    let Some(header) =
+        usize::try_from(u64::from_le_bytes(*length)).ok().and_then(|n| rest.get(..n))
+    else {
         return Ok(());
     };
     let Ok(entries) = serde_json::from_slice::<HashMap<String, serde_json::Value>>(header) else {

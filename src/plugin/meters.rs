@@ -279,7 +279,8 @@ mod tests {
                     let before = meters.spectra.written.load(Ordering::Relaxed);
                     // The frame carries how many were written before it, which the reader counts.
                     meters.spectra.push(&numbered(before));
-                    dropped += usize::from(before == meters.spectra.written.load(Ordering::Relaxed));
+                    dropped +=
+                        usize::from(before == meters.spectra.written.load(Ordering::Relaxed));
                     if n % 64 == 0 {
                         std::thread::yield_now();
                     }

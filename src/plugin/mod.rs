@@ -53,12 +53,7 @@ impl Running {
     /// Processes a block hop by hop, so that no frame passes unseen, and tells the meters.
     ///
     /// The engine's output does not depend on how a block is cut.
-    fn process_shown(
-        &mut self,
-        controls: &Controls,
-        channels: &mut [&mut [f32]],
-        meters: &Meters,
-    ) {
+    fn process_shown(&mut self, controls: &Controls, channels: &mut [&mut [f32]], meters: &Meters) {
         let start = Instant::now();
         let samples = channels[0].len();
         meters.add_input(channels);

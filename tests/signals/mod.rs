@@ -59,7 +59,8 @@ pub(crate) fn voice(rate: u32, seconds: f32) -> Vec<f32> {
         .map(|i| {
             let time = i as f32 / rate_f;
             let (n, place) = syllable(time).unwrap_or((0, 0.0));
-            let gate = syllable(time).map_or(0.0, |_| (place * std::f32::consts::PI).sin().powf(0.6));
+            let gate =
+                syllable(time).map_or(0.0, |_| (place * std::f32::consts::PI).sin().powf(0.6));
             let pitch = 125.0 - 14.0 * place + 9.0 * (time * 2.1).sin() + 1.5 * (time * 33.0).sin();
             phase = (phase + pitch / rate_f).fract();
             // A rising slope and a fast fall, as vocal folds close; its change excites the throat.

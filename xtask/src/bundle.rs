@@ -36,9 +36,7 @@ pub(crate) fn bundle_wisp() -> Result<()> {
 
 /// The command-line program that [`bundle_wisp`] built.
 pub(crate) fn command_line_program() -> PathBuf {
-    target_dir()
-        .join("release")
-        .join(format!("wisp{}", std::env::consts::EXE_SUFFIX))
+    target_dir().join("release").join(format!("wisp{}", std::env::consts::EXE_SUFFIX))
 }
 
 pub(crate) fn clap_bundle() -> PathBuf {

@@ -14,14 +14,8 @@ const RATE: u32 = 48_000;
 /// Level of the voice over the noise.
 const SNR_DB: f64 = 4.0;
 const SENTENCES: [(&str, &str); 2] = [
-    (
-        "en-us",
-        "This voice was recorded beside a loud fan, while somebody was typing.",
-    ),
-    (
-        "en-gb+f3",
-        "Wisp takes the noise away, and leaves the voice.",
-    ),
+    ("en-us", "This voice was recorded beside a loud fan, while somebody was typing."),
+    ("en-gb+f3", "Wisp takes the noise away, and leaves the voice."),
 ];
 
 pub(crate) fn demo() -> Result<()> {
@@ -114,20 +108,12 @@ fn read(path: &PathBuf) -> Result<(Vec<f32>, u32)> {
     let name = || format!("cannot read {}", path.display());
     let mut reader = hound::WavReader::open(path).with_context(name)?;
     let spec = reader.spec();
-    ensure!(
-        spec.channels == 1,
-        "{}: {} channels, expected 1",
-        path.display(),
-        spec.channels
-    );
+    ensure!(spec.channels == 1, "{}: {} channels, expected 1", path.display(), spec.channels);
     let samples = match spec.sample_format {
         hound::SampleFormat::Float => reader.samples::<f32>().collect::<Result<Vec<_>, _>>(),
         hound::SampleFormat::Int => {
             let scale = 1.0 / (1u32 << (spec.bits_per_sample - 1)) as f32;
-            reader
-                .samples::<i32>()
-                .map(|x| x.map(|x| x as f32 * scale))
-                .collect()
+            reader.samples::<i32>().map(|x| x.map(|x| x as f32 * scale)).collect()
         }
     };
     Ok((samples.with_context(name)?, spec.sample_rate))

@@ -14,30 +14,14 @@ const DARKEST_DB: f32 = -110.0;
 const BRIGHTEST_DB: f32 = -30.0;
 
 const WIDTH: usize = 1_400;
-const PANEL: Area = Area {
-    left: 90,
-    top: 70,
-    width: 1_170,
-    height: 400,
-};
+const PANEL: Area = Area { left: 90, top: 70, width: 1_170, height: 400 };
 const PANEL_STEP: usize = 480;
-const BAR: Area = Area {
-    left: 1_290,
-    top: 70,
-    width: 22,
-    height: 400,
-};
+const BAR: Area = Area { left: 1_290, top: 70, width: 22, height: 400 };
 const PAPER: Colour = [250, 250, 248];
 const INK: Colour = [38, 40, 48];
 /// From silence to loud, rising in lightness all the way.
-const STOPS: [Colour; 6] = [
-    [8, 9, 20],
-    [44, 24, 82],
-    [118, 34, 112],
-    [204, 66, 84],
-    [248, 146, 64],
-    [252, 246, 190],
-];
+const STOPS: [Colour; 6] =
+    [[8, 9, 20], [44, 24, 82], [118, 34, 112], [204, 66, 84], [248, 146, 64], [252, 246, 190]];
 
 type Colour = [u8; 3];
 
@@ -61,37 +45,19 @@ pub(crate) fn draw_spectrograms(path: &Path, clips: &[(&str, &[f32])], rate: u32
     let height = PANEL.top + clips.len() * PANEL_STEP;
     let font = FontRef::try_from_slice(epaint_default_fonts::UBUNTU_LIGHT)
         .context("the built-in font cannot be read")?;
-    let mut canvas = Canvas {
-        width: WIDTH,
-        height,
-        pixels: PAPER.repeat(WIDTH * height),
-        font,
-    };
+    let mut canvas = Canvas { width: WIDTH, height, pixels: PAPER.repeat(WIDTH * height), font };
     for (i, (title, clip)) in clips.iter().enumerate() {
-        let area = Area {
-            top: PANEL.top + i * PANEL_STEP,
-            ..PANEL
-        };
+        let area = Area { top: PANEL.top + i * PANEL_STEP, ..PANEL };
         let levels = levels_db(clip);
         canvas.image(area, |x, y| {
             // Several frames fall on one column: the loudest shows, so that clicks are not lost.
             let first = x * levels.len() / area.width;
-            let last = ((x + 1) * levels.len() / area.width)
-                .max(first + 1)
-                .min(levels.len());
+            let last = ((x + 1) * levels.len() / area.width).max(first + 1).min(levels.len());
             let bin = (area.height - 1 - y) * (WINDOW / 2) / (area.height - 1);
-            let db = levels[first..last]
-                .iter()
-                .map(|frame| frame[bin])
-                .fold(f32::MIN, f32::max);
+            let db = levels[first..last].iter().map(|frame| frame[bin]).fold(f32::MIN, f32::max);
             colour((db - DARKEST_DB) / (BRIGHTEST_DB - DARKEST_DB))
         });
-        canvas.axes(
-            area,
-            title,
-            clip.len() as f64 / f64::from(rate),
-            f64::from(rate) / 2_000.0,
-        );
+        canvas.axes(area, title, clip.len() as f64 / f64::from(rate), f64::from(rate) / 2_000.0);
     }
     canvas.colour_bar();
     canvas.save(path)
@@ -112,10 +78,7 @@ fn levels_db(clip: &[f32]) -> Vec<Vec<f32>> {
             let done = fft.process(&mut frame, &mut spectrum);
             debug_assert!(done.is_ok());
             let scale = 4.0 / WINDOW as f32;
-            spectrum
-                .iter()
-                .map(|bin| 20.0 * (bin.norm() * scale).max(1e-9).log10())
-                .collect()
+            spectrum.iter().map(|bin| 20.0 * (bin.norm() * scale).max(1e-9).log10()).collect()
         })
         .collect()
 }
@@ -189,57 +152,32 @@ impl Canvas {
     }
 
     fn axes(&mut self, area: Area, title: &str, seconds: f64, top_khz: f64) {
-        let Area {
-            left,
-            top,
-            width,
-            height,
-        } = area;
+        let Area { left, top, width, height } = area;
         let bottom = top + height;
         self.text(title, 26.0, Align::Left, left, top - 26);
         self.text("kHz", 20.0, Align::Right, left - 16, top - 26);
         for khz in (0..=top_khz as usize).step_by(4) {
             let y = bottom - 1 - (khz as f64 / top_khz * (height - 1) as f64).round() as usize;
-            self.fill(Area {
-                left: left - 8,
-                top: y,
-                width: 8,
-                height: 1,
-            });
+            self.fill(Area { left: left - 8, top: y, width: 8, height: 1 });
             self.text(&khz.to_string(), 20.0, Align::Right, left - 16, y);
         }
         for second in 0..=seconds as usize {
             let x = left + (second as f64 / seconds * (width - 1) as f64).round() as usize;
-            self.fill(Area {
-                left: x,
-                top: bottom,
-                width: 1,
-                height: 8,
-            });
+            self.fill(Area { left: x, top: bottom, width: 1, height: 8 });
             self.text(&second.to_string(), 20.0, Align::Centre, x, bottom + 22);
         }
         self.text("s", 20.0, Align::Right, left + width, bottom + 22);
     }
 
     fn colour_bar(&mut self) {
-        let Area {
-            left,
-            top,
-            width,
-            height,
-        } = BAR;
+        let Area { left, top, width, height } = BAR;
         self.image(BAR, |_, y| colour(1.0 - y as f32 / (height - 1) as f32));
         self.text("dB", 20.0, Align::Left, left, top - 26);
         let range = BRIGHTEST_DB - DARKEST_DB;
         let (mut db, right) = (BRIGHTEST_DB, left + width);
         while db >= DARKEST_DB {
             let y = top + ((BRIGHTEST_DB - db) / range * (height - 1) as f32).round() as usize;
-            self.fill(Area {
-                left: right,
-                top: y,
-                width: 8,
-                height: 1,
-            });
+            self.fill(Area { left: right, top: y, width: 8, height: 1 });
             self.text(&format!("{db:.0}"), 20.0, Align::Left, right + 14, y);
             db -= 20.0;
         }
@@ -253,9 +191,7 @@ impl Canvas {
         encoder.set_color(png::ColorType::Rgb);
         let mut writer = encoder.write_header()?;
         writer.write_image_data(&self.pixels)?;
-        writer
-            .finish()
-            .with_context(|| format!("cannot write {}", path.display()))
+        writer.finish().with_context(|| format!("cannot write {}", path.display()))
     }
 }
 

@@ -54,16 +54,11 @@ fn main() -> ExitCode {
 
 fn run() -> Result<bool> {
     let task = Args::parse().task;
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .context("the workspace's folder")?;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the workspace's folder")?;
     std::env::set_current_dir(root)
         .with_context(|| format!("cannot go to the workspace at {}", root.display()))?;
     match task {
-        Task::Bundle {
-            package,
-            cargo_args,
-        } => bundle::bundle(&package, &cargo_args)?,
+        Task::Bundle { package, cargo_args } => bundle::bundle(&package, &cargo_args)?,
         Task::Demo => demo::demo()?,
         Task::Test { steps, list } => return suite::test(&steps, list),
     }

@@ -21,87 +21,34 @@ struct Step {
 }
 
 const STEPS: &[Step] = &[
-    Step {
-        name: "tools",
-        purpose: "what the tests need is installed",
-        run: tools,
-    },
-    Step {
-        name: "format",
-        purpose: "rustfmt",
-        run: format,
-    },
-    Step {
-        name: "clippy",
-        purpose: "no warnings, with and without features",
-        run: clippy,
-    },
-    Step {
-        name: "docs",
-        purpose: "documentation builds without warnings",
-        run: docs,
-    },
-    Step {
-        name: "core",
-        purpose: "the engine alone: unit, parity, invariance, …",
-        run: core,
-    },
-    Step {
-        name: "hosts",
-        purpose: "the command line, the plugin in a CLAP host",
-        run: hosts,
-    },
-    Step {
-        name: "xtask",
-        purpose: "tests of these tasks",
-        run: xtask,
-    },
-    Step {
-        name: "bundle",
-        purpose: "the plugin as people install it",
-        run: bundle_wisp,
-    },
+    Step { name: "tools", purpose: "what the tests need is installed", run: tools },
+    Step { name: "format", purpose: "rustfmt", run: format },
+    Step { name: "clippy", purpose: "no warnings, with and without features", run: clippy },
+    Step { name: "docs", purpose: "documentation builds without warnings", run: docs },
+    Step { name: "core", purpose: "the engine alone: unit, parity, invariance, …", run: core },
+    Step { name: "hosts", purpose: "the command line, the plugin in a CLAP host", run: hosts },
+    Step { name: "xtask", purpose: "tests of these tasks", run: xtask },
+    Step { name: "bundle", purpose: "the plugin as people install it", run: bundle_wisp },
     Step {
         name: "release",
         purpose: "allocations, and the bundled CLAP, in release",
         run: release,
     },
-    Step {
-        name: "vst3",
-        purpose: "the bundled VST3 in pedalboard",
-        run: vst3,
-    },
-    Step {
-        name: "demo",
-        purpose: "a clip made, cleaned and drawn",
-        run: demo,
-    },
-    Step {
-        name: "speed",
-        purpose: "one core, 48 kHz, mono",
-        run: speed,
-    },
-    Step {
-        name: "training",
-        purpose: "tests of the training recipe",
-        run: training,
-    },
+    Step { name: "vst3", purpose: "the bundled VST3 in pedalboard", run: vst3 },
+    Step { name: "demo", purpose: "a clip made, cleaned and drawn", run: demo },
+    Step { name: "speed", purpose: "one core, 48 kHz, mono", run: speed },
+    Step { name: "training", purpose: "tests of the training recipe", run: training },
 ];
 
 /// Runs the steps named, or all; false if one failed.
 pub(crate) fn test(names: &[String], list: bool) -> Result<bool> {
     if list {
-        STEPS
-            .iter()
-            .for_each(|step| println!("{:9} {}", step.name, step.purpose));
+        STEPS.iter().for_each(|step| println!("{:9} {}", step.name, step.purpose));
         return Ok(true);
     }
     for name in names {
         let known = STEPS.iter().any(|step| step.name == name);
-        ensure!(
-            known,
-            "no step {name:?}; `cargo xtask test --list` names them"
-        );
+        ensure!(known, "no step {name:?}; `cargo xtask test --list` names them");
     }
     let chosen = |step: &&Step| names.is_empty() || names.iter().any(|name| name == step.name);
     let mut rows = Vec::new();
@@ -131,13 +78,8 @@ fn tools() -> Result<()> {
     rust_component("fmt", "rustfmt")?;
     rust_component("clippy", "clippy")?;
     // A voice; formats to read; what the standalone program links to.
-    let mut packages = vec![
-        "espeak-ng",
-        "ffmpeg",
-        "pkg-config",
-        "libasound2-dev",
-        "libjack-jackd2-dev",
-    ];
+    let mut packages =
+        vec!["espeak-ng", "ffmpeg", "pkg-config", "libasound2-dev", "libjack-jackd2-dev"];
     if cfg!(not(target_os = "linux")) {
         packages = vec!["espeak-ng", "ffmpeg"];
         packages.retain(|program| !works(program, "--version") && !works(program, "-version"));
@@ -158,10 +100,7 @@ fn tools() -> Result<()> {
 fn has_python_headers() -> bool {
     let code = "import os, sys, sysconfig; \
                 sys.exit(not os.path.exists(sysconfig.get_path('include') + '/Python.h'))";
-    let python = Command::new("python3")
-        .args(["-c", code])
-        .stderr(Stdio::null())
-        .status();
+    let python = Command::new("python3").args(["-c", code]).stderr(Stdio::null()).status();
     python.is_ok_and(|status| status.success())
 }
 
@@ -182,47 +121,19 @@ fn clippy() -> Result<()> {
 }
 
 fn docs() -> Result<()> {
-    let mut doc = cargo(&[
-        "doc",
-        "--quiet",
-        "-p",
-        "wisp",
-        "--no-deps",
-        "--all-features",
-    ]);
+    let mut doc = cargo(&["doc", "--quiet", "-p", "wisp", "--no-deps", "--all-features"]);
     run(doc.env("RUSTDOCFLAGS", "-D warnings"))
 }
 
 fn core() -> Result<()> {
-    run(&mut cargo(&[
-        "check",
-        "--quiet",
-        "-p",
-        "wisp",
-        "--no-default-features",
-        "--lib",
-    ]))?;
-    run(&mut cargo(&[
-        "test",
-        "--quiet",
-        "-p",
-        "wisp",
-        "--no-default-features",
-    ]))
+    run(&mut cargo(&["check", "--quiet", "-p", "wisp", "--no-default-features", "--lib"]))?;
+    run(&mut cargo(&["test", "--quiet", "-p", "wisp", "--no-default-features"]))
 }
 
 /// What `core` does not run for want of features.
 fn hosts() -> Result<()> {
-    let mut test = cargo(&[
-        "test",
-        "--quiet",
-        "-p",
-        "wisp",
-        "--features",
-        "standalone",
-        "--lib",
-        "--bins",
-    ]);
+    let mut test =
+        cargo(&["test", "--quiet", "-p", "wisp", "--features", "standalone", "--lib", "--bins"]);
     for name in tests_with_features()? {
         test.args(["--test", &name]);
     }
@@ -236,9 +147,7 @@ fn tests_with_features() -> Result<Vec<String>> {
         .context("cannot run cargo")?;
     let metadata: Value =
         serde_json::from_slice(&output.stdout).context("cargo metadata is not JSON")?;
-    let packages = metadata["packages"]
-        .as_array()
-        .map_or(&[][..], Vec::as_slice);
+    let packages = metadata["packages"].as_array().map_or(&[][..], Vec::as_slice);
     let package = packages.iter().find(|package| package["name"] == "wisp");
     let targets = package.and_then(|package| package["targets"].as_array());
     let names: Vec<String> = targets
@@ -247,10 +156,7 @@ fn tests_with_features() -> Result<Vec<String>> {
         .filter(|target| target["kind"][0] == "test" && !target["required-features"].is_null())
         .filter_map(|target| target["name"].as_str().map(str::to_string))
         .collect();
-    ensure!(
-        !names.is_empty(),
-        "no test in Cargo.toml has required-features"
-    );
+    ensure!(!names.is_empty(), "no test in Cargo.toml has required-features");
     Ok(names)
 }
 
@@ -260,46 +166,20 @@ fn xtask() -> Result<()> {
 
 fn release() -> Result<()> {
     let clap = absolute(clap_bundle())?;
-    let args = [
-        "test",
-        "--quiet",
-        "-p",
-        "wisp",
-        "--release",
-        "--test",
-        "realtime",
-        "--test",
-    ];
+    let args = ["test", "--quiet", "-p", "wisp", "--release", "--test", "realtime", "--test"];
     run(cargo(&args).arg("clap_host").env("WISP_CLAP", clap))
 }
 
 fn vst3() -> Result<()> {
     let bundle = absolute(vst3_bundle())?;
-    let python = python_with(
-        "venv-hosts",
-        &["pytest", "numpy", "pedalboard", "soundfile"],
-    )?;
-    let args = [
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "tests/vst3_host.py",
-    ];
+    let python = python_with("venv-hosts", &["pytest", "numpy", "pedalboard", "soundfile"])?;
+    let args = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/vst3_host.py"];
     run(Command::new(python).args(args).env("WISP_VST3", bundle))
 }
 
 fn training() -> Result<()> {
     let python = python_with("venv-training", &["-r", "train/requirements.txt"])?;
-    let args = [
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "train/tests",
-    ];
+    let args = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "train/tests"];
     run(Command::new(python).args(args).env("OMP_NUM_THREADS", "1"))
 }
 
@@ -309,27 +189,16 @@ fn demo() -> Result<()> {
 }
 
 fn speed() -> Result<()> {
-    let output = cargo(&[
-        "bench",
-        "--quiet",
-        "-p",
-        "wisp",
-        "--no-default-features",
-        "--bench",
-        "engine",
-    ])
-    .args(["--", "--quick"])
-    .stdin(Stdio::null())
-    .stderr(Stdio::inherit())
-    .output()
-    .context("cannot run cargo")?;
+    let output =
+        cargo(&["bench", "--quiet", "-p", "wisp", "--no-default-features", "--bench", "engine"])
+            .args(["--", "--quick"])
+            .stdin(Stdio::null())
+            .stderr(Stdio::inherit())
+            .output()
+            .context("cannot run cargo")?;
     let text = String::from_utf8_lossy(&output.stdout);
     print!("{text}");
-    ensure!(
-        output.status.success(),
-        "the bench ended with {}",
-        output.status
-    );
+    ensure!(output.status.success(), "the bench ended with {}", output.status);
     let factor = real_time_factor(&text).context("the bench printed no real-time factor")?;
     if factor > REAL_TIME_FACTOR {
         bail!("real-time factor {factor}, expected at most {REAL_TIME_FACTOR}");
@@ -361,11 +230,7 @@ mod tests {
     #[test]
     fn steps_have_names_of_their_own() {
         for (i, step) in STEPS.iter().enumerate() {
-            assert!(
-                STEPS[..i].iter().all(|other| other.name != step.name),
-                "{}",
-                step.name
-            );
+            assert!(STEPS[..i].iter().all(|other| other.name != step.name), "{}", step.name);
         }
         assert!(test(&["no-such-step".into()], false).is_err());
     }

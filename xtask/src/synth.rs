@@ -31,9 +31,8 @@ pub(crate) fn room(frames: usize, rate: u32) -> Vec<f32> {
             rumble += (white - rumble) * (TAU * 150.0 / rate);
             body += (white - body) * (TAU * 1_200.0 / rate);
             let blades = 1.0 + 0.3 * (TAU * 11.0 * t).sin();
-            let hum: f64 = (1..=5)
-                .map(|k| (TAU * 100.0 * f64::from(k) * t).sin() / f64::from(k))
-                .sum();
+            let hum: f64 =
+                (1..=5).map(|k| (TAU * 100.0 * f64::from(k) * t).sin() / f64::from(k)).sum();
             if t >= next_key {
                 click = 0.5 + 0.3 * noise.next();
                 next_key += 0.17 + 0.12 * noise.next();
@@ -71,11 +70,7 @@ pub(crate) fn resample(input: &[f32], from: u32, to: u32) -> Vec<f32> {
 }
 
 fn sinc(x: f64) -> f64 {
-    if x.abs() < 1e-9 {
-        1.0
-    } else {
-        (PI * x).sin() / (PI * x)
-    }
+    if x.abs() < 1e-9 { 1.0 } else { (PI * x).sin() / (PI * x) }
 }
 
 pub(crate) fn rms(x: &[f32]) -> f64 {
@@ -85,10 +80,7 @@ pub(crate) fn rms(x: &[f32]) -> f64 {
 /// Scale-invariant ratio of signal to distortion, dB.
 pub(crate) fn si_sdr(reference: &[f32], estimate: &[f32]) -> f64 {
     let dot = |a: &[f32], b: &[f32]| -> f64 {
-        a.iter()
-            .zip(b)
-            .map(|(&a, &b)| f64::from(a) * f64::from(b))
-            .sum()
+        a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
     };
     let scale = dot(reference, estimate) / dot(reference, reference);
     let (mut signal, mut rest) = (0.0, 0.0);
@@ -108,9 +100,7 @@ mod tests {
     fn resampling_keeps_a_tone() {
         let tone = |rate: u32| -> Vec<f32> {
             let step = TAU * 1_000.0 / f64::from(rate);
-            (0..rate / 4)
-                .map(|i| (f64::from(i) * step).sin() as f32)
-                .collect()
+            (0..rate / 4).map(|i| (f64::from(i) * step).sin() as f32).collect()
         };
         let (expected, actual) = (tone(48_000), resample(&tone(22_050), 22_050, 48_000));
         for i in 1_000..actual.len() - 1_000 {
@@ -122,10 +112,7 @@ mod tests {
     fn the_ratio_is_that_of_the_energies() {
         let mut noise = Noise::new(1);
         let voice: Vec<f32> = (0..48_000).map(|_| noise.next() as f32).collect();
-        let noisy: Vec<f32> = voice
-            .iter()
-            .map(|&x| 0.5 * x + 0.05 * noise.next() as f32)
-            .collect();
+        let noisy: Vec<f32> = voice.iter().map(|&x| 0.5 * x + 0.05 * noise.next() as f32).collect();
         assert!((si_sdr(&voice, &noisy) - 20.0).abs() < 0.2);
     }
 

@@ -12,10 +12,8 @@ use crate::bundle::target_dir;
 /// Runs to the end, output to the terminal, without standard input.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let name = command.get_program().to_string_lossy().into_owned();
-    let status = command
-        .stdin(Stdio::null())
-        .status()
-        .with_context(|| format!("cannot run {name}"))?;
+    let status =
+        command.stdin(Stdio::null()).status().with_context(|| format!("cannot run {name}"))?;
     ensure!(status.success(), "{name} ended with {status}");
     Ok(())
 }
@@ -46,11 +44,7 @@ pub(crate) fn install_packages(packages: &[&str]) -> Result<()> {
             packages.join(" ")
         );
     }
-    let missing: Vec<&str> = packages
-        .iter()
-        .copied()
-        .filter(|name| !is_installed(name))
-        .collect();
+    let missing: Vec<&str> = packages.iter().copied().filter(|name| !is_installed(name)).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -77,17 +71,11 @@ fn is_installed(package: &str) -> bool {
 }
 
 fn as_root(program: &str) -> Result<Command> {
-    let id = Command::new("id")
-        .arg("-u")
-        .output()
-        .context("cannot run id")?;
+    let id = Command::new("id").arg("-u").output().context("cannot run id")?;
     if id.stdout.trim_ascii() == b"0" {
         return Ok(Command::new(program));
     }
-    ensure!(
-        works("sudo", "--version"),
-        "neither root nor sudo, so {program} cannot install"
-    );
+    ensure!(works("sudo", "--version"), "neither root nor sudo, so {program} cannot install");
     // Through env, since sudo drops the variables it does not know.
     let mut command = Command::new("sudo");
     if !stdin().is_terminal() {
@@ -123,13 +111,7 @@ pub(crate) fn python_with(name: &str, requirements: &[&str]) -> Result<PathBuf> 
     let stamp = folder.join(format!("requirements-{:016x}", hash(requirements)));
     if !stamp.exists() {
         let mut pip = Command::new(&python);
-        pip.args([
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-        ]);
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
         run(pip.args(requirements))?;
         fs::write(&stamp, requirements.join("\n"))
             .with_context(|| format!("cannot write {}", stamp.display()))?;
@@ -138,15 +120,9 @@ pub(crate) fn python_with(name: &str, requirements: &[&str]) -> Result<PathBuf> 
 }
 
 fn make_environment(folder: &Path) -> Result<()> {
-    let system = ["python3", "python"]
-        .into_iter()
-        .find(|python| works(python, "--version"));
+    let system = ["python3", "python"].into_iter().find(|python| works(python, "--version"));
     let system = system.context("Python 3 is missing; please install it")?;
-    let make = || {
-        run(Command::new(system)
-            .args(["-m", "venv", "--clear"])
-            .arg(folder))
-    };
+    let make = || run(Command::new(system).args(["-m", "venv", "--clear"]).arg(folder));
     if make().is_err() {
         // Debian's Python comes without this part.
         install_packages(&["python3-venv"])?;

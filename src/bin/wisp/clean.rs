@@ -38,15 +38,9 @@ pub(crate) fn clean(
     // Through a link to the file behind it: the link stays.
     let output = &fs::canonicalize(output).unwrap_or_else(|_| output.to_path_buf());
     check_output(input, output, settings.force)?;
-    let spec = WavSpec {
-        depth: settings.depth.unwrap_or(audio.spec().depth),
-        ..audio.spec()
-    };
+    let spec = WavSpec { depth: settings.depth.unwrap_or(audio.spec().depth), ..audio.spec() };
     let mut denoiser = FileDenoiser::new(settings, &spec)?;
-    let fail = |source| Error::Write {
-        path: output.clone(),
-        source,
-    };
+    let fail = |source| Error::Write { path: output.clone(), source };
     let file = temporary_beside(output).map_err(fail)?;
     let mut wav = WavWriter::new(BufWriter::new(file), spec, audio.frames()).map_err(fail)?;
 
@@ -73,11 +67,8 @@ pub(crate) fn clean(
     }
 
     let clipped = wav.clipped();
-    let file = wav
-        .finish()
-        .map_err(fail)?
-        .into_inner()
-        .map_err(|error| fail(error.into_error()))?;
+    let file =
+        wav.finish().map_err(fail)?.into_inner().map_err(|error| fail(error.into_error()))?;
     file.as_file().sync_all().map_err(fail)?;
     if stop.load(Ordering::Relaxed) {
         return Err(Error::Interrupted);
@@ -141,11 +132,7 @@ impl FileDenoiser {
                 history.extend(plane);
             }
         }
-        for (engine, planes) in self
-            .engines
-            .iter_mut()
-            .zip(planes.chunks_mut(self.channels_each))
-        {
+        for (engine, planes) in self.engines.iter_mut().zip(planes.chunks_mut(self.channels_each)) {
             match planes {
                 [one] => engine.process(&self.controls, &mut [one]),
                 [left, right] => engine.process(&self.controls, &mut [left, right]),
@@ -216,15 +203,9 @@ fn folder_of(path: &Path) -> PathBuf {
 }
 
 fn put_in_place(file: tempfile::NamedTempFile, output: &Path, force: bool) -> Result<(), Error> {
-    let fail = |source| Error::Write {
-        path: output.to_path_buf(),
-        source,
-    };
+    let fail = |source| Error::Write { path: output.to_path_buf(), source };
     if force {
-        return file
-            .persist(output)
-            .map(drop)
-            .map_err(|error| fail(error.error));
+        return file.persist(output).map(drop).map_err(|error| fail(error.error));
     }
     match file.persist_noclobber(output) {
         Ok(_) => Ok(()),
@@ -232,11 +213,9 @@ fn put_in_place(file: tempfile::NamedTempFile, output: &Path, force: bool) -> Re
             Err(Error::OutputExists(output.to_path_buf()))
         }
         // File systems without links (FAT) cannot do it in one step.
-        Err(error) if output.symlink_metadata().is_err() => error
-            .file
-            .persist(output)
-            .map(drop)
-            .map_err(|error| fail(error.error)),
+        Err(error) if output.symlink_metadata().is_err() => {
+            error.file.persist(output).map(drop).map_err(|error| fail(error.error))
+        }
         Err(error) => Err(fail(error.error)),
     }
 }

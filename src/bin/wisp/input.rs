@@ -50,13 +50,8 @@ impl Input {
             source.seekable = false;
             format = probe(path, source)?;
         }
-        let track = format
-            .default_track(TrackType::Audio)
-            .ok_or(Error::NotAudio)?;
-        let params = track
-            .codec_params
-            .as_ref()
-            .and_then(|params| params.audio());
+        let track = format.default_track(TrackType::Audio).ok_or(Error::NotAudio)?;
+        let params = track.codec_params.as_ref().and_then(|params| params.audio());
         let params = params.ok_or(Error::NotAudio)?;
         let decoder = symphonia::default::get_codecs()
             .make_audio_decoder(params, &AudioDecoderOptions::default())
@@ -69,30 +64,18 @@ impl Input {
         let rate = params.sample_rate.or(known.sample_rate);
         let layout = params.channels.as_ref().or(known.channels.as_ref());
         let (Some(rate), Some(layout)) = (rate, layout) else {
-            return Err(Error::Damaged(
-                "its header has no sample rate or channel count".into(),
-            ));
+            return Err(Error::Damaged("its header has no sample rate or channel count".into()));
         };
         let channels = u16::try_from(layout.count())
             .ok()
             .filter(|&channels| channels > 0)
             .ok_or_else(|| Error::Damaged(format!("{} channels", layout.count())))?;
-        let spec = WavSpec {
-            rate,
-            channels,
-            depth: depth(params),
-            mask: mask(layout),
-        };
-        let frame_bytes = params
-            .bits_per_coded_sample
-            .map(|bits| u64::from(bits.div_ceil(8)));
+        let spec = WavSpec { rate, channels, depth: depth(params), mask: mask(layout) };
+        let frame_bytes = params.bits_per_coded_sample.map(|bits| u64::from(bits.div_ceil(8)));
         let frames = match (rf64, frame_bytes) {
             (Some(bytes), _) => {
-                let sample = if spec.depth == Depth::F32 {
-                    4
-                } else {
-                    u64::from(spec.depth.bits() / 8)
-                };
+                let sample =
+                    if spec.depth == Depth::F32 { 4 } else { u64::from(spec.depth.bits() / 8) };
                 Some(bytes / (sample * u64::from(channels)))
             }
             (None, Some(sample)) => track.num_frames.filter(|frames| {
@@ -138,9 +121,7 @@ impl Input {
 
     /// Fills `planes` (one per channel) with what comes next; false at the end.
     pub(crate) fn read(&mut self, planes: &mut Vec<Vec<f32>>) -> Result<bool, Error> {
-        let left = self
-            .frames
-            .map_or(u64::MAX, |frames| frames - self.position.min(frames));
+        let left = self.frames.map_or(u64::MAX, |frames| frames - self.position.min(frames));
         if left == 0 {
             return Ok(false);
         }
@@ -156,10 +137,7 @@ impl Input {
         };
         let rate = u64::from(self.spec.rate);
         if gap > LONGEST_GAP * rate {
-            return Err(Error::Damaged(format!(
-                "{:.1} s are missing",
-                gap as f64 / rate as f64
-            )));
+            return Err(Error::Damaged(format!("{:.1} s are missing", gap as f64 / rate as f64)));
         }
         let decoded = match self.decoder.decode(&packet) {
             Ok(audio) => {
@@ -167,9 +145,7 @@ impl Input {
                     || audio.spec().rate() != self.spec.rate
                 {
                     let at = self.position as f64 / rate as f64;
-                    return Err(Error::Damaged(format!(
-                        "rate or channels change at {at:.3} s"
-                    )));
+                    return Err(Error::Damaged(format!("rate or channels change at {at:.3} s")));
                 }
                 audio.copy_to_vecs_planar(planes);
                 true
@@ -198,9 +174,7 @@ impl Input {
                 Ok(Some(packet)) if packet.track_id != self.track_id => {}
                 Ok(packet) => return Ok(packet),
                 Err(MediaError::ResetRequired) => {
-                    return Err(Error::Codec(
-                        "a file of several streams, one after the other,",
-                    ));
+                    return Err(Error::Codec("a file of several streams, one after the other,"));
                 }
                 // A WAV of unknown length ends where the file does.
                 Err(MediaError::IoError(error))
@@ -238,10 +212,9 @@ impl Input {
         let rate = f64::from(self.spec.rate);
         let actual = self.position as f64 / rate;
         match self.frames {
-            Some(frames) if frames > self.position => Error::Truncated {
-                actual,
-                expected: frames as f64 / rate,
-            },
+            Some(frames) if frames > self.position => {
+                Error::Truncated { actual, expected: frames as f64 / rate }
+            }
             _ => Error::EndsEarly(actual),
         }
     }
@@ -336,10 +309,7 @@ impl Source {
             return Err(Error::IsDirectory);
         }
         let mut head = Vec::with_capacity(36);
-        file.by_ref()
-            .take(36)
-            .read_to_end(&mut head)
-            .map_err(Error::Read)?;
+        file.by_ref().take(36).read_to_end(&mut head).map_err(Error::Read)?;
         if head.is_empty() {
             return Err(Error::Empty);
         }
@@ -352,14 +322,7 @@ impl Source {
             || [&b"RIFF"[..], b"FORM", b"fLaC", b"OggS"]
                 .iter()
                 .any(|magic| head.starts_with(magic));
-        Ok(Self {
-            file,
-            bytes: metadata.len(),
-            at: 0,
-            seekable: true,
-            known,
-            rf64_bytes,
-        })
+        Ok(Self { file, bytes: metadata.len(), at: 0, seekable: true, known, rf64_bytes })
     }
 }
 

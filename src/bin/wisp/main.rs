@@ -30,9 +30,7 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let files = match pair_outputs(&args) {
         Ok(files) => files,
-        Err(message) => Args::command()
-            .error(ErrorKind::ValueValidation, message)
-            .exit(),
+        Err(message) => Args::command().error(ErrorKind::ValueValidation, message).exit(),
     };
     if let Some(folder) = &args.out_dir
         && let Err(error) = fs::create_dir_all(folder)
@@ -70,11 +68,7 @@ fn main() -> ExitCode {
         network,
         controls: Controls {
             reduction_db: args.reduction,
-            listen: if args.removed {
-                Listen::Removed
-            } else {
-                Listen::Result
-            },
+            listen: if args.removed { Listen::Removed } else { Listen::Result },
             stereo: args.stereo.into(),
             ..Controls::default()
         },
@@ -89,9 +83,8 @@ fn main() -> ExitCode {
                 return;
             }
             let mut progress = reporter.begin(input);
-            let result = clean::clean(&settings, input, output, &stop, |audio| {
-                progress.update(audio)
-            });
+            let result =
+                clean::clean(&settings, input, output, &stop, |audio| progress.update(audio));
             drop(progress);
             failed.fetch_add(usize::from(result.is_err()), Ordering::Relaxed);
             reporter.end(input, output, &result);
@@ -119,9 +112,7 @@ fn pair_outputs(args: &Args) -> Result<Vec<(PathBuf, PathBuf)>, String> {
         });
         if !is_wav {
             let name = output.display();
-            return Err(format!(
-                "{name}: results are WAV files, give a name that ends in .wav"
-            ));
+            return Err(format!("{name}: results are WAV files, give a name that ends in .wav"));
         }
     }
     let mut pairs = Vec::with_capacity(args.inputs.len());
@@ -148,10 +139,7 @@ fn pair_outputs(args: &Args) -> Result<Vec<(PathBuf, PathBuf)>, String> {
 
 /// `take.flac` -> `take` + `ending`.
 fn file_name(input: &Path, ending: &str) -> OsString {
-    let mut name = input
-        .file_stem()
-        .unwrap_or(input.as_os_str())
-        .to_os_string();
+    let mut name = input.file_stem().unwrap_or(input.as_os_str()).to_os_string();
     name.push(ending);
     name
 }

@@ -52,10 +52,7 @@ impl Meter {
 
     /// The result from the input beside what was taken out of it.
     pub(crate) fn removed(&mut self, dry: impl Iterator<Item = f32>, removed: &[f32]) {
-        self.result += dry
-            .zip(removed)
-            .map(|(dry, &x)| f64::from(dry - x).powi(2))
-            .sum::<f64>();
+        self.result += dry.zip(removed).map(|(dry, &x)| f64::from(dry - x).powi(2)).sum::<f64>();
     }
 
     pub(crate) fn peak(&mut self, planes: &[&[f32]]) {
@@ -96,38 +93,22 @@ pub(crate) struct Reporter {
 impl Reporter {
     pub(crate) fn new(json: bool, quiet: bool, files: usize) -> Self {
         let shown = !quiet && io::stderr().is_terminal();
-        let target = if shown {
-            ProgressDrawTarget::stderr()
-        } else {
-            ProgressDrawTarget::hidden()
-        };
+        let target =
+            if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bars = MultiProgress::with_draw_target(target);
         let style = ProgressStyle::with_template("{pos}/{len} files {wide_bar} {elapsed_precise}");
         let total = match style {
             Ok(style) if files > 1 => bars.add(ProgressBar::new(files as u64).with_style(style)),
             _ => ProgressBar::hidden(),
         };
-        Self {
-            json,
-            quiet,
-            bars,
-            files: total,
-            out: Mutex::new(io::stdout()),
-        }
+        Self { json, quiet, bars, files: total, out: Mutex::new(io::stdout()) }
     }
 
     /// A bar for one file, above that for all of them.
     pub(crate) fn begin(&self, input: &Path) -> FileProgress {
         let bar = self.bars.insert_from_back(1, ProgressBar::no_length());
-        let name = input
-            .file_name()
-            .unwrap_or(input.as_os_str())
-            .to_string_lossy()
-            .into_owned();
-        FileProgress {
-            bar: bar.with_message(name),
-            styled: false,
-        }
+        let name = input.file_name().unwrap_or(input.as_os_str()).to_string_lossy().into_owned();
+        FileProgress { bar: bar.with_message(name), styled: false }
     }
 
     pub(crate) fn warn(&self, input: &Path, message: &str) {
@@ -141,17 +122,11 @@ impl Reporter {
             Ok(report) => {
                 if report.clipped_samples > 0 {
                     let count = report.clipped_samples;
-                    self.warn(
-                        input,
-                        &format!("samples above full scale, clipped: {count}"),
-                    );
+                    self.warn(input, &format!("samples above full scale, clipped: {count}"));
                 }
                 if report.damaged_places > 0 {
                     let count = report.damaged_places;
-                    self.warn(
-                        input,
-                        &format!("damaged places, silent in the result: {count}"),
-                    );
+                    self.warn(input, &format!("damaged places, silent in the result: {count}"));
                 }
                 if !self.json && !self.quiet {
                     self.say(&summary(input, output, report));
@@ -162,9 +137,7 @@ impl Reporter {
         if self.json {
             let line = Line {
                 input: input.to_string_lossy().into_owned(),
-                output: result
-                    .is_ok()
-                    .then(|| output.to_string_lossy().into_owned()),
+                output: result.is_ok().then(|| output.to_string_lossy().into_owned()),
                 report: result.as_ref().ok(),
                 error: result.as_ref().err().map(Error::to_string),
             };
@@ -185,9 +158,8 @@ impl Reporter {
 }
 
 fn summary(input: &Path, output: &Path, report: &Report) -> String {
-    let reduction = report
-        .reduction_db
-        .map_or("silent".into(), |db| format!("{:.1} dB down", db.max(0.0)));
+    let reduction =
+        report.reduction_db.map_or("silent".into(), |db| format!("{:.1} dB down", db.max(0.0)));
     format!(
         "{} -> {}: {:.1} s, {} Hz, {} ch, {}, {reduction}, {:.0}x real time",
         input.display(),

@@ -55,9 +55,8 @@ pub(crate) struct WavSpec {
 
 /// Largest `data` chunk that leaves room for the header in 32 bits.
 const PLAIN_LIMIT: u64 = u32::MAX as u64 - 4096;
-const GUID_TAIL: [u8; 14] = [
-    0x00, 0x00, 0x00, 0x00, 0x10, 0x00, 0x80, 0x00, 0x00, 0xaa, 0x00, 0x38, 0x9b, 0x71,
-];
+const GUID_TAIL: [u8; 14] =
+    [0x00, 0x00, 0x00, 0x00, 0x10, 0x00, 0x80, 0x00, 0x00, 0xaa, 0x00, 0x38, 0x9b, 0x71];
 
 /// Streams interleaved samples; [`WavWriter::finish`] completes the header.
 pub(crate) struct WavWriter<W> {
@@ -126,9 +125,7 @@ impl<W: Write + Seek> WavWriter<W> {
         }
         self.data_bytes += self.bytes.len() as u64;
         if self.data_bytes > PLAIN_LIMIT && !self.room_for_rf64 {
-            return Err(io::Error::other(
-                "the audio is longer than its header said, over 4 GiB",
-            ));
+            return Err(io::Error::other("the audio is longer than its header said, over 4 GiB"));
         }
         self.inner.write_all(&self.bytes)
     }
@@ -176,8 +173,7 @@ impl<W: Write + Seek> WavWriter<W> {
             self.inner.write_all(&28u32.to_le_bytes())?;
             self.inner.write_all(&(end - 8).to_le_bytes())?;
             self.inner.write_all(&self.data_bytes.to_le_bytes())?;
-            self.inner
-                .write_all(&(self.data_bytes / frame_bytes).to_le_bytes())?;
+            self.inner.write_all(&(self.data_bytes / frame_bytes).to_le_bytes())?;
             self.inner.write_all(&[0; 4])?;
             self.inner.seek(SeekFrom::Start(self.size_at))?;
             self.inner.write_all(&[0xff; 4])?;
@@ -185,8 +181,7 @@ impl<W: Write + Seek> WavWriter<W> {
             self.inner.write_all(b"RIFF")?;
             self.inner.write_all(&((end - 8) as u32).to_le_bytes())?;
             self.inner.seek(SeekFrom::Start(self.size_at))?;
-            self.inner
-                .write_all(&(self.data_bytes as u32).to_le_bytes())?;
+            self.inner.write_all(&(self.data_bytes as u32).to_le_bytes())?;
         }
         if let Some(fact_at) = self.fact_at {
             let frames = u32::try_from(self.data_bytes / frame_bytes).unwrap_or(u32::MAX);
@@ -236,12 +231,7 @@ mod tests {
     use super::*;
 
     fn spec(depth: Depth, channels: u16) -> WavSpec {
-        WavSpec {
-            rate: 48_000,
-            channels,
-            depth,
-            mask: 0,
-        }
+        WavSpec { rate: 48_000, channels, depth, mask: 0 }
     }
 
     /// Counts and forgets what is written, but keeps the first KiB.
@@ -280,11 +270,7 @@ mod tests {
 
     #[test]
     fn past_4_gib_the_header_becomes_rf64() {
-        let sink = Sink {
-            head: vec![0; 1024],
-            at: 0,
-            end: 0,
-        };
+        let sink = Sink { head: vec![0; 1024], at: 0, end: 0 };
         let mut writer = WavWriter::new(sink, spec(Depth::I32, 2), None).expect("header");
         let plane = vec![0.0; 1 << 20];
         let blocks = 520; // of 8 MiB
@@ -312,11 +298,7 @@ mod tests {
 
     #[test]
     fn unexpectedly_long_audio_is_an_error_not_a_wrong_header() {
-        let sink = Sink {
-            head: vec![0; 1024],
-            at: 0,
-            end: 0,
-        };
+        let sink = Sink { head: vec![0; 1024], at: 0, end: 0 };
         let mut writer = WavWriter::new(sink, spec(Depth::I16, 1), Some(1)).expect("header");
         writer.data_bytes = PLAIN_LIMIT;
         assert!(writer.write(&[&[0.0]]).is_err());

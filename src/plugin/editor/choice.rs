@@ -1,8 +1,6 @@
 //! Controls with few positions: a row of choices, and the bypass button.
+use egui::{Align2, CursorIcon, Key, Rect, Sense, Stroke, StrokeKind, Ui, Vec2, pos2, vec2};
 use nice_plug::prelude::{BoolParam, Enum, EnumParam, Param, ParamSetter};
-use egui::{
-    Align2, CursorIcon, Key, Rect, Sense, Stroke, StrokeKind, Ui, Vec2, pos2, vec2,
-};
 
 use super::dial::{button_info, set_once};
 use super::theme::{self, BACKGROUND, LABEL, LINE, NOISE, PANEL, TEXT, VOICE, WELL};
@@ -86,7 +84,9 @@ pub(super) fn bypass(ui: &mut Ui, rect: Rect, param: &BoolParam, setter: &ParamS
     let sign = pos2(rect.left() + 17.0, rect.center().y);
     let ring = (0..=20)
         .map(|i| {
-            let angle = -std::f32::consts::FRAC_PI_2 + 0.7 + (std::f32::consts::TAU - 1.4) * i as f32 / 20.0;
+            let angle = -std::f32::consts::FRAC_PI_2
+                + 0.7
+                + (std::f32::consts::TAU - 1.4) * i as f32 / 20.0;
             sign + 4.5 * Vec2::angled(angle)
         })
         .collect();

@@ -1,11 +1,11 @@
 //! A rotary control for one float parameter.
 use std::f32::consts::TAU;
 
-use nice_plug::prelude::{FloatParam, Param, ParamSetter};
 use egui::{
-    Align2, CursorIcon, Event, EventFilter, Id, Key, Painter, Pos2, Rect, Response, Sense, Shape,
-    Stroke, TextEdit, Ui, Vec2, WidgetInfo, Role, pos2, vec2,
+    Align2, CursorIcon, Event, EventFilter, Id, Key, Painter, Pos2, Rect, Response, Role, Sense,
+    Shape, Stroke, TextEdit, Ui, Vec2, WidgetInfo, pos2, vec2,
 };
+use nice_plug::prelude::{FloatParam, Param, ParamSetter};
 
 use super::theme::{self, ALARM, BACKGROUND, LABEL, LINE, TEXT, VOICE};
 
@@ -148,14 +148,7 @@ impl Dial<'_> {
         }
     }
 
-    fn keys(
-        &self,
-        ui: &Ui,
-        id: Id,
-        memory: &mut Memory,
-        setter: &ParamSetter<'_>,
-        fine: f32,
-    ) {
+    fn keys(&self, ui: &Ui, id: Id, memory: &mut Memory, setter: &ParamSetter<'_>, fine: f32) {
         // Arrows turn the dial instead of moving the focus.
         ui.memory_mut(|m| {
             m.set_focus_lock_filter(
@@ -200,7 +193,11 @@ impl Dial<'_> {
         let value = self.param.unmodulated_plain_value() + steps * self.step;
         // On the grid of a tenth, so that fine steps do not gather rounding.
         let value = (value * 10.0).round() / 10.0;
-        set_once(setter, self.param, self.param.preview_plain(self.param.preview_normalized(value)));
+        set_once(
+            setter,
+            self.param,
+            self.param.preview_plain(self.param.preview_normalized(value)),
+        );
     }
 
     fn type_in(
@@ -334,8 +331,10 @@ impl Geometry {
         if large {
             let radius = (rect.width().min(rect.height()) / 2.0 - 24.0).max(30.0);
             let center = rect.center() + vec2(0.0, radius * 0.12);
-            let value_rect =
-                Rect::from_center_size(center - vec2(0.0, radius * 0.04), Vec2::new(radius * 1.5, radius * 0.5));
+            let value_rect = Rect::from_center_size(
+                center - vec2(0.0, radius * 0.04),
+                Vec2::new(radius * 1.5, radius * 0.5),
+            );
             Self { center, radius, width: (radius * 0.085).max(5.0), value_rect }
         } else {
             let radius = ((rect.height() - 40.0).min(rect.width() - 16.0) / 2.0).clamp(14.0, 26.0);

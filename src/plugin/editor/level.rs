@@ -1,7 +1,5 @@
 //! Level meters with peak hold and clip, and the gain-reduction meter.
-use egui::{
-    Align2, Color32, CursorIcon, Mesh, Painter, Rect, Sense, Shape, Ui, pos2, vec2,
-};
+use egui::{Align2, Color32, CursorIcon, Mesh, Painter, Rect, Sense, Shape, Ui, pos2, vec2};
 
 use super::theme::{self, ALARM, LABEL, LINE, NOISE, TEXT, VOICE, WELL};
 
@@ -69,7 +67,10 @@ impl LevelMeter {
         }
         let bars = column(&painter, rect, self.label);
         let clipped = self.channels[..channels].iter().any(|c| c.clipped);
-        let lamp = Rect::from_min_max(pos2(bars.left(), bars.top() - 8.0), pos2(bars.right(), bars.top() - 3.0));
+        let lamp = Rect::from_min_max(
+            pos2(bars.left(), bars.top() - 8.0),
+            pos2(bars.right(), bars.top() - 3.0),
+        );
         painter.rect_filled(lamp, 2.0, if clipped { ALARM } else { LINE });
 
         let gap = 2.0;
@@ -78,14 +79,16 @@ impl LevelMeter {
             let left = bars.left() + (width + gap) * i as f32;
             let bar = Rect::from_min_size(pos2(left, bars.top()), vec2(width, bars.height()));
             painter.rect_filled(bar, 2.0, WELL);
-            let height = |db: f32| bar.bottom() - bar.height() * ((db - FLOOR) / -FLOOR).clamp(0.0, 1.0);
+            let height =
+                |db: f32| bar.bottom() - bar.height() * ((db - FLOOR) / -FLOOR).clamp(0.0, 1.0);
             if channel.bar > FLOOR {
                 let fill = Rect::from_min_max(pos2(bar.left(), height(channel.bar)), bar.max);
                 gradient(&painter, fill, self.color, self.color.gamma_multiply(0.35));
             }
             if channel.peak > FLOOR + 1.0 {
                 let y = height(channel.peak).max(bar.top() + 1.0);
-                let line = Rect::from_min_max(pos2(bar.left(), y - 1.0), pos2(bar.right(), y + 0.5));
+                let line =
+                    Rect::from_min_max(pos2(bar.left(), y - 1.0), pos2(bar.right(), y + 0.5));
                 painter.rect_filled(line, 0.0, if channel.peak >= 0.0 { ALARM } else { TEXT });
             }
         }
@@ -174,7 +177,11 @@ fn gradient(painter: &Painter, rect: Rect, top: Color32, bottom: Color32) {
 /// The colours of the two level meters.
 pub(super) fn level_meters() -> (LevelMeter, LevelMeter) {
     (
-        LevelMeter::new("IN", "Input level. The lamp lights on clipping; click to clear.", theme::mix(LABEL, TEXT, 0.3)),
+        LevelMeter::new(
+            "IN",
+            "Input level. The lamp lights on clipping; click to clear.",
+            theme::mix(LABEL, TEXT, 0.3),
+        ),
         LevelMeter::new("OUT", "Output level. The lamp lights on clipping; click to clear.", VOICE),
     )
 }

@@ -9,13 +9,13 @@ use std::error::Error;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use egui::{Align2, Rect, Ui, Vec2, ViewportCommand, pos2, vec2};
 use nice_plug::context::gui::GuiContext;
 use nice_plug::editor::dpi::{LogicalSize, NativeSize};
 use nice_plug::editor::{HostMethods, SpawnedEditor};
 use nice_plug::plugin::TrackInfo;
 use nice_plug::prelude::{Editor, ParentWindowHandle, ResizeHint};
 use nice_plug_egui::baseview::{HandlerError, WindowSize};
-use egui::{Align2, Rect, Ui, Vec2, ViewportCommand, pos2, vec2};
 use nice_plug_egui::{
     EguiEditor, EguiEditorHandle, EguiEditorState, EguiNiceSettings, Frame, KeyCapture,
     NiceEguiApp, RepaintNotifier, create_egui_editor,
@@ -92,10 +92,8 @@ impl Editor for WispEditor {
 
     fn resize_hint(&self) -> ResizeHint {
         let size = |(width, height)| LogicalSize::new(width, height);
-        ResizeHint::resizable().with_min_max_logical_size(
-            Some(size(EditorMemory::MIN)),
-            Some(size(EditorMemory::MAX)),
-        )
+        ResizeHint::resizable()
+            .with_min_max_logical_size(Some(size(EditorMemory::MIN)), Some(size(EditorMemory::MAX)))
     }
 
     fn track_info_updated(&self, _info: TrackInfo) {}
@@ -247,14 +245,15 @@ impl Window {
             ("CPU", load, 74.0, "Share of one core's time that this instance takes."),
             ("Latency", &*latency, 106.0, "Delay of the sound, which the host is told of."),
         ] {
-            let cell = Rect::from_min_max(pos2(right - width, rect.top()), pos2(right, rect.bottom()));
+            let cell =
+                Rect::from_min_max(pos2(right - width, rect.top()), pos2(right, rect.bottom()));
             let middle = cell.center().y;
             let place = pos2(cell.right(), middle);
-            let value =
-                painter.text(place, Align2::RIGHT_CENTER, value, theme::strong(12.0), TEXT);
+            let value = painter.text(place, Align2::RIGHT_CENTER, value, theme::strong(12.0), TEXT);
             let place = pos2(value.left() - 6.0, middle);
             painter.text(place, Align2::RIGHT_CENTER, label, theme::regular(12.0), LABEL);
-            ui.interact(cell, ui.scope_id().with(label), egui::Sense::hover()).on_hover_text(tooltip);
+            ui.interact(cell, ui.scope_id().with(label), egui::Sense::hover())
+                .on_hover_text(tooltip);
             right -= width + 10.0;
         }
         let cell = Rect::from_min_max(pos2(right - 66.0, rect.top()), pos2(right, rect.bottom()));
@@ -272,7 +271,8 @@ impl Window {
         let setter = self.gui_context.param_setter();
         let inner = rect.shrink(14.0);
         let lower_height = 158.0;
-        let upper = Rect::from_min_max(inner.min, pos2(inner.right(), inner.bottom() - lower_height));
+        let upper =
+            Rect::from_min_max(inner.min, pos2(inner.right(), inner.bottom() - lower_height));
         let lower = Rect::from_min_max(pos2(inner.left(), upper.bottom()), inner.max);
         Dial {
             param: &params.reduction,

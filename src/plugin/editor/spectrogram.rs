@@ -83,7 +83,8 @@ impl Spectrogram {
                 continue;
             }
             // Row 0 is the lowest frequency, at the bottom.
-            let place = Rect::from_min_max(pos2(left, picture.top()), pos2(right, picture.bottom()));
+            let place =
+                Rect::from_min_max(pos2(left, picture.top()), pos2(right, picture.bottom()));
             let uv = Rect::from_min_max(pos2(u0, 1.0 - half_row), pos2(u1, half_row));
             painter.image(self.texture.id(), place, uv, Color32::WHITE);
         }

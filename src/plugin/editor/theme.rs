@@ -48,12 +48,8 @@ pub(super) fn mix(a: Color32, b: Color32, t: f32) -> Color32 {
 pub(super) fn install(ctx: &Context) {
     let mut fonts = FontDefinitions::empty();
     let inter = |bytes: &'static [u8]| std::sync::Arc::new(FontData::from_static(bytes));
-    fonts
-        .font_data
-        .insert("regular".to_owned(), inter(include_bytes!("fonts/Inter-Regular.otf")));
-    fonts
-        .font_data
-        .insert("strong".to_owned(), inter(include_bytes!("fonts/Inter-SemiBold.otf")));
+    fonts.font_data.insert("regular".to_owned(), inter(include_bytes!("fonts/Inter-Regular.otf")));
+    fonts.font_data.insert("strong".to_owned(), inter(include_bytes!("fonts/Inter-SemiBold.otf")));
     fonts.families.insert(FontFamily::Proportional, vec!["regular".to_owned()]);
     fonts.families.insert(FontFamily::Monospace, vec!["regular".to_owned()]);
     fonts.families.insert(FontFamily::Name("strong".into()), vec!["strong".to_owned()]);
