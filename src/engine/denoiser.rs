@@ -91,7 +91,7 @@ impl Denoiser {
     pub(crate) fn process(&mut self, framer: &mut Framer, stereo: Stereo, amount: f32) {
         for (i, channel) in self.channels.iter_mut().enumerate() {
             self.stft.analyze(framer.frame(i), &mut channel.spectrum);
-            self.bands.low(&channel.spectrum, channel.low.next());
+            channel.low.push(&self.bands, &channel.spectrum);
         }
 
         let linked = stereo == Stereo::Linked;
@@ -105,7 +105,7 @@ impl Denoiser {
         self.linked = linked;
         if let ([left, right], true) = (&self.channels[..], linked) {
             mask::joint(&left.spectrum, &right.spectrum, &mut self.joint);
-            self.bands.low(&self.joint, self.joint_low.next());
+            self.joint_low.push(&self.bands, &self.joint);
             self.voices[0].listen(&self.network, &self.bands, &self.joint, &self.joint_low);
         } else {
             for (voice, c) in self.voices.iter_mut().zip(&self.channels) {

@@ -4,41 +4,46 @@ use realfft::num_complex::Complex32;
 use crate::dsp::Bands;
 use crate::nn::{LOW_BINS, Mask};
 
-/// The low band of the last frames.
+/// Bins 0..=160 of the last frames.
 pub(crate) struct History {
     frames: Vec<[Complex32; LOW_BINS]>,
+    dc: Vec<f32>,
     now: usize,
 }
 
 impl History {
     pub(crate) fn new(taps: usize) -> Self {
-        Self { frames: vec![[Complex32::ZERO; LOW_BINS]; taps], now: 0 }
+        Self { frames: vec![[Complex32::ZERO; LOW_BINS]; taps], dc: vec![0.0; taps], now: 0 }
     }
 
-    /// Forgets the oldest frame: the newest, to be written.
-    pub(crate) fn next(&mut self) -> &mut [Complex32; LOW_BINS] {
+    /// Forgets the oldest frame for the one that `spectrum` holds.
+    pub(crate) fn push(&mut self, bands: &Bands, spectrum: &[Complex32]) {
         self.now = (self.now + 1) % self.frames.len();
-        &mut self.frames[self.now]
+        self.dc[self.now] = spectrum[0].re;
+        bands.low(spectrum, &mut self.frames[self.now]);
     }
 
-    /// The newest frame.
+    /// The newest frame's low band.
     pub(crate) fn newest(&self) -> &[Complex32; LOW_BINS] {
         &self.frames[self.now]
     }
 
-    /// The frame `tap` frames ago.
-    fn ago(&self, tap: usize) -> &[Complex32; LOW_BINS] {
-        &self.frames[(self.now + self.frames.len() - tap) % self.frames.len()]
+    /// Bin 0 and the low band `tap` frames ago.
+    fn ago(&self, tap: usize) -> (f32, &[Complex32; LOW_BINS]) {
+        let at = (self.now + self.frames.len() - tap) % self.frames.len();
+        (self.dc[at], &self.frames[at])
     }
 
     pub(crate) fn reset(&mut self) {
         self.frames.iter_mut().for_each(|f| f.fill(Complex32::ZERO));
+        self.dc.fill(0.0);
         self.now = 0;
     }
 }
 
 /// What the mask takes away from `spectrum`, whose low band `history` holds: X minus the complex filter over the last
-/// frames below 8 kHz, (1 - gain) X above, all of DC.
+/// frames below 8 kHz, (1 - gain) X above. What lies below 25 Hz leaks into bin 1, where the network sees it: bin 1's
+/// filter serves the real bin 0 too.
 pub(crate) fn removed(
     mask: &Mask,
     bands: &Bands,
@@ -50,7 +55,9 @@ pub(crate) fn removed(
     let taps = history.frames.len();
     for tap in 0..taps {
         let (real, imag) = mask.tap(tap);
-        let filter = real.iter().zip(imag).zip(history.ago(tap));
+        let (dc, low) = history.ago(tap);
+        removed[0].re -= real[0] * dc;
+        let filter = real.iter().zip(imag).zip(low);
         for (y, ((re, im), x)) in removed[1..].iter_mut().zip(filter) {
             y.re -= re * x.re - im * x.im;
             y.im -= re * x.im + im * x.re;
