@@ -108,6 +108,6 @@ class Loss:
             # Half of the items, another half each step: it is dear.
             some = torch.nonzero(voiced).flatten()
             some = some[torch.randperm(len(some), device=device)[: max(b // 2, 1)]]
-            part["pesq"] = self.pesq(target[some], wave[some]).mean()
+            part["pesq"] = self.pesq.to(device)(target[some], wave[some]).mean()
             total = total + w["pesq"] * part["pesq"]
         return total, {k: float(v.detach()) for k, v in part.items()}

@@ -10,7 +10,7 @@ import torch
 import data
 from conftest import voice
 from data import Batches, Cache, Mixer, Recipe, active_rms, rms
-from loss import Loss
+from loss import Loss, _pesq_distance
 from test_dsp import open_network
 
 PLAIN = Recipe(seconds=2, p_clean=0, p_noise_only=0, p_reverb=0, p_eq=0, p_band_limit=0, p_two_noises=0, p_synthetic=0)
@@ -199,3 +199,31 @@ def test_loss_counts_quiet_items_alike(rng):
         )  # fmt: skip
 
     assert total(np.float32(0.01)) == pytest.approx(total(np.float32(1)), rel=0.01)
+
+
+def test_pesq_term_sees_what_pesq_sees(rng):
+    """More noise, more distance, a gradient that leads back; and the filters applied as spectra are torch-pesq's own."""
+    clean = torch.from_numpy(voice(rng, 2, 16000))[None]
+    noise = torch.from_numpy(rng.standard_normal((1, 32000)).astype(np.float32))
+    distance = _pesq_distance()
+    own = type(distance).__base__(1.0, sample_rate=16000)
+    levels = [0.003, 0.01, 0.03, 0.1]
+    got = [float(distance(clean, clean + level * noise)) for level in levels]
+    assert 0 <= float(distance(clean, clean)) < got[0] and got == sorted(got)
+    assert got == pytest.approx([float(own(clean, clean + level * noise)) for level in levels], rel=0.02)
+    noisy = (clean + 0.03 * noise).requires_grad_()
+    (gradient,) = torch.autograd.grad(distance(clean, noisy).sum(), noisy)
+    assert torch.isfinite(gradient).all()
+    with torch.no_grad():
+        assert float(distance(clean, noisy - 0.5 * gradient / gradient.norm())) < got[2]
+
+
+def test_pesq_term_counts_by_its_weight(rng):
+    clean = torch.from_numpy(voice(rng, 1, 16000))[None]
+    noisy = clean + 0.03 * torch.from_numpy(rng.standard_normal((1, 16000)).astype(np.float32))
+    batch = dict(noisy16=noisy, clean16=clean, bandwidth=torch.tensor([8000.0]), reference=torch.tensor([0.1]))
+    without, _ = Loss()(open_network, batch)
+    with_it, parts = Loss(pesq=0.3)(open_network, batch)
+    assert parts["pesq"] > 0.1 and float(with_it - without) == pytest.approx(0.3 * parts["pesq"], rel=1e-4)
+    silent = batch | dict(clean16=torch.zeros(1, 16000))
+    assert "pesq" not in Loss(pesq=0.3)(open_network, silent)[1]  # PESQ knows no silence
