@@ -168,7 +168,8 @@ def test_the_state_makes_a_round_trip(plugin):
 def test_noisy_speech_is_cleaned(plugin, speech, rate, channels):
     voice = speech(rate)
     level = rms(voice[np.abs(voice) > 1e-3])
-    noisy = np.stack([voice + 0.2 * level * noise(len(voice), rate, c) for c in range(channels)])
+    # 6 dB: a noise that a listener would want gone.
+    noisy = np.stack([voice + 0.5 * level * noise(len(voice), rate, c) for c in range(channels)])
     clean = plugin.process(noisy, rate)[0]
     before = noisy[0]
 

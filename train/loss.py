@@ -52,7 +52,7 @@ class Loss:
     The distortion ratio is against the target itself, not its scaled projection: it sees gain and polarity.
     """
 
-    def __init__(self, magnitude=0.7, complex_=0.3, cut=0.4, high=0.5, sdr=0.04, pesq=0.0):
+    def __init__(self, magnitude=0.7, complex_=0.3, cut=0.3, high=0.5, sdr=0.04, pesq=0.0):
         self.weights = dict(magnitude=magnitude, complex=complex_, cut=cut, high=high, sdr=sdr, pesq=pesq)
         self.pesq = _pesq_distance() if pesq else None
         self.bands, self.gains = dsp.band_matrix(), dsp.gain_matrix()
