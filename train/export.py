@@ -48,6 +48,19 @@ def load_checkpoint(path: str | Path, averaged: bool = True) -> tuple[Dccrn, dic
     return model.eval(), {"step": int(c.get("step", 0)), "hours": round(float(c.get("hours", 0)), 2)}
 
 
+@torch.no_grad()
+def blend(model: Dccrn, other: Dccrn, share: float) -> None:
+    """Moves the weights by `share` towards those of another checkpoint of the same run (Izmailov et al. 2018)."""
+    if model.sizes != other.sizes:
+        raise SystemExit(f"blend: sizes {other.sizes}, expected {model.sizes}")
+    if not 0 <= share <= 1:
+        raise SystemExit(f"blend: share {share}, expected 0 to 1")
+    theirs = other.state_dict()
+    for name, value in model.state_dict().items():
+        if value.is_floating_point():
+            value.lerp_(theirs[name], share)
+
+
 def sizes_from(fields: dict) -> Sizes:
     return Sizes(**fields | {"channels": tuple(fields["channels"])})
 
@@ -314,9 +327,12 @@ def main() -> None:
     p.add_argument("--card", type=Path, help="default: MODEL_CARD.md beside the weights, where there is one")
     p.add_argument("--figures", type=Path, nargs="+", default=[], help="from evaluate.py --json")
     p.add_argument("--last", action="store_true", help="the last weights instead of their running average")
+    p.add_argument("--blend", nargs=2, metavar=("CHECKPOINT", "SHARE"), help="mix in that share of another checkpoint")
     a = p.parse_args()
     torch.set_num_threads(1)
     model, about = load_checkpoint(a.checkpoint, averaged=not a.last)
+    if a.blend:
+        blend(model, load_checkpoint(a.blend[0], averaged=not a.last)[0], float(a.blend[1]))
     errors = export(model, about, a.weights, a.golden)
     name, worst = max(errors.items(), key=lambda kv: kv[1])
     about = Folded(a.weights).about

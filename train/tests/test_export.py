@@ -9,7 +9,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 import export
-from export import Folded, facts, fold, golden_signal, load_checkpoint, replace_block, table, vectors
+from export import Folded, blend, facts, fold, golden_signal, load_checkpoint, replace_block, table, vectors
 from model import Dccrn, Sizes
 
 SMALL = Sizes(channels=(4, 8), mix_hidden=3, hidden=8, blocks=1, high_positions=2, taps=2)
@@ -39,6 +39,17 @@ def test_every_weight_bears_its_name_and_shape(tmp_path):
     shapes |= {f"memory.0.gru.{k}": v for k, v in gru(8, 8, 4).items()}
     assert {k: tuple(v.shape) for k, v in weights.items()} == shapes
     assert all(v.dtype == torch.float32 for v in weights.values())
+
+
+def test_a_blend_lies_between_its_two():
+    one, other = Dccrn(SMALL), Dccrn(SMALL)
+    before = one.high_in.weight.detach().clone()
+    blend(one, other, 0.25)
+    torch.testing.assert_close(one.high_in.weight, 0.75 * before + 0.25 * other.high_in.weight)
+    with pytest.raises(SystemExit, match="share 2"):
+        blend(one, other, 2.0)
+    with pytest.raises(SystemExit, match="sizes"):
+        blend(one, Dccrn(Sizes(**SMALL.json() | {"channels": (4, 8), "hidden": 16})), 0.5)
 
 
 @pytest.mark.parametrize("ratio", [1, 2, 4])
