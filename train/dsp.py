@@ -91,10 +91,11 @@ def features(spectrum: Tensor) -> tuple[Tensor, Tensor]:
 def filter_low(mask: Tensor, spectrum: Tensor) -> Tensor:
     """The complex filter (B, taps, T, 160) on bins 0..=160 of a spectrum (zero where the rate has fewer) -> (B, T, 161).
 
-    What lies below 25 Hz leaks into bin 1, where the network sees it: bin 1's filter serves the real bin 0 too."""
+    What lies below 25 Hz leaks into bin 1, where the network sees it: bin 1's filter serves the real bin 0 too. So does
+    bin 159's for bin 160, the real last bin of what is trained at 16 kHz: of its own, only one part is ever learned."""
     low = F.pad(low_band(spectrum), (1, 0))
     low[..., 0] = spectrum[..., 0]
-    y = apply_filter(torch.cat([mask[..., :1], mask], -1), low)
+    y = apply_filter(torch.cat([mask[..., :1], mask[..., :-1], mask[..., -2:-1]], -1), low)
     return torch.cat([y[..., :1].real + 0j, y[..., 1:]], -1)
 
 

@@ -39,6 +39,9 @@ def parse() -> argparse.Namespace:
     p.add_argument("--ema", type=float, default=0.998)
     p.add_argument("--ratio", type=int, default=Sizes.ratio, help="1 trains a plain GRU")
     p.add_argument("--hidden", type=int, default=Sizes.hidden)
+    p.add_argument("--channels", type=int, nargs="+", default=list(Sizes.channels), help="after each encoder layer")
+    p.add_argument("--mix-hidden", type=int, default=Sizes.mix_hidden, help="units per direction across frequency")
+    p.add_argument("--taps", type=int, default=Sizes.taps, help="frames in the complex filter")
     p.add_argument("--pesq", type=float, default=0.0, help="weight of the PESQ term; 0 leaves it out")
     p.add_argument("--init", help="start from this checkpoint's weights (a new run, not a resumed one)")
     p.add_argument("--seed", type=int, default=1)
@@ -92,7 +95,8 @@ def main() -> None:
     torch.manual_seed(a.seed)
 
     recipe = Recipe(seconds=a.seconds, full_band=round(a.full_band * a.batch))
-    model = Dccrn(Sizes(ratio=a.ratio, hidden=a.hidden)).to(device)
+    sizes = Sizes(tuple(a.channels), mix_hidden=a.mix_hidden, hidden=a.hidden, ratio=a.ratio, taps=a.taps)
+    model = Dccrn(sizes).to(device)
     opt = torch.optim.AdamW(model.parameters(), lr=a.lr, betas=(0.9, 0.98), weight_decay=a.weight_decay)
     step, hours = 0, 0.0
     last = f"{a.out}/last.pt"

@@ -43,7 +43,8 @@ impl History {
 
 /// What the mask takes away from `spectrum`, whose low band `history` holds: X minus the complex filter over the last
 /// frames below 8 kHz, (1 - gain) X above. What lies below 25 Hz leaks into bin 1, where the network sees it: bin 1's
-/// filter serves the real bin 0 too.
+/// filter serves the real bin 0 too. Bin 159's serves bin 160, the real last bin of training material at 16 kHz, where only
+/// half of a filter of its own is ever learned.
 pub(crate) fn removed(
     mask: &Mask,
     bands: &Bands,
@@ -57,7 +58,9 @@ pub(crate) fn removed(
         let (real, imag) = mask.tap(tap);
         let (dc, low) = history.ago(tap);
         removed[0].re -= real[0] * dc;
-        let filter = real.iter().zip(imag).zip(low);
+        let filter = real.iter().zip(imag).take(LOW_BINS - 1);
+        let last = (&real[LOW_BINS - 2], &imag[LOW_BINS - 2]);
+        let filter = filter.chain([last]).zip(low);
         for (y, ((re, im), x)) in removed[1..].iter_mut().zip(filter) {
             y.re -= re * x.re - im * x.im;
             y.im -= re * x.im + im * x.re;
