@@ -90,7 +90,7 @@ fn bad_samples_leave_no_trace() {
     // What follows NaN and infinity sounds as after silence or a loud click: it comes back.
     let mut engine = Engine::new(Dccrn::bundled(), 48_000, 1).unwrap();
     let mut signal = noisy_voice(48_000, 4.0, 8000.0);
-    let clean = run(&mut engine, &Controls::default(), &[signal.clone()], || 480);
+    let clean = run(&mut engine, &Controls::default(), std::slice::from_ref(&signal), || 480);
     engine.reset();
     signal[1000..3000].fill(f32::NAN);
     signal[3000] = f32::INFINITY;

@@ -41,7 +41,7 @@ fn no_reduction_and_bypass_give_the_input_to_the_bit() {
         ] {
             let mut engine = Engine::new(Dccrn::bundled(), rate, 1).unwrap();
             let latency = engine.latency_samples();
-            let out = run(&mut engine, &controls, &[signal.clone()], || 333);
+            let out = run(&mut engine, &controls, std::slice::from_ref(&signal), || 333);
             assert!(out[0][..latency].iter().all(|&y| y == 0.0), "{rate} Hz");
             assert!(out[0][latency..] == signal[..signal.len() - latency], "{rate} Hz");
         }
@@ -75,7 +75,7 @@ fn result_and_removed_add_up_to_the_delayed_input() {
         let listen = |listen| {
             let mut engine = Engine::new(Dccrn::bundled(), rate, 1).unwrap();
             let controls = Controls { listen, reduction_db: 24.0, ..Controls::default() };
-            let out = run(&mut engine, &controls, &[signal.clone()], || 256);
+            let out = run(&mut engine, &controls, std::slice::from_ref(&signal), || 256);
             (engine.latency_samples(), out)
         };
         let (latency, result) = listen(Listen::Result);

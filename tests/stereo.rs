@@ -13,7 +13,7 @@ fn engine(channels: usize) -> Engine {
 #[test]
 fn equal_channels_give_the_mono_result_to_the_bit() {
     let signal = noisy_voice(RATE, 0.5, 8000.0);
-    let mono = run(&mut engine(1), &Controls::default(), &[signal.clone()], || 480);
+    let mono = run(&mut engine(1), &Controls::default(), std::slice::from_ref(&signal), || 480);
     for stereo in [Stereo::Linked, Stereo::Independent] {
         let controls = Controls { stereo, ..Controls::default() };
         let both = run(&mut engine(2), &controls, &[signal.clone(), signal.clone()], || 480);
@@ -84,7 +84,7 @@ fn reduction_is_limited_to_what_was_asked() {
     let noise = white(3 * RATE as usize, 0.05);
     let level = |reduction_db| {
         let controls = Controls { reduction_db, ..Controls::default() };
-        let out = run(&mut engine(1), &controls, &[noise.clone()], || 480);
+        let out = run(&mut engine(1), &controls, std::slice::from_ref(&noise), || 480);
         db(power(&out[0][RATE as usize..]) / power(&noise))
     };
     let (full, twelve, six) = (level(f32::INFINITY), level(12.0), level(6.0));

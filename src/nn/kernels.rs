@@ -9,7 +9,11 @@
 //!
 //! Matrices are packed in panels of 16 output columns, `[panel][input][16]`, whatever the vector's width. Vectors run
 //! across outputs; several rows (frequency positions) share each loaded weight.
+//!
+//! An `unsafe fn` here hands its contract (the instructions exist, the pointers are valid for what is said) to those it calls.
 #![allow(unsafe_code)]
+// Registers are indexed by row and vector in step: iterators over one array hide the other.
+#![allow(clippy::needless_range_loop)]
 
 use std::ops::{Deref, DerefMut};
 
@@ -353,6 +357,7 @@ const SQRT_HALF_BITS: i32 = 0x3f35_04f3;
 /// e^x, relative error below 2e-7 (Cephes' polynomial), of numbers clamped to -87..=87; NaN reads as 87.
 #[inline(always)]
 unsafe fn exp<S: Simd>(x: S) -> S {
+    // SAFETY: the caller's contract, passed on.
     unsafe {
         let shift = S::splat(12_582_912.0); // 1.5 * 2^23: adding it rounds to a whole number
         let x = x.min(S::splat(87.0)).max(S::splat(-87.0));
@@ -372,6 +377,7 @@ unsafe fn exp<S: Simd>(x: S) -> S {
 /// ln x of positive normal numbers, relative error below 2e-7 (Cephes' polynomial).
 #[inline(always)]
 unsafe fn ln<S: Simd>(x: S) -> S {
+    // SAFETY: the caller's contract, passed on.
     unsafe {
         let (e, m) = x.split();
         let f = m.sub(S::splat(1.0));
@@ -385,7 +391,7 @@ unsafe fn ln<S: Simd>(x: S) -> S {
             -1.666_805_7e-1,
             2.000_071_4e-1,
             -2.499_999_4e-1,
-            3.333_333_1e-1,
+            3.333_333e-1,
         ] {
             p = p.mul_add(f, S::splat(c));
         }
@@ -399,6 +405,7 @@ unsafe fn ln<S: Simd>(x: S) -> S {
 /// Absolute error below 3e-7.
 #[inline(always)]
 unsafe fn sigmoid_v<S: Simd>(x: S) -> S {
+    // SAFETY: the caller's contract, passed on.
     unsafe {
         let one = S::splat(1.0);
         one.div(one.add(exp(S::splat(0.0).sub(x))))
@@ -408,6 +415,7 @@ unsafe fn sigmoid_v<S: Simd>(x: S) -> S {
 /// Absolute error below 3e-7.
 #[inline(always)]
 unsafe fn tanh_v<S: Simd>(x: S) -> S {
+    // SAFETY: the caller's contract, passed on.
     unsafe {
         let one = S::splat(1.0);
         one.sub(S::splat(2.0).div(one.add(exp(x.add(x)))))
@@ -417,6 +425,7 @@ unsafe fn tanh_v<S: Simd>(x: S) -> S {
 /// R rows by V vectors of [`Kernels::matmul`], from column `first` on.
 #[inline(always)]
 unsafe fn block<S: Simd, const R: usize, const V: usize>(job: &MatMul, row: usize, first: usize) {
+    // SAFETY: the caller's contract, passed on.
     unsafe {
         let at = |v: usize| {
             let column = first + v * S::WIDTH;
@@ -506,6 +515,7 @@ unsafe fn store_some<S: Simd>(x: S, p: *mut f32, count: usize) {
 
 #[inline(always)]
 unsafe fn columns<S: Simd, const V: usize>(job: &MatMul, first: usize) {
+    // SAFETY: the caller's contract, passed on.
     unsafe {
         let mut row = 0;
         // Constants: each instruction set compiles only one of these two.
@@ -539,6 +549,7 @@ unsafe fn columns<S: Simd, const V: usize>(job: &MatMul, first: usize) {
 
 #[inline(always)]
 unsafe fn matmul<S: Simd>(job: &MatMul) {
+    // SAFETY: the caller's contract, passed on.
     unsafe {
         let vectors = padded(job.outputs) / S::WIDTH;
         let mut v = 0;
@@ -565,6 +576,7 @@ unsafe fn gru_cell<S: Simd>(
     state: *mut f32,
     state_stride: usize,
 ) {
+    // SAFETY: the caller's contract, passed on.
     unsafe {
         for row in 0..rows {
             let (g, an, h) =
@@ -589,6 +601,7 @@ unsafe fn tanh_rows<S: Simd>(
     y: *mut f32,
     y_stride: usize,
 ) {
+    // SAFETY: the caller's contract, passed on.
     unsafe {
         for row in 0..rows {
             let mut i = 0;
@@ -610,6 +623,7 @@ unsafe fn scan<S: Simd>(
     out: *mut f32,
     zero: *const f32,
 ) {
+    // SAFETY: the caller's contract, passed on.
     unsafe {
         for step in 0..rows {
             let row = [step, rows - 1 - step];
@@ -653,6 +667,7 @@ unsafe fn scan<S: Simd>(
 
 #[inline(always)]
 unsafe fn sigmoid<S: Simd>(x: *mut f32, len: usize) {
+    // SAFETY: the caller's contract, passed on.
     unsafe {
         let mut i = 0;
         while i < len {
@@ -664,6 +679,7 @@ unsafe fn sigmoid<S: Simd>(x: *mut f32, len: usize) {
 
 #[inline(always)]
 unsafe fn power<S: Simd>(x: *mut f32, len: usize, exponent: f32) {
+    // SAFETY: the caller's contract, passed on.
     unsafe {
         let mut i = 0;
         while i < len {
@@ -675,6 +691,7 @@ unsafe fn power<S: Simd>(x: *mut f32, len: usize, exponent: f32) {
 
 #[inline(always)]
 unsafe fn bound<S: Simd>(real: *mut f32, imag: *mut f32, len: usize) {
+    // SAFETY: the caller's contract, passed on.
     unsafe {
         let mut i = 0;
         while i < len {
@@ -698,6 +715,7 @@ macro_rules! compile {
 
             $(#[target_feature(enable = $feature)])?
             pub(super) unsafe fn matmul(job: &MatMul) {
+                // SAFETY: the caller's contract, passed on.
                 unsafe { super::matmul::<$vector>(job) }
             }
             $(#[target_feature(enable = $feature)])?
@@ -709,10 +727,12 @@ macro_rules! compile {
                 state: *mut f32,
                 state_stride: usize,
             ) {
+                // SAFETY: the caller's contract, passed on.
                 unsafe { super::gru_cell::<$vector>(width, rows, gates, an, state, state_stride) }
             }
             $(#[target_feature(enable = $feature)])?
             pub(super) unsafe fn tanh_rows(width: usize, rows: usize, x: *const f32, y: *mut f32, y_stride: usize) {
+                // SAFETY: the caller's contract, passed on.
                 unsafe { super::tanh_rows::<$vector>(width, rows, x, y, y_stride) }
             }
             $(#[target_feature(enable = $feature)])?
@@ -725,18 +745,22 @@ macro_rules! compile {
                 out: *mut f32,
                 zero: *const f32,
             ) {
+                // SAFETY: the caller's contract, passed on.
                 unsafe { super::scan::<$vector>(width, rows, u, cn, gates, out, zero) }
             }
             $(#[target_feature(enable = $feature)])?
             pub(super) unsafe fn sigmoid(x: *mut f32, len: usize) {
+                // SAFETY: the caller's contract, passed on.
                 unsafe { super::sigmoid::<$vector>(x, len) }
             }
             $(#[target_feature(enable = $feature)])?
             pub(super) unsafe fn power(x: *mut f32, len: usize, exponent: f32) {
+                // SAFETY: the caller's contract, passed on.
                 unsafe { super::power::<$vector>(x, len, exponent) }
             }
             $(#[target_feature(enable = $feature)])?
             pub(super) unsafe fn bound(real: *mut f32, imag: *mut f32, len: usize) {
+                // SAFETY: the caller's contract, passed on.
                 unsafe { super::bound::<$vector>(real, imag, len) }
             }
         }
@@ -868,18 +892,22 @@ mod x86 {
         }
         #[inline(always)]
         unsafe fn splat(x: f32) -> Self {
+            // SAFETY: the caller's contract, passed on.
             Self(unsafe { _mm512_set1_ps(x) })
         }
         #[inline(always)]
         unsafe fn load(p: *const f32) -> Self {
+            // SAFETY: the caller's contract, passed on.
             Self(unsafe { _mm512_loadu_ps(p) })
         }
         #[inline(always)]
         unsafe fn store(self, p: *mut f32) {
+            // SAFETY: the caller's contract, passed on.
             unsafe { _mm512_storeu_ps(p, self.0) }
         }
         #[inline(always)]
         unsafe fn exp2_shifted(self) -> Self {
+            // SAFETY: the caller's contract, passed on.
             unsafe {
                 let n = _mm512_slli_epi32::<23>(_mm512_castps_si512(self.0));
                 Self(_mm512_castsi512_ps(_mm512_add_epi32(n, _mm512_set1_epi32(0x3f80_0000))))
@@ -887,6 +915,7 @@ mod x86 {
         }
         #[inline(always)]
         unsafe fn split(self) -> (Self, Self) {
+            // SAFETY: the caller's contract, passed on.
             unsafe {
                 let bits = _mm512_castps_si512(self.0);
                 let e = _mm512_srai_epi32::<23>(_mm512_sub_epi32(
@@ -919,18 +948,22 @@ mod x86 {
         }
         #[inline(always)]
         unsafe fn splat(x: f32) -> Self {
+            // SAFETY: the caller's contract, passed on.
             Self(unsafe { _mm256_set1_ps(x) })
         }
         #[inline(always)]
         unsafe fn load(p: *const f32) -> Self {
+            // SAFETY: the caller's contract, passed on.
             Self(unsafe { _mm256_loadu_ps(p) })
         }
         #[inline(always)]
         unsafe fn store(self, p: *mut f32) {
+            // SAFETY: the caller's contract, passed on.
             unsafe { _mm256_storeu_ps(p, self.0) }
         }
         #[inline(always)]
         unsafe fn exp2_shifted(self) -> Self {
+            // SAFETY: the caller's contract, passed on.
             unsafe {
                 let n = _mm256_slli_epi32::<23>(_mm256_castps_si256(self.0));
                 Self(_mm256_castsi256_ps(_mm256_add_epi32(n, _mm256_set1_epi32(0x3f80_0000))))
@@ -938,6 +971,7 @@ mod x86 {
         }
         #[inline(always)]
         unsafe fn split(self) -> (Self, Self) {
+            // SAFETY: the caller's contract, passed on.
             unsafe {
                 let bits = _mm256_castps_si256(self.0);
                 let e = _mm256_srai_epi32::<23>(_mm256_sub_epi32(
@@ -976,22 +1010,27 @@ mod arm {
         }
         #[inline(always)]
         unsafe fn mul_add(self, m: Self, a: Self) -> Self {
+            // SAFETY: the caller's contract, passed on.
             Self(unsafe { vfmaq_f32(a.0, self.0, m.0) })
         }
         #[inline(always)]
         unsafe fn splat(x: f32) -> Self {
+            // SAFETY: the caller's contract, passed on.
             Self(unsafe { vdupq_n_f32(x) })
         }
         #[inline(always)]
         unsafe fn load(p: *const f32) -> Self {
+            // SAFETY: the caller's contract, passed on.
             Self(unsafe { vld1q_f32(p) })
         }
         #[inline(always)]
         unsafe fn store(self, p: *mut f32) {
+            // SAFETY: the caller's contract, passed on.
             unsafe { vst1q_f32(p, self.0) }
         }
         #[inline(always)]
         unsafe fn exp2_shifted(self) -> Self {
+            // SAFETY: the caller's contract, passed on.
             unsafe {
                 let n = vshlq_n_s32::<23>(vreinterpretq_s32_f32(self.0));
                 Self(vreinterpretq_f32_s32(vaddq_s32(n, vdupq_n_s32(0x3f80_0000))))
@@ -999,6 +1038,7 @@ mod arm {
         }
         #[inline(always)]
         unsafe fn split(self) -> (Self, Self) {
+            // SAFETY: the caller's contract, passed on.
             unsafe {
                 let bits = vreinterpretq_s32_f32(self.0);
                 let e = vshrq_n_s32::<23>(vsubq_s32(bits, vdupq_n_s32(SQRT_HALF_BITS)));

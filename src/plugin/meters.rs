@@ -289,7 +289,7 @@ mod tests {
             })
         };
         let mut seen = 0;
-        let mut check = |seen: &mut usize| {
+        let check = |seen: &mut usize| {
             while let Some(frame) = meters.next_spectrum() {
                 let expected = numbered(*seen);
                 assert!(frame.input == expected.input && frame.output == expected.output);
