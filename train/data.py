@@ -240,6 +240,18 @@ def synthetic_noise(rng, n: int, rate: int) -> np.ndarray:
     return x
 
 
+def rumble(rng, n: int, rate: int) -> np.ndarray:
+    """Infrasound as microphones and converters leave it in good recordings: 3 Hz up to 12 .. 40 Hz; rms 1."""
+    size = scipy.fft.next_fast_len(n, real=True)
+    f = scipy.fft.rfftfreq(size, 1 / rate)
+    gain = np.zeros(len(f), np.float32)
+    some = f < 100
+    gain[some] = (f[some] > 3) * np.maximum(f[some], 3) ** -rng.uniform(0, 1.5) / (1 + (f[some] / rng.uniform(12, 40)) ** 8)
+    phase = rng.standard_normal(len(f), np.float32) + 1j * rng.standard_normal(len(f), np.float32)
+    x = scipy.fft.irfft((gain * phase).astype(np.complex64), size)[:n]
+    return x / rms(x)
+
+
 @dataclass
 class Recipe:
     """What is mixed, and how often. Levels in dBFS, SNR in dB."""
@@ -250,13 +262,14 @@ class Recipe:
     snr_spread: float = 9.0
     snr_range: tuple = (-8.0, 30.0)
     p_clean: float = 0.08
-    p_noise_only: float = 0.04
+    p_noise_only: float = 0.07
     p_reverb: float = 0.3
     p_eq: float = 0.5
     p_band_limit: float = 0.12
-    p_babble: float = 0.08
+    p_babble: float = 0.12
     p_synthetic: float = 0.25
     p_two_noises: float = 0.3
+    p_rumble: float = 0.15  # of the voice's own recording, below what is heard: it stays
     early_ms: float = 50.0  # reflections that stay in the target
 
 
@@ -344,6 +357,9 @@ class Mixer:
         cut = float(rng.choice([3400, 4000, 5500, 7000, 10000, 12000, 16000])) if rng.random() < r.p_band_limit else None
         reverb = rng.random() < r.p_reverb
         heard, kept = self.filtered(rng, speech, rate, cut, self.room(rng, rate) if reverb else None)
+        if rng.random() < r.p_rumble:
+            own = rumble(rng, n, rate) * active_rms(heard, rate) * 10 ** (rng.uniform(-35, 2) / 20)
+            heard, kept = heard + own, kept + own
         noise = self.noise(rng, rate, n)
         if rng.random() < r.p_two_noises:
             other = self.noise(rng, rate, n)

@@ -45,7 +45,9 @@ def load_checkpoint(path: str | Path, averaged: bool = True) -> tuple[Dccrn, dic
     c = torch.load(path, map_location="cpu", weights_only=True)
     model = Dccrn(sizes_from(c["sizes"]))
     model.load_state_dict(c["ema"] if averaged and "ema" in c else c["model"])
-    return model.eval(), {"step": int(c.get("step", 0)), "hours": round(float(c.get("hours", 0)), 2)}
+    before = c.get("before", {"step": 0, "hours": 0.0})
+    about = {k: c.get(k, 0) + before[k] for k in ("step", "hours")}
+    return model.eval(), {"step": int(about["step"]), "hours": round(float(about["hours"]), 2)}
 
 
 @torch.no_grad()
@@ -98,6 +100,87 @@ def fold(model: Dccrn) -> dict[str, Tensor]:
         out |= {f"{name}.{k}": v for k, v in getattr(model, name).named_parameters()}
     out["position"] = model.position
     return {k: v.detach().float().contiguous().clone() for k, v in sorted(out.items())}
+
+
+@torch.no_grad()
+def unfold(tensors: dict[str, Tensor], sizes: Sizes) -> Dccrn:
+    """The other way: a network to go on training from a weights' file. Of blocks that the file lacks, both layers start as
+    the identity (a norm of zero gain in front of the residual).
+
+    A folded norm is now one of unit statistics; `calibrate` gives it those of real batches."""
+    model = Dccrn(sizes)
+    left = dict(tensors)
+
+    def put(name: str, parameter: Tensor) -> None:
+        value = left.pop(name)
+        if value.shape != parameter.shape:
+            raise ValueError(f"{name}: shape {list(value.shape)}, expected {list(parameter.shape)}")
+        parameter.copy_(value)
+
+    for part, layers in (("encoder", model.encoder), ("decoder", model.decoder)):
+        for i, conv in enumerate(layers):
+            weight, bias = left.pop(f"{part}.{i}.weight"), left.pop(f"{part}.{i}.bias")
+            if weight.shape[:2] != (2 * conv.real.shape[0], 2 * conv.real.shape[1]):
+                raise ValueError(f"{part}.{i}.weight: shape {list(weight.shape)} does not fit {sizes}")
+            top, bottom = weight.chunk(2)
+            real, imag = top.chunk(2, 1)[0], -top.chunk(2, 1)[1]
+            conv.real.copy_(real)
+            conv.imag.copy_(imag)
+            if not hasattr(conv, "norm"):
+                conv.bias.copy_(bias)
+                continue
+            put(f"{part}.{i}.slope", conv.act.weight)
+            # The imaginary channels' rows are the same weights under another gain of the norm.
+            same = torch.cat([imag, real], 1).flatten(1)
+            gain = (bottom.flatten(1) * same).sum(1) / same.square().sum(1)
+            _unit(conv.norm, torch.cat([torch.ones_like(gain), gain]), bias)
+    for name, layers in (("mix", model.mix), ("memory", model.memory)):
+        for i, layer in enumerate(layers):
+            if f"{name}.{i}.linear.weight" not in left:
+                _unit(layer.norm, torch.zeros_like(layer.norm.weight), torch.zeros_like(layer.norm.bias))
+                continue
+            put(f"{name}.{i}.linear.weight", layer.linear.weight)
+            _unit(layer.norm, torch.ones_like(layer.norm.weight), left.pop(f"{name}.{i}.linear.bias"))
+            for child in ("up", "down") if name == "mix" else ("gru",):
+                for k, parameter in getattr(layer, child).named_parameters():
+                    if parameter.numel():
+                        put(f"{name}.{i}.{child}.{k}", parameter)
+    for name in ("high_in", "high_out"):
+        for k, parameter in getattr(model, name).named_parameters():
+            put(f"{name}.{k}", parameter)
+    put("position", model.position)
+    if left:
+        raise ValueError(f"left over: {', '.join(sorted(left))}")
+    return model.eval()
+
+
+def _unit(norm: torch.nn.Module, gain: Tensor, bias: Tensor) -> None:
+    """y = gain * x + bias, exactly."""
+    norm.running_mean.zero_()
+    norm.running_var.fill_(1 - norm.eps)
+    norm.weight.copy_(gain)
+    norm.bias.copy_(bias)
+
+
+@torch.no_grad()
+def calibrate(model: Dccrn, low: Tensor, bands: Tensor) -> None:
+    """Every norm gets the statistics of what it sees in this batch, and weights that make up for them: the network is the
+    same in evaluation as before, and nearly so in training. One pass for each norm, since each shows the next what it will see."""
+    norms = [m for m in model.modules() if isinstance(m, torch.nn.BatchNorm1d)]
+    wanted = [_norm(norm) for norm in norms]
+    momentum = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 1.0
+    model.train()
+    for _ in norms:
+        model(low, bands)
+        for norm, (scale, shift) in zip(norms, wanted):
+            deviation = (norm.running_var.double() + norm.eps).sqrt()
+            norm.weight.copy_(scale * deviation)
+            norm.bias.copy_(shift + scale * norm.running_mean.double())
+    for norm, m in zip(norms, momentum):
+        norm.momentum = m
+    model.eval()
 
 
 class Folded:

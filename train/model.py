@@ -268,9 +268,10 @@ def norm_act(x: Tensor, norm: nn.BatchNorm1d, act: nn.PReLU | None, add: Tensor 
     shape = x.shape
     x = x.reshape(-1, shape[-1])
     add = None if add is None else add.reshape(x.shape)
-    if norm.training and _fast(x):
+    if norm.training and _fast(x.float() if x.dtype == torch.bfloat16 else x):
         slope = act.weight if act else torch.ones_like(norm.bias)
-        y, mean, inv = _NormAct.apply(x, norm.weight, norm.bias, slope, add, norm.eps)
+        add = None if add is None else add.float()
+        y, mean, inv = _NormAct.apply(x.float(), norm.weight, norm.bias, slope, add, norm.eps)
         with torch.no_grad():
             variance = (inv.pow(-2) - norm.eps) * (len(x) / max(len(x) - 1, 1))
             norm.running_mean.lerp_(mean, norm.momentum)

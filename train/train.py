@@ -15,11 +15,14 @@ import os
 import signal
 import time
 
+import numpy as np
 import torch
 import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
-from data import Batches, Recipe
+import dsp
+from data import Batches, Cache, Mixer, Recipe
+from export import Folded, calibrate, load_checkpoint, unfold
 from loss import Loss
 from model import Dccrn, Sizes
 
@@ -41,9 +44,12 @@ def parse() -> argparse.Namespace:
     p.add_argument("--hidden", type=int, default=Sizes.hidden)
     p.add_argument("--channels", type=int, nargs="+", default=list(Sizes.channels), help="after each encoder layer")
     p.add_argument("--mix-hidden", type=int, default=Sizes.mix_hidden, help="units per direction across frequency")
+    p.add_argument("--blocks", type=int, default=Sizes.blocks, help="dual-path blocks; more than --init has start as nothing")
     p.add_argument("--taps", type=int, default=Sizes.taps, help="frames in the complex filter")
     p.add_argument("--pesq", type=float, default=0.0, help="weight of the PESQ term; 0 leaves it out")
-    p.add_argument("--init", help="start from this checkpoint's weights (a new run, not a resumed one)")
+    p.add_argument("--cut", type=float, default=0.3, help="weight of speech that is taken away")
+    p.add_argument("--sdr", type=float, default=0.04, help="weight of the distortion ratio, per dB")
+    p.add_argument("--init", help="start from this checkpoint's or weights' file's weights (a new run, not a resumed one)")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--workers", type=int, default=1, help="data processes per training process")
     p.add_argument("--bf16", action="store_true", help="autocast the convolutions")
@@ -56,6 +62,24 @@ def parse() -> argparse.Namespace:
 def rate(step: int, hours: float, a) -> float:
     warm = min(1.0, (step + 1) / a.warmup)
     return a.lr * warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(hours / a.hours, 1.0))))
+
+
+def start(a, sizes: Sizes) -> tuple[Dccrn, dict]:
+    """The network as --init or chance has it, and the hours and steps that it has seen."""
+    if not a.init:
+        return Dccrn(sizes), dict(hours=0.0, step=0)
+    if not a.init.endswith(".safetensors"):
+        model, about = load_checkpoint(a.init)
+        if model.sizes != sizes:
+            raise SystemExit(f"{a.init}: {model.sizes}, expected {sizes}")
+        return model, about
+    folded = Folded(a.init, torch.float32)
+    model = unfold(folded.w, sizes)
+    mixer = Mixer(Cache(a.cache, "train"), Recipe(seconds=a.seconds))
+    rng = np.random.default_rng(0)
+    noisy = torch.from_numpy(np.stack([mixer.item(rng, True)["noisy"] for _ in range(8)]))
+    calibrate(model, *dsp.features(dsp.stft(noisy, 48000)))
+    return model, {k: folded.about[k] for k in ("hours", "step")}
 
 
 def to(batch: dict, device) -> dict:
@@ -95,8 +119,9 @@ def main() -> None:
     torch.manual_seed(a.seed)
 
     recipe = Recipe(seconds=a.seconds, full_band=round(a.full_band * a.batch))
-    sizes = Sizes(tuple(a.channels), mix_hidden=a.mix_hidden, hidden=a.hidden, ratio=a.ratio, taps=a.taps)
-    model = Dccrn(sizes).to(device)
+    sizes = Sizes(tuple(a.channels), mix_hidden=a.mix_hidden, hidden=a.hidden, ratio=a.ratio, taps=a.taps, blocks=a.blocks)
+    model, before = start(a, sizes)
+    model.to(device)
     opt = torch.optim.AdamW(model.parameters(), lr=a.lr, betas=(0.9, 0.98), weight_decay=a.weight_decay)
     step, hours = 0, 0.0
     last = f"{a.out}/last.pt"
@@ -106,19 +131,15 @@ def main() -> None:
         model.load_state_dict(c["model"])
         ema.load_state_dict(c["ema"])
         opt.load_state_dict(c["opt"])
-        step, hours = c["step"], c["hours"]
-    elif a.init:
-        c = torch.load(a.init, map_location=device)
-        model.load_state_dict(c["ema"])
-        ema.load_state_dict(c["ema"])
-    loss = Loss(pesq=a.pesq)
+        step, hours, before = c["step"], c["hours"], c.get("before", before)
+    loss = Loss(cut=a.cut, sdr=a.sdr, pesq=a.pesq)
     net = DistributedDataParallel(model, broadcast_buffers=False) if many else model
     batches = Batches(a.cache, "train", recipe, a.batch, a.seed, rank, step)
     loader = torch.utils.data.DataLoader(batches, batch_size=None, num_workers=a.workers, prefetch_factor=4 if a.workers else None)
 
     def state() -> dict:
         return dict(
-            model=model.state_dict(), ema=ema.state_dict(), opt=opt.state_dict(), step=step, hours=hours,
+            model=model.state_dict(), ema=ema.state_dict(), opt=opt.state_dict(), step=step, hours=hours, before=before,
             sizes=model.sizes.json(), args=vars(a),
         )  # fmt: skip
 

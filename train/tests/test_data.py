@@ -13,7 +13,7 @@ from data import Batches, Cache, Mixer, Recipe, active_rms, rms
 from loss import Loss, _pesq_distance
 from test_dsp import open_network
 
-PLAIN = Recipe(seconds=2, p_clean=0, p_noise_only=0, p_reverb=0, p_eq=0, p_band_limit=0, p_two_noises=0, p_synthetic=0)
+PLAIN = Recipe(seconds=2, p_clean=0, p_noise_only=0, p_reverb=0, p_eq=0, p_band_limit=0, p_two_noises=0, p_synthetic=0, p_rumble=0)
 
 
 def mixer(cache, **changes):
@@ -76,6 +76,14 @@ def test_noise_only_items_have_a_silent_target(cache):
     for item in items(cache, p_noise_only=1.0):
         assert not item["clean"].any()
         assert item["reference"] == pytest.approx(rms(item["noisy"]), rel=1e-3)
+
+
+def test_a_voice_keeps_its_rumble(cache):
+    below = lambda x: 20 * np.log10(rms(np.fft.irfft(np.fft.rfft(x)[:60], len(x))))  # 30 Hz  # noqa: E731
+    for item, bare in zip(items(cache, p_clean=1.0, p_rumble=1.0), items(cache, p_clean=1.0, p_rumble=0.0)):
+        np.testing.assert_array_equal(item["noisy"], item["clean"])
+        assert below(item["clean"]) > below(bare["clean"]) - 6  # the level is drawn anew
+        assert below(item["clean"] / item["reference"]) > -45
 
 
 def test_a_room_leaves_the_early_part_in_the_target(cache):

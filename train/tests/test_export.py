@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -50,6 +51,33 @@ def test_a_blend_lies_between_its_two():
         blend(one, other, 2.0)
     with pytest.raises(SystemExit, match="sizes"):
         blend(one, Dccrn(Sizes(**SMALL.json() | {"channels": (4, 8), "hidden": 16})), 0.5)
+
+
+@pytest.mark.parametrize("blocks", [2, 3])
+def test_unfolded_weights_are_the_same_network(shaken_model, blocks):
+    """Also with a block more, and after its norms took the statistics of a batch; then nearly so in training too."""
+    model = export.unfold(fold(shaken_model), replace(shaken_model.sizes, blocks=blocks))
+    low = 0.3 * torch.randn(2, 40, 160, dtype=torch.complex64)
+    bands = torch.rand(2, 40, 24)
+    want = shaken_model(low, bands)
+
+    def check(tolerance):
+        for a, b in zip(model(low, bands), want):
+            torch.testing.assert_close(a, b, rtol=0, atol=tolerance)
+
+    check(2e-5)
+    export.calibrate(model, low, bands)
+    check(2e-5)
+    model.train()
+    check(2e-3)
+
+
+def test_what_does_not_fit_is_not_unfolded(shaken_model):
+    tensors = fold(shaken_model)
+    with pytest.raises(ValueError, match="left over: memory.1"):
+        export.unfold(tensors, replace(shaken_model.sizes, blocks=1))
+    with pytest.raises(ValueError, match="shape"):
+        export.unfold(tensors, replace(shaken_model.sizes, hidden=32))
 
 
 @pytest.mark.parametrize("ratio", [1, 2, 4])

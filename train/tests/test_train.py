@@ -6,11 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+import dsp
+import export
 import train
-from conftest import TRAIN
+from conftest import TRAIN, voice
 from export import load_checkpoint
 
 
@@ -60,6 +63,18 @@ def test_init_starts_a_new_run(cache, tmp_path, monkeypatch):
     a, b = (torch.load(tmp_path / k / "last.pt") for k in "ab")
     assert b["step"] == 1
     torch.testing.assert_close(b["model"]["position"], a["ema"]["position"], rtol=0, atol=1e-6)
+
+
+def test_weights_are_trained_on(cache, tmp_path, monkeypatch):
+    """From a weights' file, with a block more; the hours and steps before are kept."""
+    run(monkeypatch, cache, tmp_path / "a", 2)
+    model, about = load_checkpoint(tmp_path / "a/last.pt")
+    export.export(model, about, tmp_path / "w.safetensors", tmp_path / "g.safetensors")
+    run(monkeypatch, cache, tmp_path / "b", 1, "--init", tmp_path / "w.safetensors", "--blocks", 3, "--lr", 1e-9)
+    longer, after = load_checkpoint(tmp_path / "b/last.pt")
+    assert after["step"] == 3 and after["hours"] == pytest.approx(6 / 3600, abs=0.01)
+    x = torch.from_numpy(voice(np.random.default_rng(1), 1, 16000))[None]
+    torch.testing.assert_close(dsp.denoise(longer, x, 16000), dsp.denoise(model, x, 16000), rtol=0, atol=1e-2)
 
 
 def test_plain_gru_by_one_option(cache, tmp_path, monkeypatch):
