@@ -241,7 +241,7 @@ def synthetic_noise(rng, n: int, rate: int) -> np.ndarray:
 
 
 def rumble(rng, n: int, rate: int) -> np.ndarray:
-    """Infrasound as microphones and converters leave it in good recordings: 3 Hz up to 12 .. 40 Hz; rms 1."""
+    """Infrasound, as traffic makes it and as microphones and converters leave it in good recordings: 3 Hz up to 12 .. 40 Hz; rms 1."""
     size = scipy.fft.next_fast_len(n, real=True)
     f = scipy.fft.rfftfreq(size, 1 / rate)
     gain = np.zeros(len(f), np.float32)
@@ -269,7 +269,8 @@ class Recipe:
     p_babble: float = 0.12
     p_synthetic: float = 0.25
     p_two_noises: float = 0.3
-    p_rumble: float = 0.15  # of the voice's own recording, below what is heard: it stays
+    p_rumble: float = 0.06  # of the voice's own recording, below what is heard: it stays
+    p_noise_rumble: float = 0.3  # what traffic and buildings add there
     early_ms: float = 50.0  # reflections that stay in the target
 
 
@@ -358,13 +359,15 @@ class Mixer:
         reverb = rng.random() < r.p_reverb
         heard, kept = self.filtered(rng, speech, rate, cut, self.room(rng, rate) if reverb else None)
         if rng.random() < r.p_rumble:
-            own = rumble(rng, n, rate) * active_rms(heard, rate) * 10 ** (rng.uniform(-35, 2) / 20)
+            own = rumble(rng, n, rate) * active_rms(heard, rate) * 10 ** (rng.uniform(-30, 0) / 20)
             heard, kept = heard + own, kept + own
         noise = self.noise(rng, rate, n)
         if rng.random() < r.p_two_noises:
             other = self.noise(rng, rate, n)
             noise = noise / rms(noise) + other / rms(other) * 10 ** (rng.normal(0, 6) / 20)
         noise = self.filtered(rng, noise, rate, None, None)[0]
+        if rng.random() < r.p_noise_rumble:
+            noise = noise + rumble(rng, n, rate) * rms(noise) * 10 ** (rng.uniform(-15, 10) / 20)
         voice_level = active_rms(heard, rate)
         if voice_level < 1e-5:
             noise_only = True

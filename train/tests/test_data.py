@@ -13,7 +13,7 @@ from data import Batches, Cache, Mixer, Recipe, active_rms, rms
 from loss import Loss, _pesq_distance
 from test_dsp import open_network
 
-PLAIN = Recipe(seconds=2, p_clean=0, p_noise_only=0, p_reverb=0, p_eq=0, p_band_limit=0, p_two_noises=0, p_synthetic=0, p_rumble=0)
+PLAIN = Recipe(seconds=2, p_clean=0, p_noise_only=0, p_reverb=0, p_eq=0, p_band_limit=0, p_two_noises=0, p_synthetic=0, p_rumble=0, p_noise_rumble=0)
 
 
 def mixer(cache, **changes):
