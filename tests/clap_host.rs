@@ -306,6 +306,20 @@ fn noisy(rate: u32, channels: usize, seconds: f32) -> Vec<Vec<f32>> {
         .collect()
 }
 
+/// Threads that used the plugin end later than the host lets go of it, and then run destructors in its code.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_library_stays_mapped() {
+    let Some(path) = std::env::var_os("WISP_CLAP") else {
+        println!("skipped: WISP_CLAP names no built plugin");
+        return;
+    };
+    std::thread::spawn(|| drop(entries())).join().expect("the thread ends");
+    let maps = std::fs::read_to_string("/proc/self/maps").expect("maps");
+    let path = std::fs::canonicalize(path).expect("the built plugin");
+    assert!(maps.contains(&*path.to_string_lossy()), "{} was unloaded", path.display());
+}
+
 #[test]
 fn the_factory_lists_one_described_plugin() {
     for entry in entries() {
