@@ -13,7 +13,7 @@ pub(crate) struct ComplexConv2d {
 /// The frames that a [`ComplexConv2d`] sees: a ring of (1 + F, C_in), the first position zero.
 pub(crate) struct ConvState {
     frames: Vec<Buffer>,
-    now: usize,
+    now: usize, // the newest
 }
 
 impl ComplexConv2d {
@@ -44,25 +44,39 @@ impl ComplexConv2d {
         ConvState { frames: vec![frame; self.taps.len()], now: 0 }
     }
 
-    /// The frames in `state`, the newest written by [`ConvState::next`] -> y: (F/2, C_out).
-    pub(crate) fn forward(&self, kernels: Kernels, state: &ConvState, y: &mut [f32]) {
-        for (t, w) in self.taps.iter().enumerate() {
-            let frame = &state.frames[(state.now + 1 + t) % self.taps.len()];
-            kernels.matmul(w, self.positions / 2, frame, 2 * self.inputs, y, self.outputs, t > 0);
+    /// What the frames before the newest in `state` add to y: (F/2, C_out).
+    pub(crate) fn prepare(&self, kernels: Kernels, state: &ConvState, y: &mut [f32]) {
+        for t in 0..self.taps.len() - 1 {
+            self.tap(kernels, t, state, y);
         }
+    }
+
+    /// The newest frame in `state`, onto what [`ComplexConv2d::prepare`] left -> y: (F/2, C_out).
+    pub(crate) fn forward(&self, kernels: Kernels, state: &ConvState, y: &mut [f32]) {
+        self.tap(kernels, self.taps.len() - 1, state, y);
+    }
+
+    fn tap(&self, kernels: Kernels, t: usize, state: &ConvState, y: &mut [f32]) {
+        let (w, rows) = (&self.taps[t], self.positions / 2);
+        let frame = &state.frames[(state.now + 1 + t) % self.taps.len()];
+        kernels.matmul(w, rows, frame, 2 * self.inputs, y, self.outputs, t > 0);
     }
 }
 
 impl ConvState {
-    /// Forgets the oldest frame: (F, C_in) for the newest.
-    pub(crate) fn next(&mut self, inputs: usize) -> &mut [f32] {
+    /// Forgets the oldest frame: its memory is for the newest.
+    pub(crate) fn advance(&mut self) {
         self.now = (self.now + 1) % self.frames.len();
-        &mut self.frames[self.now][inputs..]
     }
 
     /// The newest frame, (F, C_in).
     pub(crate) fn newest(&self, inputs: usize) -> &[f32] {
         &self.frames[self.now][inputs..]
+    }
+
+    /// The newest frame, (F, C_in), to be written.
+    pub(crate) fn newest_mut(&mut self, inputs: usize) -> &mut [f32] {
+        &mut self.frames[self.now][inputs..]
     }
 
     pub(crate) fn reset(&mut self) {

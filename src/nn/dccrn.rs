@@ -104,9 +104,10 @@ impl std::fmt::Debug for Dccrn {
 
 /// What the network remembers of one voice, and its working memory.
 pub struct DccrnState {
-    encoder: Vec<ConvState>,
-    memory: Vec<Buffer>, // (positions, width)
-    // From here on nothing outlives a frame.
+    encoder: Vec<ConvState>, // their newest frames are those to come
+    memory: Vec<Buffer>,     // (positions, width)
+    // From here on it can be made again of the above.
+    prepared: usize,      // parts of the next frame
     encoded: Buffer,      // (low positions, C): the last encoder's output
     rows: Buffer,         // (positions, C)
     decoded: Vec<Buffer>, // inputs of the decoder, (F + 1, C_in), the last position zero
@@ -187,6 +188,7 @@ impl Dccrn {
         DccrnState {
             encoder: self.encoder.iter().map(|l| l.new_state()).collect(),
             memory: self.memory.iter().map(|l| l.new_state(positions)).collect(),
+            prepared: 0,
             encoded: Buffer::new(self.sizes.low_positions() * channels),
             rows: Buffer::new(positions * channels),
             decoded: self.decoder.iter().map(|l| l.new_input()).collect(),
@@ -218,6 +220,30 @@ impl Dccrn {
         features.bands = energies.map(band_feature);
     }
 
+    /// In how many parts [`Dccrn::prepare`] does its work.
+    pub fn parts(&self) -> usize {
+        self.encoder.len() + self.memory.len()
+    }
+
+    /// Does what the next frame needs of those before it, until `parts` of the [`Dccrn::parts`] are done. What is
+    /// left of them [`Dccrn::forward`] does: when is a matter of time alone.
+    pub fn prepare(&self, state: &mut DccrnState, parts: usize) {
+        let (kernels, positions, layers) =
+            (self.kernels, self.sizes.positions(), self.encoder.len());
+        let s = state;
+        for part in s.prepared..parts.min(self.parts()) {
+            if let Some(layer) = self.encoder.get(part) {
+                let (before, y) = encoder_output(&mut s.encoder, &mut s.encoded, &self.sizes, part);
+                layer.prepare(kernels, before, y);
+            } else {
+                let i = part - layers;
+                let scratch = &mut s.memory_scratch[i];
+                self.memory[i].prepare(kernels, positions, &s.memory[i], scratch);
+            }
+            s.prepared = part + 1;
+        }
+    }
+
     /// One frame.
     pub fn forward(&self, features: &Features, state: &mut DccrnState, mask: &mut Mask) {
         self.forward_traced(features, state, mask, |_, _| ());
@@ -231,21 +257,19 @@ impl Dccrn {
         mask: &mut Mask,
         mut trace: impl FnMut(Layer, &[f32]),
     ) {
+        self.prepare(state, self.parts());
         let kernels = self.kernels;
         let s = state;
         let (positions, low_positions) = (self.sizes.positions(), self.sizes.low_positions());
         let (channels, layers) = (self.sizes.width(), self.encoder.len());
 
-        for (x, bin) in s.encoder[0].next(2).as_chunks_mut::<2>().0.iter_mut().zip(&features.low) {
+        let bins = s.encoder[0].newest_mut(2).as_chunks_mut::<2>().0;
+        for (x, bin) in bins.iter_mut().zip(&features.low) {
             *x = [bin.re, bin.im];
         }
         for (i, layer) in self.encoder.iter().enumerate() {
-            let (before, after) = s.encoder.split_at_mut(i + 1);
-            let y = match after.first_mut() {
-                Some(next) => next.next(self.sizes.channels[i]),
-                None => &mut s.encoded,
-            };
-            layer.forward(kernels, &before[i], y);
+            let (before, y) = encoder_output(&mut s.encoder, &mut s.encoded, &self.sizes, i);
+            layer.forward(kernels, before, y);
             trace(Layer::Encoder(i), y);
         }
 
@@ -292,7 +316,25 @@ impl Dccrn {
             }
         }
         kernels.bound(&mut mask.real, &mut mask.imag);
+
+        s.encoder.iter_mut().for_each(ConvState::advance);
+        s.prepared = 0;
     }
+}
+
+/// Where encoder layer `i` reads and writes: its frames, and the newest frame of the next.
+fn encoder_output<'a>(
+    frames: &'a mut [ConvState],
+    encoded: &'a mut Buffer,
+    sizes: &Sizes,
+    i: usize,
+) -> (&'a ConvState, &'a mut [f32]) {
+    let (before, after) = frames.split_at_mut(i + 1);
+    let y = match after.first_mut() {
+        Some(next) => next.newest_mut(sizes.channels[i]),
+        None => encoded,
+    };
+    (&before[i], y)
 }
 
 /// y = a + b; `y` may be longer.
@@ -307,6 +349,7 @@ impl DccrnState {
     pub fn reset(&mut self) {
         self.encoder.iter_mut().for_each(ConvState::reset);
         self.memory.iter_mut().for_each(|m| m.fill(0.0));
+        self.prepared = 0;
     }
 
     /// Takes over what another state of the same network remembers, without allocating.
@@ -317,5 +360,6 @@ impl DccrnState {
         for (a, b) in self.memory.iter_mut().zip(&other.memory) {
             a.copy_from_slice(b);
         }
+        self.prepared = 0;
     }
 }

@@ -226,27 +226,19 @@ impl Kernels {
         dispatch!(self, matmul(&job));
     }
 
-    /// A GRU's last step for each row: `h = n + z (h - n)`, `n = tanh(gates_n + r an)`, with r and z the sigmoids of
-    /// their gates. Rows of `gates` are `[r | z | n]`, each `width` long; rows of `state` begin with h.
+    /// A GRU's last step for each row: `h = n + z (h - n)`, `n = tanh(xn + r an)`, with r and z the sigmoids of
+    /// their gates. Rows of `gates` are `[xn | r | z | an]`, each `width` long; rows of `state` begin with h.
     pub(crate) fn gru_cell(
         self,
         width: usize,
         gates: &[f32],
-        an: &[f32],
         state: &mut [f32],
         state_stride: usize,
     ) {
-        let rows = an.len() / width;
-        assert!(
-            width.is_multiple_of(PANEL)
-                && gates.len() == 3 * width * rows
-                && an.len() == rows * width
-        );
+        let rows = gates.len() / (4 * width);
+        assert!(width.is_multiple_of(PANEL) && gates.len() == 4 * width * rows);
         assert!(state_stride >= width && state.len() == rows * state_stride);
-        dispatch!(
-            self,
-            gru_cell(width, rows, gates.as_ptr(), an.as_ptr(), state.as_mut_ptr(), state_stride)
-        );
+        dispatch!(self, gru_cell(width, rows, gates.as_ptr(), state.as_mut_ptr(), state_stride));
     }
 
     /// Rows of tanh: `y[r][..width] = tanh(x[r])`, with a row of `y` every `y_stride`.
@@ -572,20 +564,18 @@ unsafe fn gru_cell<S: Simd>(
     width: usize,
     rows: usize,
     gates: *const f32,
-    an: *const f32,
     state: *mut f32,
     state_stride: usize,
 ) {
     // SAFETY: the caller's contract, passed on.
     unsafe {
         for row in 0..rows {
-            let (g, an, h) =
-                (gates.add(row * 3 * width), an.add(row * width), state.add(row * state_stride));
+            let (g, h) = (gates.add(row * 4 * width), state.add(row * state_stride));
             let mut i = 0;
             while i < width {
-                let r = sigmoid_v(S::load(g.add(i)));
-                let z = sigmoid_v(S::load(g.add(width + i)));
-                let n = tanh_v(r.mul_add(S::load(an.add(i)), S::load(g.add(2 * width + i))));
+                let r = sigmoid_v(S::load(g.add(width + i)));
+                let z = sigmoid_v(S::load(g.add(2 * width + i)));
+                let n = tanh_v(r.mul_add(S::load(g.add(3 * width + i)), S::load(g.add(i))));
                 z.mul_add(S::load(h.add(i)).sub(n), n).store(h.add(i));
                 i += S::WIDTH;
             }
@@ -723,12 +713,11 @@ macro_rules! compile {
                 width: usize,
                 rows: usize,
                 gates: *const f32,
-                an: *const f32,
                 state: *mut f32,
                 state_stride: usize,
             ) {
                 // SAFETY: the caller's contract, passed on.
-                unsafe { super::gru_cell::<$vector>(width, rows, gates, an, state, state_stride) }
+                unsafe { super::gru_cell::<$vector>(width, rows, gates, state, state_stride) }
             }
             $(#[target_feature(enable = $feature)])?
             pub(super) unsafe fn tanh_rows(width: usize, rows: usize, x: *const f32, y: *mut f32, y_stride: usize) {
