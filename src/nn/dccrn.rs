@@ -182,6 +182,34 @@ impl Dccrn {
         &self.sizes
     }
 
+    /// The places that [`Dccrn::forward_traced`] shows, in its order.
+    pub fn layers(&self) -> impl Iterator<Item = Layer> {
+        let convolutions = self.encoder.len();
+        let bottleneck = (0..self.sizes.blocks).flat_map(|i| [Layer::Mix(i), Layer::Memory(i)]);
+        let encoder = (0..convolutions).map(Layer::Encoder).chain([Layer::HighIn]);
+        encoder.chain(bottleneck).chain((0..convolutions).map(Layer::Decoder))
+    }
+
+    /// Multiply-adds of a layer in each frame, as the formulas have them: nothing padded, no zeros.
+    pub fn multiply_adds(&self, layer: Layer) -> usize {
+        let s = &self.sizes;
+        let (c, k, h) = (s.width(), s.mix_hidden, s.hidden);
+        let m = h / s.ratio;
+        // Before each encoder layer and after the last; the decoder goes back, to the filter instead of bins.
+        let channels = |i: usize| if i == 0 { 2 } else { s.channels[i - 1] };
+        let encoder = |i: usize| (LOW_BINS >> (i + 1)) * channels(i) * channels(i + 1) * 3;
+        match layer {
+            Layer::Encoder(i) => encoder(i) * s.time_kernel,
+            Layer::HighIn => HIGH_BANDS * c,
+            Layer::Mix(_) => s.positions() * (2 * 3 * k * (c + k) + 2 * k * c),
+            Layer::Memory(_) => s.positions() * (3 * m * (c + h) + m * (h - m) + h * c),
+            Layer::Decoder(i) if i + 1 == s.channels.len() => {
+                LOW_BINS / 2 * channels(1) * 2 * s.taps * 3
+            }
+            Layer::Decoder(i) => encoder(s.channels.len() - 1 - i),
+        }
+    }
+
     /// The state before the first frame.
     pub fn new_state(&self) -> DccrnState {
         let (positions, channels) = (self.sizes.positions(), self.sizes.width());
@@ -361,5 +389,66 @@ impl DccrnState {
             a.copy_from_slice(b);
         }
         self.prepared = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Features of frame `t` of something that moves.
+    fn features(t: usize) -> Features {
+        let wave = |i: usize| ((t * 37 + i * 11) as f32 * 0.13).sin();
+        Features {
+            low: std::array::from_fn(|i| Complex32::new(wave(i), wave(i + 500))),
+            bands: std::array::from_fn(|i| 0.5 + wave(i + 900)),
+        }
+    }
+
+    /// All that the network says of `frames` frames; `parts` of each are prepared.
+    fn outputs(network: &Dccrn, frames: usize, parts: impl Fn(usize) -> usize) -> Vec<f32> {
+        let (mut state, mut mask) = (network.new_state(), network.new_mask());
+        let mut all = Vec::new();
+        for t in 0..frames {
+            network.prepare(&mut state, parts(t));
+            network.forward(&features(t), &mut state, &mut mask);
+            all.extend(mask.real.iter().chain(mask.imag.iter()).chain(&mask.gains));
+        }
+        all
+    }
+
+    #[test]
+    fn every_instruction_set_gives_the_plain_result() {
+        let run = |kernels| {
+            let network = Dccrn::with_kernels(BUNDLED, kernels).expect("the bundled weights");
+            outputs(&network, 100, |_| 0)
+        };
+        let plain = run(Kernels::Plain);
+        for kernels in Kernels::available() {
+            let ours = run(kernels);
+            let worst = ours.iter().zip(&plain).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            println!("{kernels:?}: max abs difference {worst:.1e}");
+            assert!(worst < 1e-4, "{kernels:?}: max abs difference {worst:.1e}");
+        }
+    }
+
+    #[test]
+    fn what_is_prepared_when_changes_no_bit() {
+        let network = Dccrn::bundled();
+        let bits = |x: Vec<f32>| x.into_iter().map(f32::to_bits).collect::<Vec<_>>();
+        let expected = bits(outputs(&network, 20, |_| 0));
+        assert!(bits(outputs(&network, 20, |_| usize::MAX)) == expected);
+        assert!(bits(outputs(&network, 20, |t| t % (network.parts() + 2))) == expected);
+    }
+
+    #[test]
+    fn multiply_adds_are_counted() {
+        let network = Dccrn::bundled();
+        let (sizes, names) = (network.sizes(), network.layers().map(|l| l.to_string()));
+        assert_eq!(names.count(), 2 * sizes.channels.len() + 1 + 2 * sizes.blocks);
+        let first = 80 * 2 * sizes.channels[0] * 3;
+        assert_eq!(network.multiply_adds(Layer::Encoder(0)), first * sizes.time_kernel);
+        let last = Layer::Decoder(sizes.channels.len() - 1);
+        assert_eq!(network.multiply_adds(last), first * sizes.taps);
     }
 }
