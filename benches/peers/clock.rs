@@ -1,25 +1,13 @@
 //! The time that this thread has had the processor for.
 use std::hint::black_box;
-use std::time::Duration;
 
-#[cfg(any(target_os = "linux", target_os = "macos"))]
-pub(crate) fn now() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
-}
-
-/// Time on the wall, where the system tells nothing better.
-#[cfg(not(any(target_os = "linux", target_os = "macos")))]
-pub(crate) fn now() -> Duration {
-    static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
-    START.get_or_init(std::time::Instant::now).elapsed()
-}
+use cpu_time::ThreadTime;
 
 /// Microseconds that `work` takes.
 pub(crate) fn time<T>(work: impl FnOnce() -> T) -> f64 {
-    let start = now();
+    let start = ThreadTime::now();
     black_box(work());
-    (now() - start).as_secs_f64() * 1e6
+    start.elapsed().as_secs_f64() * 1e6
 }
 
 /// Microseconds that [`time`] finds in nothing: to be taken off short times.

@@ -130,6 +130,10 @@ fn title(text: &str) {
 fn beside_nnnoiseless(hops: usize) {
     title("per hop of 10 ms at 48 kHz, mono    p50      p99    p99.9      max  p99.9/p50");
     let mut wisp = Blocks::mono();
+    let network = Dccrn::bundled();
+    let (mut state, mut mask) = (network.new_state(), network.new_mask());
+    let features = Features::default();
+    let mut network_next = || time(|| network.forward(&features, &mut state, &mut mask));
     let mut peer = DenoiseState::new();
     let mut signal = Signal::new(RATE, 32_768.0); // it takes samples of 16-bit size
     let (mut input, mut output) = ([0.0; HOP], [0.0; HOP]);
@@ -137,14 +141,15 @@ fn beside_nnnoiseless(hops: usize) {
         signal.fill(&mut input);
         time(|| peer.process_frame(&mut output, &input))
     };
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    let (mut ours, mut alone, mut theirs) = (Vec::new(), Vec::new(), Vec::new());
     let overhead = overhead();
     while ours.len() < hops {
         ours.extend((0..100).map(|_| wisp.next() - overhead));
+        alone.extend((0..100).map(|_| network_next() - overhead));
         theirs.extend((0..100).map(|_| peer_next() - overhead));
     }
-    let [ours, theirs] = [ours, theirs].map(|times| Times::new(times.into_iter()));
-    for (name, times) in [("wisp", &ours), ("nnnoiseless", &theirs)] {
+    let [ours, alone, theirs] = [ours, alone, theirs].map(|times| Times::new(times.into_iter()));
+    for (name, times) in [("wisp", &ours), ("network", &alone), ("nnnoiseless", &theirs)] {
         let [p50, p99, p999, max] = [0.5, 0.99, 0.999, 1.0].map(|q| times.quantile(q));
         println!("{name:30} {p50:8.1} {p99:8.1} {p999:8.1} {max:8.1} {:10.2}", p999 / p50);
     }

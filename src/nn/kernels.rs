@@ -471,7 +471,9 @@ unsafe fn block<S: Simd, const R: usize, const V: usize>(job: &MatMul, row: usiz
             let column = first + v * S::WIDTH;
             column / PANEL * job.inputs * PANEL + column % PANEL
         };
-        let a = job.a.add(row * job.a_stride);
+        // Pointers that the compiler cannot derive from one another: else it does so, at every input anew.
+        let a: [*const f32; R] = std::array::from_fn(|r| job.a.add((row + r) * job.a_stride));
+        let a = std::hint::black_box(a);
         let y = job.y.add(row * job.y_stride + first);
         let whole = first + V * S::WIDTH <= job.outputs;
         let mut acc = [[S::splat(0.0); V]; R];
@@ -500,7 +502,7 @@ unsafe fn block<S: Simd, const R: usize, const V: usize>(job: &MatMul, row: usiz
                 w[v] = S::load(job.w.add(at(v) + k * PANEL));
             }
             for r in 0..R {
-                let x = S::splat(*a.add(r * job.a_stride + k));
+                let x = S::splat(*a[r].add(k));
                 for v in 0..V {
                     acc[r][v] = x.mul_add(w[v], acc[r][v]);
                 }
@@ -572,11 +574,13 @@ unsafe fn matmul<S: Simd>(job: &MatMul) {
         while v < vectors {
             let first = v * S::WIDTH;
             let count = S::ACROSS.min(vectors - v);
+            // Constants: no instruction set compiles a block that is wider than it takes.
             match count {
                 1 => columns::<S, 1>(job, first),
                 2 => columns::<S, 2>(job, first),
-                3 => columns::<S, 3>(job, first),
-                _ => columns::<S, 4>(job, first),
+                3 if S::ACROSS >= 3 => columns::<S, 3>(job, first),
+                _ if S::ACROSS >= 4 => columns::<S, 4>(job, first),
+                _ => (),
             }
             v += count;
         }
