@@ -220,8 +220,9 @@ fn output_of(command: &mut Command) -> Result<String> {
         .stderr(Stdio::inherit())
         .output()
         .with_context(|| format!("cannot run {name}"))?;
-    ensure!(output.status.success(), "{name} ended with {}", output.status);
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    ensure!(output.status.success(), "{name} ended with {} after:\n{text}", output.status);
+    Ok(text)
 }
 
 fn instructions() -> Result<()> {
@@ -230,10 +231,12 @@ fn instructions() -> Result<()> {
         return Ok(());
     }
     let built = output_of(cargo(PEERS).args(["--no-run", "--message-format=json"]))?;
-    let bench = built.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let bench = bench.filter(|message| message["target"]["name"] == "peers");
-    let bench = bench.filter_map(|message| message["executable"].as_str().map(str::to_string));
-    let bench = bench.last().context("cargo names no executable of the bench")?;
+    let bench = built
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|message| message["target"]["name"] == "peers")
+        .find_map(|message| message["executable"].as_str().map(str::to_string))
+        .context("cargo names no executable of the bench")?;
     // Two runs, so that what comes before the first hop cancels out.
     let (few, many) = (20, 220);
     let (about, before) = count_instructions(&bench, few)?;
