@@ -1,56 +1,29 @@
 //! Nothing that the audio thread calls allocates.
-#![allow(unsafe_code)] // a global allocator is an unsafe trait
+#[path = "common/allocations.rs"]
+mod allocations;
 mod common;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-
+use allocations::count;
 use common::{noisy_voice, run};
 use wisp::{Controls, Dccrn, Engine, Listen, Stereo};
 
-/// Counts what this thread asks of the allocator.
-struct Counting;
-
-thread_local! {
-    static CALLS: Cell<usize> = const { Cell::new(0) };
-}
-
-fn note() {
-    // A thread that is ending may still free memory.
-    let _ = CALLS.try_with(|c| c.set(c.get() + 1));
-}
-
-// SAFETY: forwards to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        note();
-        // SAFETY: handed on as it came.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        note();
-        // SAFETY: handed on as it came.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        note();
-        // SAFETY: handed on as it came.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-fn calls(work: impl FnOnce()) -> usize {
-    let before = CALLS.get();
-    work();
-    CALLS.get() - before
-}
-
 #[test]
 fn the_counter_counts() {
-    assert_eq!(calls(|| drop(std::hint::black_box(vec![1u8; 100]))), 2);
+    let (kept, calls, held) = count(|| {
+        drop(std::hint::black_box(vec![1u8; 100]));
+        std::hint::black_box(vec![1u8; 30])
+    });
+    assert_eq!((kept.len(), calls, held), (30, 3, 30));
+}
+
+/// Beyond the weights, which all instances share.
+#[test]
+fn an_instance_needs_little_memory() {
+    Dccrn::bundled();
+    for (rate, channels) in [(44_100, 2), (48_000, 1), (48_000, 2), (96_000, 2)] {
+        let (_engine, _, held) = count(|| Engine::new(Dccrn::bundled(), rate, channels).unwrap());
+        assert!(held > 0 && held <= 2 << 20, "{rate} Hz, {channels} channels: {held} bytes");
+    }
 }
 
 #[test]
@@ -73,14 +46,14 @@ fn process_and_reset_do_not_allocate() {
                 blocks.push(block);
                 rest = tail;
             }
-            let count = calls(|| {
+            let ((), calls, _) = count(|| {
                 for (i, block) in blocks.iter_mut().enumerate() {
                     engine.process(&settings[i / 2 % 4], block);
                     std::hint::black_box(engine.telemetry());
                 }
                 engine.reset();
             });
-            assert_eq!(count, 0, "{rate} Hz, {channels} channels: calls of the allocator");
+            assert_eq!(calls, 0, "{rate} Hz, {channels} channels: calls of the allocator");
         }
     }
 }

@@ -97,7 +97,8 @@ fn reduction_is_limited_to_what_was_asked() {
 fn telemetry_follows_the_sound() {
     let mut engine = engine(1);
     let controls = Controls::default();
-    run(&mut engine, &controls, &[white(RATE as usize, 0.1)], || 480);
+    // One sample more: a frame is measured after its hop.
+    run(&mut engine, &controls, &[white(RATE as usize + 1, 0.1)], || 480);
     let t = *engine.telemetry();
     assert_eq!(t.frame, 100);
     assert!(t.gain_db < -1.0 && t.input[50] > t.output[50], "{t:?}");

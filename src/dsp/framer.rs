@@ -26,6 +26,11 @@ impl Framer {
         self.hop - self.filled
     }
 
+    /// Samples of the hop that are there, and all of it.
+    pub fn filled(&self) -> (usize, usize) {
+        (self.filled, self.hop)
+    }
+
     /// Exchanges at most [`Framer::room`] samples of a channel: input in, output out.
     pub fn exchange(&mut self, channel: usize, input: &[f32], output: &mut [f32]) {
         output.copy_from_slice(&self.outputs[channel][self.filled..self.filled + input.len()]);

@@ -84,6 +84,11 @@ impl Converter {
         self.needed - self.filled
     }
 
+    /// Samples of the hop that are there, and all of it.
+    pub(crate) fn filled(&self) -> (usize, usize) {
+        (self.filled, self.needed)
+    }
+
     pub(crate) fn exchange(&mut self, channel: usize, input: &[f32], removed: &mut [f32]) {
         let c = &mut self.channels[channel];
         c.input[self.filled..self.filled + input.len()].copy_from_slice(input);

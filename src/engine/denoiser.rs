@@ -22,6 +22,7 @@ pub(crate) struct Denoiser {
     joint_low: History, // one frame: what the network sees of linked channels
     linked: bool,
     meter: Meter,
+    unmeasured: Option<f32>, // the amount, until what is shown of the latest frame has been measured
 }
 
 struct Channel {
@@ -82,13 +83,34 @@ impl Denoiser {
             joint_low: History::new(1),
             linked: true,
             meter: Meter::new(),
+            unmeasured: None,
             stft,
             network,
         }
     }
 
+    /// Work between two hops, so that less is left for the next: a hop that is `filled` of `whole` full.
+    ///
+    /// All is done by the middle of the hop, since the last callback before a hop has most to do.
+    pub(crate) fn prepare(&mut self, filled: usize, whole: usize) {
+        self.measure();
+        let parts = 2 * filled * self.network.parts() / whole;
+        let voices = if self.linked { 1 } else { self.voices.len() };
+        for voice in &mut self.voices[..voices] {
+            self.network.prepare(&mut voice.state, parts);
+        }
+    }
+
+    fn measure(&mut self) {
+        if let Some(amount) = self.unmeasured.take() {
+            let spectra = self.channels.iter().map(|c| (&c.spectrum[..], &c.removed[..]));
+            self.meter.measure(spectra, amount);
+        }
+    }
+
     /// The framer's frames -> its outputs, what is removed. `amount` is only shown.
     pub(crate) fn process(&mut self, framer: &mut Framer, stereo: Stereo, amount: f32) {
+        self.measure();
         for (i, channel) in self.channels.iter_mut().enumerate() {
             self.stft.analyze(framer.frame(i), &mut channel.spectrum);
             channel.low.push(&self.bands, &channel.spectrum);
@@ -122,7 +144,7 @@ impl Denoiser {
             }
             self.stft.synthesize(&mut c.wasted, &mut c.overlap, framer.output(i));
         }
-        self.meter.measure(self.channels.iter().map(|c| (&c.spectrum[..], &c.removed[..])), amount);
+        self.unmeasured = Some(amount);
     }
 
     pub(crate) fn telemetry(&self) -> &Telemetry {
@@ -138,5 +160,6 @@ impl Denoiser {
         self.joint_low.reset();
         self.linked = true;
         self.meter.reset();
+        self.unmeasured = None;
     }
 }

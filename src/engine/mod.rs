@@ -129,6 +129,9 @@ impl Engine {
             self.segment(channels, at, samples);
             if self.path.advance(samples) {
                 self.path.denoise(&mut self.denoiser, controls.stereo, self.mixer.amount());
+            } else {
+                let (filled, whole) = self.path.filled();
+                self.denoiser.prepare(filled, whole);
             }
             at += samples;
         }
@@ -163,7 +166,7 @@ impl Engine {
         }
     }
 
-    /// What happened in the latest frame.
+    /// What happened in the latest frame, known from the first sample after its hop on.
     pub fn telemetry(&self) -> &Telemetry {
         self.denoiser.telemetry()
     }
@@ -186,6 +189,14 @@ impl Path {
         match self {
             Self::Native(framer) => framer.room(),
             Self::Converted(converter) => converter.room(),
+        }
+    }
+
+    /// Samples of the hop that are there, and all of it.
+    fn filled(&self) -> (usize, usize) {
+        match self {
+            Self::Native(framer) => framer.filled(),
+            Self::Converted(converter) => converter.filled(),
         }
     }
 

@@ -1,5 +1,5 @@
 //! Complex convolutions, batch norm folded in: real ones once exported, channels last.
-use super::kernels::{Buffer, Kernels, Packed};
+use super::kernels::{Buffer, Kernels, PANEL, Packed};
 use super::weights::{Weights, WeightsError};
 
 /// (F, C_in) of the last frames -> (F/2, C_out): causal in time, kernel 3 and stride 2 in frequency.
@@ -13,7 +13,7 @@ pub(crate) struct ComplexConv2d {
 /// The frames that a [`ComplexConv2d`] sees: a ring of (1 + F, C_in), the first position zero.
 pub(crate) struct ConvState {
     frames: Vec<Buffer>,
-    now: usize,
+    now: usize, // the newest
 }
 
 impl ComplexConv2d {
@@ -44,25 +44,39 @@ impl ComplexConv2d {
         ConvState { frames: vec![frame; self.taps.len()], now: 0 }
     }
 
-    /// The frames in `state`, the newest written by [`ConvState::next`] -> y: (F/2, C_out).
-    pub(crate) fn forward(&self, kernels: Kernels, state: &ConvState, y: &mut [f32]) {
-        for (t, w) in self.taps.iter().enumerate() {
-            let frame = &state.frames[(state.now + 1 + t) % self.taps.len()];
-            kernels.matmul(w, self.positions / 2, frame, 2 * self.inputs, y, self.outputs, t > 0);
+    /// What the frames before the newest in `state` add to y: (F/2, C_out).
+    pub(crate) fn prepare(&self, kernels: Kernels, state: &ConvState, y: &mut [f32]) {
+        for t in 0..self.taps.len() - 1 {
+            self.tap(kernels, t, state, y);
         }
+    }
+
+    /// The newest frame in `state`, onto what [`ComplexConv2d::prepare`] left -> y: (F/2, C_out).
+    pub(crate) fn forward(&self, kernels: Kernels, state: &ConvState, y: &mut [f32]) {
+        self.tap(kernels, self.taps.len() - 1, state, y);
+    }
+
+    fn tap(&self, kernels: Kernels, t: usize, state: &ConvState, y: &mut [f32]) {
+        let (w, rows) = (&self.taps[t], self.positions / 2);
+        let frame = &state.frames[(state.now + 1 + t) % self.taps.len()];
+        kernels.matmul(w, rows, frame, 2 * self.inputs, y, self.outputs, t > 0);
     }
 }
 
 impl ConvState {
-    /// Forgets the oldest frame: (F, C_in) for the newest.
-    pub(crate) fn next(&mut self, inputs: usize) -> &mut [f32] {
+    /// Forgets the oldest frame: its memory is for the newest.
+    pub(crate) fn advance(&mut self) {
         self.now = (self.now + 1) % self.frames.len();
-        &mut self.frames[self.now][inputs..]
     }
 
     /// The newest frame, (F, C_in).
     pub(crate) fn newest(&self, inputs: usize) -> &[f32] {
         &self.frames[self.now][inputs..]
+    }
+
+    /// The newest frame, (F, C_in), to be written.
+    pub(crate) fn newest_mut(&mut self, inputs: usize) -> &mut [f32] {
+        &mut self.frames[self.now][inputs..]
     }
 
     pub(crate) fn reset(&mut self) {
@@ -80,9 +94,10 @@ impl ConvState {
 
 /// (F, C_in) -> (2F, C_out): kernel 3, stride 2 in frequency, one frame in time.
 ///
-/// Output 2i is W1 x_i, output 2i+1 is W2 x_i + W0 x_{i+1}: one matrix from two neighbours to two neighbours.
+/// Output 2i is W1 x_i, output 2i+1 is W2 x_i + W0 x_{i+1}. Few channels go in one matrix from two neighbours to two
+/// neighbours, a quarter of it zeros; more of them by two matrices.
 pub(crate) struct ComplexConvTranspose2d {
-    packed: Packed, // (2 C_out, 2 C_in)
+    parts: Vec<(usize, Packed)>, // with the first of the 2 C_out outputs
     inputs: usize,
     outputs: usize,
     positions: usize, // F
@@ -99,19 +114,29 @@ impl ComplexConvTranspose2d {
     ) -> Result<Self, WeightsError> {
         let w = weights.take(&format!("{name}.weight"), &[outputs, inputs, 3])?;
         let b = weights.take(&format!("{name}.bias"), &[outputs])?;
-        let mut packed =
-            Packed::new(2 * outputs, 2 * inputs, |o, i| match (o / outputs, i / inputs) {
-                (0, 0) => w.at(&[o, i, 1]),
-                (0, _) => 0.0,
-                (_, 0) => w.at(&[o - outputs, i, 2]),
-                (_, _) => w.at(&[o - outputs, i - inputs, 0]),
-            })
-            .with_bias(|o| b.data()[o % outputs]);
-        if !last {
-            let slope = weights.take(&format!("{name}.slope"), &[outputs])?;
-            packed = packed.with_slope(|o| slope.data()[o % outputs]);
-        }
-        Ok(Self { packed, inputs, outputs, positions })
+        let weight = |o: usize, i: usize| match (o / outputs, i / inputs) {
+            (0, 0) => w.at(&[o, i, 1]),
+            (0, _) => 0.0,
+            (_, 0) => w.at(&[o - outputs, i, 2]),
+            (_, _) => w.at(&[o - outputs, i - inputs, 0]),
+        };
+        let slope = (!last).then(|| weights.take(&format!("{name}.slope"), &[outputs]));
+        let slope = slope.transpose()?;
+        let part = |first: usize, count: usize, inputs: usize| {
+            let packed = Packed::new(count, inputs, |o, i| weight(first + o, i))
+                .with_bias(|o| b.data()[o % outputs]);
+            let packed = match &slope {
+                Some(slope) => packed.with_slope(|o| slope.data()[o % outputs]),
+                None => packed,
+            };
+            (first, packed)
+        };
+        let parts = if 2 * outputs <= PANEL {
+            vec![part(0, 2 * outputs, 2 * inputs)]
+        } else {
+            vec![part(0, outputs, inputs), part(outputs, outputs, 2 * inputs)]
+        };
+        Ok(Self { parts, inputs, outputs, positions })
     }
 
     /// (F + 1, C_in), the last position zero.
@@ -121,7 +146,10 @@ impl ComplexConvTranspose2d {
 
     /// x: (F + 1, C_in), the last position zero -> y: (2F, C_out).
     pub(crate) fn forward(&self, kernels: Kernels, x: &[f32], y: &mut [f32]) {
-        kernels.matmul(&self.packed, self.positions, x, self.inputs, y, 2 * self.outputs, false);
+        for (first, w) in &self.parts {
+            let (y, stride) = (&mut y[*first..], 2 * self.outputs);
+            kernels.matmul(w, self.positions, x, self.inputs, y, stride, false);
+        }
     }
 
     /// Length of an output frame.

@@ -104,9 +104,10 @@ impl std::fmt::Debug for Dccrn {
 
 /// What the network remembers of one voice, and its working memory.
 pub struct DccrnState {
-    encoder: Vec<ConvState>,
-    memory: Vec<Buffer>, // (positions, width)
-    // From here on nothing outlives a frame.
+    encoder: Vec<ConvState>, // their newest frames are those to come
+    memory: Vec<Buffer>,     // (positions, width)
+    // From here on it can be made again of the above.
+    prepared: usize,      // parts of the next frame
     encoded: Buffer,      // (low positions, C): the last encoder's output
     rows: Buffer,         // (positions, C)
     decoded: Vec<Buffer>, // inputs of the decoder, (F + 1, C_in), the last position zero
@@ -181,12 +182,41 @@ impl Dccrn {
         &self.sizes
     }
 
+    /// The places that [`Dccrn::forward_traced`] shows, in its order.
+    pub fn layers(&self) -> impl Iterator<Item = Layer> {
+        let convolutions = self.encoder.len();
+        let bottleneck = (0..self.sizes.blocks).flat_map(|i| [Layer::Mix(i), Layer::Memory(i)]);
+        let encoder = (0..convolutions).map(Layer::Encoder).chain([Layer::HighIn]);
+        encoder.chain(bottleneck).chain((0..convolutions).map(Layer::Decoder))
+    }
+
+    /// Multiply-adds of a layer in each frame, as the formulas have them: nothing padded, no zeros.
+    pub fn multiply_adds(&self, layer: Layer) -> usize {
+        let s = &self.sizes;
+        let (c, k, h) = (s.width(), s.mix_hidden, s.hidden);
+        let m = h / s.ratio;
+        // Before each encoder layer and after the last; the decoder goes back, to the filter instead of bins.
+        let channels = |i: usize| if i == 0 { 2 } else { s.channels[i - 1] };
+        let encoder = |i: usize| (LOW_BINS >> (i + 1)) * channels(i) * channels(i + 1) * 3;
+        match layer {
+            Layer::Encoder(i) => encoder(i) * s.time_kernel,
+            Layer::HighIn => HIGH_BANDS * c,
+            Layer::Mix(_) => s.positions() * (2 * 3 * k * (c + k) + 2 * k * c),
+            Layer::Memory(_) => s.positions() * (3 * m * (c + h) + m * (h - m) + h * c),
+            Layer::Decoder(i) if i + 1 == s.channels.len() => {
+                LOW_BINS / 2 * channels(1) * 2 * s.taps * 3
+            }
+            Layer::Decoder(i) => encoder(s.channels.len() - 1 - i),
+        }
+    }
+
     /// The state before the first frame.
     pub fn new_state(&self) -> DccrnState {
         let (positions, channels) = (self.sizes.positions(), self.sizes.width());
         DccrnState {
             encoder: self.encoder.iter().map(|l| l.new_state()).collect(),
             memory: self.memory.iter().map(|l| l.new_state(positions)).collect(),
+            prepared: 0,
             encoded: Buffer::new(self.sizes.low_positions() * channels),
             rows: Buffer::new(positions * channels),
             decoded: self.decoder.iter().map(|l| l.new_input()).collect(),
@@ -218,6 +248,30 @@ impl Dccrn {
         features.bands = energies.map(band_feature);
     }
 
+    /// In how many parts [`Dccrn::prepare`] does its work.
+    pub fn parts(&self) -> usize {
+        self.encoder.len() + self.memory.len()
+    }
+
+    /// Does what the next frame needs of those before it, until `parts` of the [`Dccrn::parts`] are done. What is
+    /// left of them [`Dccrn::forward`] does: when is a matter of time alone.
+    pub fn prepare(&self, state: &mut DccrnState, parts: usize) {
+        let (kernels, positions, layers) =
+            (self.kernels, self.sizes.positions(), self.encoder.len());
+        let s = state;
+        for part in s.prepared..parts.min(self.parts()) {
+            if let Some(layer) = self.encoder.get(part) {
+                let (before, y) = encoder_output(&mut s.encoder, &mut s.encoded, &self.sizes, part);
+                layer.prepare(kernels, before, y);
+            } else {
+                let i = part - layers;
+                let scratch = &mut s.memory_scratch[i];
+                self.memory[i].prepare(kernels, positions, &s.memory[i], scratch);
+            }
+            s.prepared = part + 1;
+        }
+    }
+
     /// One frame.
     pub fn forward(&self, features: &Features, state: &mut DccrnState, mask: &mut Mask) {
         self.forward_traced(features, state, mask, |_, _| ());
@@ -231,21 +285,19 @@ impl Dccrn {
         mask: &mut Mask,
         mut trace: impl FnMut(Layer, &[f32]),
     ) {
+        self.prepare(state, self.parts());
         let kernels = self.kernels;
         let s = state;
         let (positions, low_positions) = (self.sizes.positions(), self.sizes.low_positions());
         let (channels, layers) = (self.sizes.width(), self.encoder.len());
 
-        for (x, bin) in s.encoder[0].next(2).as_chunks_mut::<2>().0.iter_mut().zip(&features.low) {
+        let bins = s.encoder[0].newest_mut(2).as_chunks_mut::<2>().0;
+        for (x, bin) in bins.iter_mut().zip(&features.low) {
             *x = [bin.re, bin.im];
         }
         for (i, layer) in self.encoder.iter().enumerate() {
-            let (before, after) = s.encoder.split_at_mut(i + 1);
-            let y = match after.first_mut() {
-                Some(next) => next.next(self.sizes.channels[i]),
-                None => &mut s.encoded,
-            };
-            layer.forward(kernels, &before[i], y);
+            let (before, y) = encoder_output(&mut s.encoder, &mut s.encoded, &self.sizes, i);
+            layer.forward(kernels, before, y);
             trace(Layer::Encoder(i), y);
         }
 
@@ -292,7 +344,25 @@ impl Dccrn {
             }
         }
         kernels.bound(&mut mask.real, &mut mask.imag);
+
+        s.encoder.iter_mut().for_each(ConvState::advance);
+        s.prepared = 0;
     }
+}
+
+/// Where encoder layer `i` reads and writes: its frames, and the newest frame of the next.
+fn encoder_output<'a>(
+    frames: &'a mut [ConvState],
+    encoded: &'a mut Buffer,
+    sizes: &Sizes,
+    i: usize,
+) -> (&'a ConvState, &'a mut [f32]) {
+    let (before, after) = frames.split_at_mut(i + 1);
+    let y = match after.first_mut() {
+        Some(next) => next.newest_mut(sizes.channels[i]),
+        None => encoded,
+    };
+    (&before[i], y)
 }
 
 /// y = a + b; `y` may be longer.
@@ -307,6 +377,7 @@ impl DccrnState {
     pub fn reset(&mut self) {
         self.encoder.iter_mut().for_each(ConvState::reset);
         self.memory.iter_mut().for_each(|m| m.fill(0.0));
+        self.prepared = 0;
     }
 
     /// Takes over what another state of the same network remembers, without allocating.
@@ -317,5 +388,67 @@ impl DccrnState {
         for (a, b) in self.memory.iter_mut().zip(&other.memory) {
             a.copy_from_slice(b);
         }
+        self.prepared = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Features of frame `t` of something that moves.
+    fn features(t: usize) -> Features {
+        let wave = |i: usize| ((t * 37 + i * 11) as f32 * 0.13).sin();
+        Features {
+            low: std::array::from_fn(|i| Complex32::new(wave(i), wave(i + 500))),
+            bands: std::array::from_fn(|i| 0.5 + wave(i + 900)),
+        }
+    }
+
+    /// All that the network says of `frames` frames; `parts` of each are prepared.
+    fn outputs(network: &Dccrn, frames: usize, parts: impl Fn(usize) -> usize) -> Vec<f32> {
+        let (mut state, mut mask) = (network.new_state(), network.new_mask());
+        let mut all = Vec::new();
+        for t in 0..frames {
+            network.prepare(&mut state, parts(t));
+            network.forward(&features(t), &mut state, &mut mask);
+            all.extend(mask.real.iter().chain(mask.imag.iter()).chain(&mask.gains));
+        }
+        all
+    }
+
+    #[test]
+    fn every_instruction_set_gives_the_plain_result() {
+        let run = |kernels| {
+            let network = Dccrn::with_kernels(BUNDLED, kernels).expect("the bundled weights");
+            outputs(&network, 100, |_| 0)
+        };
+        let plain = run(Kernels::Plain);
+        for kernels in Kernels::available() {
+            let ours = run(kernels);
+            let worst = ours.iter().zip(&plain).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            println!("{kernels:?}: max abs difference {worst:.1e}");
+            assert!(worst < 1e-4, "{kernels:?}: max abs difference {worst:.1e}");
+        }
+    }
+
+    #[test]
+    fn what_is_prepared_when_changes_no_bit() {
+        let network = Dccrn::bundled();
+        let bits = |x: Vec<f32>| x.into_iter().map(f32::to_bits).collect::<Vec<_>>();
+        let expected = bits(outputs(&network, 20, |_| 0));
+        assert!(bits(outputs(&network, 20, |_| usize::MAX)) == expected);
+        assert!(bits(outputs(&network, 20, |t| t % (network.parts() + 2))) == expected);
+    }
+
+    #[test]
+    fn multiply_adds_are_counted() {
+        let network = Dccrn::bundled();
+        let (sizes, names) = (network.sizes(), network.layers().map(|l| l.to_string()));
+        assert_eq!(names.count(), 2 * sizes.channels.len() + 1 + 2 * sizes.blocks);
+        let first = 80 * 2 * sizes.channels[0] * 3;
+        assert_eq!(network.multiply_adds(Layer::Encoder(0)), first * sizes.time_kernel);
+        let last = Layer::Decoder(sizes.channels.len() - 1);
+        assert_eq!(network.multiply_adds(last), first * sizes.taps);
     }
 }

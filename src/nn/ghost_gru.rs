@@ -15,9 +15,8 @@ use super::weights::{Tensor, Weights, WeightsError};
 /// The rows are independent and share the weights. In memory each gate, h and the ghosts are padded to whole panels,
 /// and what is padded stays zero in the state.
 pub(crate) struct GhostGru {
-    input: Packed, // (3 m, inputs)
-    gates: Packed, // (2 m, state), onto the first two thirds of `input`'s rows
-    new: Packed,   // (m, state)
+    input: Packed,     // (3 m, inputs): [n | r | z]
+    recurrent: Packed, // (3 m, state): [r | z | n]
     ghost: Option<Packed>,
     shape: GruShape,
     inputs: usize,
@@ -47,15 +46,14 @@ impl GruShape {
     }
 }
 
-/// The file's row of `gate` for output `o` of gates padded to `width`.
+/// The file's row for output `o` of gates padded to `width`.
 fn gate_row(o: usize, width: usize, units: usize) -> Option<usize> {
     (o % width < units).then_some(o / width * units + o % width)
 }
 
 /// What [`GhostGru::forward`] needs besides its state.
 pub(crate) struct GruScratch {
-    gates: Buffer, // (rows, 3 m)
-    new: Buffer,   // (rows, m)
+    gates: Buffer, // (rows, 4 m): [n, input side | r | z | n, recurrent side]
     ghost: Buffer, // (rows, hidden - m)
 }
 
@@ -76,15 +74,13 @@ impl GhostGru {
         let ghost_width = padded(hidden - m);
         let shape = GruShape { intrinsic: m, hidden, intrinsic_width: width, ghost_width };
         let row = |o| gate_row(o, width, m);
-        let input = Packed::new(3 * width, inputs, |o, i| row(o).map_or(0.0, |o| w.at(&[o, i])))
-            .with_bias(|o| row(o).map_or(0.0, |o| b.data()[o]));
-        let recurrent = |o: Option<usize>, i: usize| match (o, shape.unit(i)) {
-            (Some(o), Some(i)) => u.at(&[o, i]),
-            _ => 0.0,
-        };
-        let gates = Packed::new(2 * width, shape.width(), |o, i| recurrent(row(o), i));
-        let new = Packed::new(width, shape.width(), |o, i| recurrent(row(2 * width + o), i))
-            .with_bias(|o| cn.data().get(o).copied().unwrap_or(0.0));
+        let turned = |o| row((o + 2 * width) % (3 * width)); // n first
+        let input = Packed::new(3 * width, inputs, |o, i| turned(o).map_or(0.0, |o| w.at(&[o, i])))
+            .with_bias(|o| turned(o).map_or(0.0, |o| b.data()[o]));
+        let recurrent = Packed::new(3 * width, shape.width(), |o, i| {
+            row(o).zip(shape.unit(i)).map_or(0.0, |(o, i)| u.at(&[o, i]))
+        })
+        .with_bias(|o| row(o).and_then(|o| o.checked_sub(2 * m)).map_or(0.0, |o| cn.data()[o]));
         let ghost = if hidden > m {
             let g = weights.take(&format!("{name}.g"), &[hidden - m, m])?;
             let bg = weights.take(&format!("{name}.bg"), &[hidden - m])?;
@@ -94,7 +90,7 @@ impl GhostGru {
         } else {
             None
         };
-        Ok(Self { input, gates, new, ghost, shape, inputs })
+        Ok(Self { input, recurrent, ghost, shape, inputs })
     }
 
     /// (rows, width), zero.
@@ -104,13 +100,26 @@ impl GhostGru {
 
     pub(crate) fn new_scratch(&self, rows: usize) -> GruScratch {
         GruScratch {
-            gates: Buffer::new(rows * 3 * self.shape.intrinsic_width),
-            new: Buffer::new(rows * self.shape.intrinsic_width),
+            gates: Buffer::new(rows * 4 * self.shape.intrinsic_width),
             ghost: Buffer::new(rows * self.shape.ghost_width),
         }
     }
 
-    /// x: (rows, inputs), state: (rows, width), read and replaced.
+    /// The gates' recurrent side, from state: (rows, width).
+    pub(crate) fn prepare(
+        &self,
+        kernels: Kernels,
+        rows: usize,
+        state: &[f32],
+        scratch: &mut GruScratch,
+    ) {
+        let (m, width) = (self.shape.intrinsic_width, self.shape.width());
+        scratch.gates.chunks_exact_mut(4 * m).for_each(|row| row[..m].fill(0.0));
+        let sides = &mut scratch.gates[m..];
+        kernels.matmul(&self.recurrent, rows, state, width, sides, 4 * m, false);
+    }
+
+    /// x: (rows, inputs), state: (rows, width), which [`GhostGru::prepare`] has seen and which is replaced.
     pub(crate) fn forward(
         &self,
         kernels: Kernels,
@@ -119,12 +128,10 @@ impl GhostGru {
         state: &mut [f32],
         scratch: &mut GruScratch,
     ) {
-        let GruScratch { gates, new, ghost } = scratch;
+        let GruScratch { gates, ghost } = scratch;
         let (m, width) = (self.shape.intrinsic_width, self.shape.width());
-        kernels.matmul(&self.input, rows, x, self.inputs, gates, 3 * m, false);
-        kernels.matmul(&self.gates, rows, state, width, gates, 3 * m, true);
-        kernels.matmul(&self.new, rows, state, width, new, m, false);
-        kernels.gru_cell(m, gates, new, state, width);
+        kernels.matmul(&self.input, rows, x, self.inputs, gates, 4 * m, true);
+        kernels.gru_cell(m, gates, state, width);
         if let Some(packed) = &self.ghost {
             let g = self.shape.ghost_width;
             kernels.matmul(packed, rows, state, width, ghost, g, false);
@@ -162,7 +169,18 @@ impl TimeMemory {
         self.gru.new_scratch(rows)
     }
 
-    /// x: (positions, C), in place.
+    /// The part of [`TimeMemory::forward`] that needs the state before it only.
+    pub(crate) fn prepare(
+        &self,
+        kernels: Kernels,
+        rows: usize,
+        state: &[f32],
+        scratch: &mut GruScratch,
+    ) {
+        self.gru.prepare(kernels, rows, state, scratch);
+    }
+
+    /// x: (positions, C), in place; after [`TimeMemory::prepare`].
     pub(crate) fn forward(
         &self,
         kernels: Kernels,

@@ -226,27 +226,19 @@ impl Kernels {
         dispatch!(self, matmul(&job));
     }
 
-    /// A GRU's last step for each row: `h = n + z (h - n)`, `n = tanh(gates_n + r an)`, with r and z the sigmoids of
-    /// their gates. Rows of `gates` are `[r | z | n]`, each `width` long; rows of `state` begin with h.
+    /// A GRU's last step for each row: `h = n + z (h - n)`, `n = tanh(xn + r an)`, with r and z the sigmoids of
+    /// their gates. Rows of `gates` are `[xn | r | z | an]`, each `width` long; rows of `state` begin with h.
     pub(crate) fn gru_cell(
         self,
         width: usize,
         gates: &[f32],
-        an: &[f32],
         state: &mut [f32],
         state_stride: usize,
     ) {
-        let rows = an.len() / width;
-        assert!(
-            width.is_multiple_of(PANEL)
-                && gates.len() == 3 * width * rows
-                && an.len() == rows * width
-        );
+        let rows = gates.len() / (4 * width);
+        assert!(width.is_multiple_of(PANEL) && gates.len() == 4 * width * rows);
         assert!(state_stride >= width && state.len() == rows * state_stride);
-        dispatch!(
-            self,
-            gru_cell(width, rows, gates.as_ptr(), an.as_ptr(), state.as_mut_ptr(), state_stride)
-        );
+        dispatch!(self, gru_cell(width, rows, gates.as_ptr(), state.as_mut_ptr(), state_stride));
     }
 
     /// Rows of tanh: `y[r][..width] = tanh(x[r])`, with a row of `y` every `y_stride`.
@@ -339,6 +331,12 @@ trait Simd: Copy {
     unsafe fn sub(self, o: Self) -> Self;
     unsafe fn mul(self, o: Self) -> Self;
     unsafe fn div(self, o: Self) -> Self;
+    /// `self / o` within 2^-22 of it, of a finite `self` and `o` in 1..=1e30.
+    #[inline(always)]
+    unsafe fn ratio(self, o: Self) -> Self {
+        // SAFETY: the caller's contract, passed on.
+        unsafe { self.div(o) }
+    }
     /// `self * m + a`
     unsafe fn mul_add(self, m: Self, a: Self) -> Self;
     unsafe fn sqrt(self) -> Self;
@@ -346,6 +344,10 @@ trait Simd: Copy {
     unsafe fn min(self, o: Self) -> Self;
     /// The larger; `o` where `self` is NaN.
     unsafe fn max(self, o: Self) -> Self;
+    /// The first `count` floats at `p`, of which no more need be valid, then zeros; `count` may be larger than `WIDTH`.
+    unsafe fn load_some(p: *const f32, count: usize) -> Self;
+    /// Stores the first `count` floats only, which is all that need be valid; `count` may be larger than `WIDTH`.
+    unsafe fn store_some(self, p: *mut f32, count: usize);
     /// 2^n, where `self` is n + 1.5 * 2^23 and n a whole number in -126..=127.
     unsafe fn exp2_shifted(self) -> Self;
     /// (e, m) with `self = m 2^e` and m in [sqrt(1/2), sqrt(2)), of positive normal numbers.
@@ -402,24 +404,62 @@ unsafe fn ln<S: Simd>(x: S) -> S {
     }
 }
 
-/// Absolute error below 3e-7.
+/// An odd rational function, `x p(x^2) / q(x^2)` of x clamped to -limit..=limit.
+struct Rational {
+    p: [f32; 5], // the highest power first
+    q: [f32; 5],
+    limit: f32,
+}
+
+/// The best of its degrees for tanh on 0..=7.9, by least squares reweighted until the largest error is least.
+const TANH: Rational = Rational {
+    p: [1.525_968_9e-8, 2.190_342e-5, 3.571_696e-3, 0.134_444_52, 1.0],
+    q: [8.530_55e-7, 3.411_742_4e-4, 2.616_441_4e-2, 0.467_777_73, 1.0],
+    limit: 7.9,
+};
+
+/// tanh(x / 2) / 2: powers of two, so nothing is rounded.
+const HALF_TANH: Rational = {
+    let mut f = TANH;
+    let (mut i, mut scale) = (5, 1.0);
+    while i > 0 {
+        i -= 1;
+        f.p[i] *= 0.25 * scale;
+        f.q[i] *= scale;
+        scale *= 0.25;
+    }
+    f.limit *= 2.0;
+    f
+};
+
+/// NaN reads as the limit.
 #[inline(always)]
-unsafe fn sigmoid_v<S: Simd>(x: S) -> S {
+unsafe fn rational<S: Simd>(f: &Rational, x: S) -> S {
     // SAFETY: the caller's contract, passed on.
     unsafe {
-        let one = S::splat(1.0);
-        one.div(one.add(exp(S::splat(0.0).sub(x))))
+        let x = x.min(S::splat(f.limit)).max(S::splat(-f.limit));
+        let t = x.mul(x);
+        let (mut p, mut q) = (S::splat(f.p[0]), S::splat(f.q[0]));
+        for i in 1..5 {
+            p = p.mul_add(t, S::splat(f.p[i]));
+            q = q.mul_add(t, S::splat(f.q[i]));
+        }
+        x.mul(p).ratio(q)
     }
 }
 
 /// Absolute error below 3e-7.
 #[inline(always)]
+unsafe fn sigmoid_v<S: Simd>(x: S) -> S {
+    // SAFETY: the caller's contract, passed on.
+    unsafe { rational(&HALF_TANH, x).add(S::splat(0.5)) }
+}
+
+/// Absolute error below 4e-7, and never beyond -1..=1.
+#[inline(always)]
 unsafe fn tanh_v<S: Simd>(x: S) -> S {
     // SAFETY: the caller's contract, passed on.
-    unsafe {
-        let one = S::splat(1.0);
-        one.sub(S::splat(2.0).div(one.add(exp(x.add(x)))))
-    }
+    unsafe { rational(&TANH, x) }
 }
 
 /// R rows by V vectors of [`Kernels::matmul`], from column `first` on.
@@ -431,7 +471,9 @@ unsafe fn block<S: Simd, const R: usize, const V: usize>(job: &MatMul, row: usiz
             let column = first + v * S::WIDTH;
             column / PANEL * job.inputs * PANEL + column % PANEL
         };
-        let a = job.a.add(row * job.a_stride);
+        // Pointers that the compiler cannot derive from one another: else it does so, at every input anew.
+        let a: [*const f32; R] = std::array::from_fn(|r| job.a.add((row + r) * job.a_stride));
+        let a = std::hint::black_box(a);
         let y = job.y.add(row * job.y_stride + first);
         let whole = first + V * S::WIDTH <= job.outputs;
         let mut acc = [[S::splat(0.0); V]; R];
@@ -448,7 +490,7 @@ unsafe fn block<S: Simd, const R: usize, const V: usize>(job: &MatMul, row: usiz
                     let old = if whole {
                         S::load(p)
                     } else {
-                        load_some(p, job.outputs.saturating_sub(first + v * S::WIDTH))
+                        S::load_some(p, job.outputs.saturating_sub(first + v * S::WIDTH))
                     };
                     acc[r][v] = acc[r][v].add(old);
                 }
@@ -460,7 +502,7 @@ unsafe fn block<S: Simd, const R: usize, const V: usize>(job: &MatMul, row: usiz
                 w[v] = S::load(job.w.add(at(v) + k * PANEL));
             }
             for r in 0..R {
-                let x = S::splat(*a.add(r * job.a_stride + k));
+                let x = S::splat(*a[r].add(k));
                 for v in 0..V {
                     acc[r][v] = x.mul_add(w[v], acc[r][v]);
                 }
@@ -482,34 +524,10 @@ unsafe fn block<S: Simd, const R: usize, const V: usize>(job: &MatMul, row: usiz
                 if whole {
                     acc[r][v].store(p);
                 } else {
-                    store_some(acc[r][v], p, job.outputs.saturating_sub(first + v * S::WIDTH));
+                    acc[r][v].store_some(p, job.outputs.saturating_sub(first + v * S::WIDTH));
                 }
             }
         }
-    }
-}
-
-/// The first `count` floats at `p`, then zeros.
-#[inline(always)]
-unsafe fn load_some<S: Simd>(p: *const f32, count: usize) -> S {
-    let mut lanes = Lanes([0.0; PANEL]);
-    for (i, lane) in lanes.0.iter_mut().enumerate().take(count.min(S::WIDTH)) {
-        // SAFETY: the caller has `count` floats at `p`.
-        *lane = unsafe { *p.add(i) };
-    }
-    // SAFETY: WIDTH <= PANEL.
-    unsafe { S::load(lanes.0.as_ptr()) }
-}
-
-/// Stores the first `count` floats only.
-#[inline(always)]
-unsafe fn store_some<S: Simd>(x: S, p: *mut f32, count: usize) {
-    let mut lanes = Lanes([0.0; PANEL]);
-    // SAFETY: WIDTH <= PANEL.
-    unsafe { x.store(lanes.0.as_mut_ptr()) };
-    for (i, lane) in lanes.0.iter().enumerate().take(count.min(S::WIDTH)) {
-        // SAFETY: the caller has `count` floats at `p`.
-        unsafe { *p.add(i) = *lane };
     }
 }
 
@@ -556,11 +574,13 @@ unsafe fn matmul<S: Simd>(job: &MatMul) {
         while v < vectors {
             let first = v * S::WIDTH;
             let count = S::ACROSS.min(vectors - v);
+            // Constants: no instruction set compiles a block that is wider than it takes.
             match count {
                 1 => columns::<S, 1>(job, first),
                 2 => columns::<S, 2>(job, first),
-                3 => columns::<S, 3>(job, first),
-                _ => columns::<S, 4>(job, first),
+                3 if S::ACROSS >= 3 => columns::<S, 3>(job, first),
+                _ if S::ACROSS >= 4 => columns::<S, 4>(job, first),
+                _ => (),
             }
             v += count;
         }
@@ -572,20 +592,18 @@ unsafe fn gru_cell<S: Simd>(
     width: usize,
     rows: usize,
     gates: *const f32,
-    an: *const f32,
     state: *mut f32,
     state_stride: usize,
 ) {
     // SAFETY: the caller's contract, passed on.
     unsafe {
         for row in 0..rows {
-            let (g, an, h) =
-                (gates.add(row * 3 * width), an.add(row * width), state.add(row * state_stride));
+            let (g, h) = (gates.add(row * 4 * width), state.add(row * state_stride));
             let mut i = 0;
             while i < width {
-                let r = sigmoid_v(S::load(g.add(i)));
-                let z = sigmoid_v(S::load(g.add(width + i)));
-                let n = tanh_v(r.mul_add(S::load(an.add(i)), S::load(g.add(2 * width + i))));
+                let r = sigmoid_v(S::load(g.add(width + i)));
+                let z = sigmoid_v(S::load(g.add(2 * width + i)));
+                let n = tanh_v(r.mul_add(S::load(g.add(3 * width + i)), S::load(g.add(i))));
                 z.mul_add(S::load(h.add(i)).sub(n), n).store(h.add(i));
                 i += S::WIDTH;
             }
@@ -634,8 +652,9 @@ unsafe fn scan<S: Simd>(
             }
             let mut i = 0;
             while i < width {
-                // Six independent chains: three gates, up and down.
+                // Twelve independent chains: three gates, up and down, of even and odd inputs.
                 let mut acc = [[S::splat(0.0); 3]; 2];
+                let mut odd = [[S::splat(0.0); 3]; 2];
                 let mut w = [zero; 2];
                 let mut gate_n = [S::splat(0.0); 2];
                 for d in 0..2 {
@@ -644,16 +663,18 @@ unsafe fn scan<S: Simd>(
                     gate_n[d] = S::load(g.add(2 * width));
                     w[d] = u.add((d * (width / PANEL) + i / PANEL) * width * 3 * PANEL + i % PANEL);
                 }
-                for k in 0..width {
-                    for d in 0..2 {
-                        let h = S::splat(*before[d].add(k));
-                        for (gate, acc) in acc[d].iter_mut().enumerate() {
-                            *acc = h.mul_add(S::load(w[d].add((k * 3 + gate) * PANEL)), *acc);
+                for k in (0..width).step_by(2) {
+                    for (k, acc) in [(k, &mut acc), (k + 1, &mut odd)] {
+                        for d in 0..2 {
+                            let h = S::splat(*before[d].add(k));
+                            for (gate, acc) in acc[d].iter_mut().enumerate() {
+                                *acc = h.mul_add(S::load(w[d].add((k * 3 + gate) * PANEL)), *acc);
+                            }
                         }
                     }
                 }
                 for d in 0..2 {
-                    let [r, z, an] = acc[d];
+                    let [r, z, an] = std::array::from_fn(|gate| acc[d][gate].add(odd[d][gate]));
                     let (r, z) = (sigmoid_v(r), sigmoid_v(z));
                     let n = tanh_v(r.mul_add(an, gate_n[d]));
                     let h = S::load(before[d].add(i));
@@ -723,12 +744,11 @@ macro_rules! compile {
                 width: usize,
                 rows: usize,
                 gates: *const f32,
-                an: *const f32,
                 state: *mut f32,
                 state_stride: usize,
             ) {
                 // SAFETY: the caller's contract, passed on.
-                unsafe { super::gru_cell::<$vector>(width, rows, gates, an, state, state_stride) }
+                unsafe { super::gru_cell::<$vector>(width, rows, gates, state, state_stride) }
             }
             $(#[target_feature(enable = $feature)])?
             pub(super) unsafe fn tanh_rows(width: usize, rows: usize, x: *const f32, y: *mut f32, y_stride: usize) {
@@ -804,6 +824,18 @@ impl Simd for Scalar {
     unsafe fn store(self, p: *mut f32) {
         // SAFETY: valid for WIDTH floats by the trait's contract.
         unsafe { p.cast::<[f32; 4]>().write(self.0) }
+    }
+    #[inline(always)]
+    unsafe fn load_some(p: *const f32, count: usize) -> Self {
+        // SAFETY: reads `count` floats at most.
+        Self(std::array::from_fn(|i| if i < count { unsafe { *p.add(i) } } else { 0.0 }))
+    }
+    #[inline(always)]
+    unsafe fn store_some(self, p: *mut f32, count: usize) {
+        for (i, x) in self.0.into_iter().enumerate().take(count) {
+            // SAFETY: writes `count` floats at most.
+            unsafe { *p.add(i) = x };
+        }
     }
     #[inline(always)]
     unsafe fn add(self, o: Self) -> Self {
@@ -906,6 +938,28 @@ mod x86 {
             unsafe { _mm512_storeu_ps(p, self.0) }
         }
         #[inline(always)]
+        unsafe fn load_some(p: *const f32, count: usize) -> Self {
+            let mask = u16::MAX.checked_shr(16 - count.min(16) as u32).unwrap_or(0);
+            // SAFETY: reads the masked floats only; else the caller's contract, passed on.
+            Self(unsafe { _mm512_maskz_loadu_ps(mask, p) })
+        }
+        #[inline(always)]
+        unsafe fn store_some(self, p: *mut f32, count: usize) {
+            let mask = u16::MAX.checked_shr(16 - count.min(16) as u32).unwrap_or(0);
+            // SAFETY: writes the masked floats only; else the caller's contract, passed on.
+            unsafe { _mm512_mask_storeu_ps(p, mask, self.0) }
+        }
+        /// One of Newton's steps from a guess of 14 bits: a division takes the divider for as long as five of these.
+        #[inline(always)]
+        unsafe fn ratio(self, o: Self) -> Self {
+            // SAFETY: the caller's contract, passed on.
+            unsafe {
+                let guess = _mm512_rcp14_ps(o.0);
+                let error = _mm512_fnmadd_ps(o.0, guess, _mm512_set1_ps(1.0));
+                Self(_mm512_mul_ps(self.0, _mm512_fmadd_ps(guess, error, guess)))
+            }
+        }
+        #[inline(always)]
         unsafe fn exp2_shifted(self) -> Self {
             // SAFETY: the caller's contract, passed on.
             unsafe {
@@ -930,6 +984,16 @@ mod x86 {
 
     #[derive(Clone, Copy)]
     pub(super) struct V256(__m256);
+
+    /// All ones in the first `count` lanes.
+    #[inline(always)]
+    unsafe fn mask256(count: usize) -> __m256i {
+        // SAFETY: the caller's contract, passed on.
+        unsafe {
+            let lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+            _mm256_cmpgt_epi32(_mm256_set1_epi32(count.min(8) as i32), lane)
+        }
+    }
 
     impl Simd for V256 {
         const WIDTH: usize = 8;
@@ -960,6 +1024,16 @@ mod x86 {
         unsafe fn store(self, p: *mut f32) {
             // SAFETY: the caller's contract, passed on.
             unsafe { _mm256_storeu_ps(p, self.0) }
+        }
+        #[inline(always)]
+        unsafe fn load_some(p: *const f32, count: usize) -> Self {
+            // SAFETY: reads the masked floats only; else the caller's contract, passed on.
+            Self(unsafe { _mm256_maskload_ps(p, mask256(count)) })
+        }
+        #[inline(always)]
+        unsafe fn store_some(self, p: *mut f32, count: usize) {
+            // SAFETY: writes the masked floats only; else the caller's contract, passed on.
+            unsafe { _mm256_maskstore_ps(p, mask256(count), self.0) }
         }
         #[inline(always)]
         unsafe fn exp2_shifted(self) -> Self {
@@ -1027,6 +1101,26 @@ mod arm {
         unsafe fn store(self, p: *mut f32) {
             // SAFETY: the caller's contract, passed on.
             unsafe { vst1q_f32(p, self.0) }
+        }
+        #[inline(always)]
+        unsafe fn load_some(p: *const f32, count: usize) -> Self {
+            // SAFETY: reads `count` floats at most; the array has as many as the vector.
+            unsafe {
+                let lanes: [f32; 4] =
+                    std::array::from_fn(|i| if i < count { *p.add(i) } else { 0.0 });
+                Self::load(lanes.as_ptr())
+            }
+        }
+        #[inline(always)]
+        unsafe fn store_some(self, p: *mut f32, count: usize) {
+            let mut lanes = [0.0; 4];
+            // SAFETY: the array has as many floats as the vector; writes `count` of them at most.
+            unsafe {
+                self.store(lanes.as_mut_ptr());
+                for (i, x) in lanes.into_iter().enumerate().take(count) {
+                    *p.add(i) = x;
+                }
+            }
         }
         #[inline(always)]
         unsafe fn exp2_shifted(self) -> Self {
@@ -1121,5 +1215,183 @@ impl Drop for FlushDenormals {
     fn drop(&mut self) {
         #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
         control::write(self.saved);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Numbers in -1..1, the same in every run.
+    fn numbers(count: usize, seed: u32) -> Vec<f32> {
+        let mut state = seed;
+        let next = |_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) as f32 / (1 << 23) as f32 - 1.0
+        };
+        (0..count).map(next).collect()
+    }
+
+    /// What a kernel leaves in a copy of `data`, for every variant; the last is the plain one.
+    fn variants(data: &[f32], run: impl Fn(Kernels, &mut [f32])) -> Vec<(Kernels, Vec<f32>)> {
+        let of = |kernels| {
+            let mut copy = Buffer::new(data.len());
+            copy.copy_from_slice(data);
+            run(kernels, &mut copy);
+            (kernels, copy.to_vec())
+        };
+        Kernels::available().map(of).collect()
+    }
+
+    #[track_caller]
+    fn all_alike(data: &[f32], tolerance: f32, run: impl Fn(Kernels, &mut [f32])) {
+        let results = variants(data, run);
+        let (kernels, plain) = &results[results.len() - 1];
+        assert_eq!(*kernels, Kernels::Plain);
+        assert!(plain != data, "nothing was done");
+        for (kernels, result) in &results {
+            for (i, (a, b)) in result.iter().zip(plain).enumerate() {
+                let near = (a - b).abs() <= tolerance * b.abs().max(1.0);
+                assert!(near, "{kernels:?}, element {i}: {a}, plain {b}");
+            }
+        }
+    }
+
+    #[test]
+    fn products_are_right_for_every_shape() {
+        const GUARD: f32 = 7.0;
+        for rows in [1, 2, 3, 5, 8, 13, 24] {
+            for inputs in [1, 6, 48] {
+                for outputs in [1, 6, 12, 16, 24, 33, 48, 96] {
+                    let (w, x) = (numbers(outputs * inputs, 1), numbers(rows * inputs, 2));
+                    let (bias, slope) = (numbers(outputs, 3), numbers(outputs, 4));
+                    let old = numbers(rows * outputs, 5);
+                    let stride = outputs + 3;
+                    let packed = Packed::new(outputs, inputs, |o, i| w[o * inputs + i])
+                        .with_bias(|o| bias[o]);
+                    let sloped = packed.clone().with_slope(|o| slope[o]);
+                    for (packed, add) in
+                        [(&packed, false), (&packed, true), (&sloped, false), (&sloped, true)]
+                    {
+                        let mut start = vec![GUARD; (rows - 1) * stride + outputs];
+                        for row in 0..rows {
+                            start[row * stride..][..outputs]
+                                .copy_from_slice(&old[row * outputs..][..outputs]);
+                        }
+                        let expected = |row: usize, o: usize| {
+                            let terms = (0..inputs).map(|i| {
+                                f64::from(w[o * inputs + i]) * f64::from(x[row * inputs + i])
+                            });
+                            let before = if add { old[row * outputs + o] } else { 0.0 };
+                            let y = terms.sum::<f64>() + f64::from(bias[o]) + f64::from(before);
+                            let sloped = packed.slope.is_some() && y < 0.0;
+                            if sloped { y * f64::from(slope[o]) } else { y }
+                        };
+                        let run = |kernels: Kernels, y: &mut [f32]| {
+                            kernels.matmul(packed, rows, &x, inputs, y, stride, add);
+                        };
+                        for (kernels, y) in variants(&start, run) {
+                            for (i, y) in y.iter().enumerate() {
+                                let (row, o) = (i / stride, i % stride);
+                                let case = format!(
+                                    "{kernels:?}: {rows} x {inputs} -> {outputs}, add {add}, {i}"
+                                );
+                                if o < outputs {
+                                    let error = (f64::from(*y) - expected(row, o)).abs();
+                                    assert!(error < 1e-5, "{case}: {error:.1e}");
+                                } else {
+                                    assert_eq!(*y, GUARD, "{case}: written between rows");
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn variants_agree_with_the_plain_one() {
+        for width in [16, 32, 48] {
+            for rows in [1, 2, 7] {
+                let gates: Vec<f32> =
+                    numbers(rows * 4 * width, 1).iter().map(|x| 8.0 * x).collect();
+                let state = numbers(rows * (width + 16), 2);
+                all_alike(&state, 2e-6, |k, y| k.gru_cell(width, &gates, y, width + 16));
+                all_alike(&state, 2e-6, |k, y| {
+                    k.tanh_rows(width, &gates[..rows * width], y, width + 16);
+                });
+                let (u, cn) = (numbers(6 * width * width, 3), numbers(2 * width, 4));
+                let w = PackedScan::new(
+                    width,
+                    |d, gate, o, i| u[((d * 3 + gate) * width + o) * width + i],
+                    |d, o| cn[d * width + o],
+                );
+                let gates = numbers(rows * 6 * width, 5);
+                let zero = Buffer::new(width);
+                let out = numbers(rows * 2 * width, 6);
+                all_alike(&out, 2e-5, |k, y| k.scan(&w, rows, &gates, y, &zero));
+            }
+        }
+        let x: Vec<f32> = numbers(160, 7).iter().map(|x| 20.0 * x).collect();
+        all_alike(&x, 1e-6, |k, y| k.sigmoid(y));
+        let x: Vec<f32> = numbers(160, 8).iter().map(|x| (40.0 * x).exp2()).collect();
+        all_alike(&x, 2e-6, |k, y| k.power(y, -0.35));
+        let imag: Vec<f32> = numbers(160, 9).iter().map(|x| 3.0 * x).collect();
+        all_alike(&x, 2e-6, |k, y| k.bound(y, &mut imag.clone()));
+    }
+
+    /// Every step of 2^-12 over twice what the functions are clamped to.
+    #[test]
+    fn tanh_and_sigmoid_err_by_no_more_than_stated() {
+        let x: Vec<f32> = (-32 << 12..32 << 12).map(|i| i as f32 / 4096.0).collect();
+        let odd = [f32::INFINITY, f32::NEG_INFINITY, f32::NAN, f32::MAX, 1e-30, -0.0, 0.0, 0.0];
+        let x: Vec<f32> = x.into_iter().chain(odd).chain([0.0; 8]).collect();
+        let tanh = |k: Kernels, y: &mut [f32]| k.tanh_rows(PANEL, &x, y, PANEL);
+        for (kernels, y) in variants(&x, tanh) {
+            for (x, y) in x.iter().zip(&y) {
+                let exact = if x.is_nan() { 1.0 } else { f64::from(*x).tanh() };
+                let error = (f64::from(*y) - exact).abs();
+                assert!(error < 4e-7 && y.abs() <= 1.0, "{kernels:?}: tanh {x} = {y}");
+            }
+        }
+        for (kernels, y) in variants(&x, |k, y| k.sigmoid(y)) {
+            for (x, y) in x.iter().zip(&y) {
+                let exact = if x.is_nan() { 1.0 } else { 1.0 / (1.0 + (-f64::from(*x)).exp()) };
+                let error = (f64::from(*y) - exact).abs();
+                assert!(error < 3e-7 && (0.0..=1.0).contains(y), "{kernels:?}: sigmoid {x} = {y}");
+            }
+        }
+    }
+
+    #[test]
+    fn powers_err_by_no_more_than_stated() {
+        let x: Vec<f32> = (0..16_000).map(|i| (i as f32 / 100.0 - 80.0).exp2()).collect();
+        for (kernels, y) in variants(&x, |k, y| k.power(y, -0.35)) {
+            for (x, y) in x.iter().zip(&y) {
+                let exact = f64::from(*x).powf(-0.35);
+                let error = (f64::from(*y) / exact - 1.0).abs();
+                assert!(error < 4e-6, "{kernels:?}: {x}^-0.35 = {y}, relative error {error:.1e}");
+            }
+        }
+    }
+
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    #[test]
+    fn the_control_word_is_given_back() {
+        let before = control::read();
+        {
+            let _outer = FlushDenormals::new();
+            assert_eq!(control::read(), control::flushing(before));
+            drop(FlushDenormals::new());
+            assert_eq!(control::read(), control::flushing(before));
+        }
+        assert_eq!(control::read(), before);
+        let panicked = std::panic::catch_unwind(|| {
+            let _flush = FlushDenormals::new();
+            std::panic::resume_unwind(Box::new(()));
+        });
+        assert!(panicked.is_err());
+        assert_eq!(control::read(), before);
     }
 }

@@ -7,12 +7,15 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-use crate::bundle::{bundle_wisp, clap_bundle, vst3_bundle};
+use crate::bundle::{bundle_wisp, clap_bundle, target_dir, vst3_bundle};
 use crate::demo::make_clips;
 use crate::tools::{cargo, install_packages, python_with, run, rust_component, works};
 
 /// Largest share of real time that one core may need at 48 kHz, mono.
 const REAL_TIME_FACTOR: f64 = 0.05;
+/// Most instructions of a hop per multiply-add of the network, by kernels. Valgrind knows no AVX-512, and shows the program
+/// a processor without. It counts alike in every run: what is stored is what was measured and 5 % for other compilers.
+const INSTRUCTIONS: &[(&str, f64)] = &[("Avx2", 0.43)];
 
 struct Step {
     name: &'static str,
@@ -36,14 +39,15 @@ const STEPS: &[Step] = &[
     },
     Step { name: "vst3", purpose: "the bundled VST3 in pedalboard", run: vst3 },
     Step { name: "demo", purpose: "a clip made, cleaned and drawn", run: demo },
-    Step { name: "speed", purpose: "one core, 48 kHz, mono", run: speed },
+    Step { name: "speed", purpose: "time, memory and spread of work, beside a peer", run: speed },
+    Step { name: "instructions", purpose: "instructions per multiply-add", run: instructions },
     Step { name: "training", purpose: "tests of the training recipe", run: training },
 ];
 
 /// Runs the steps named, or all; false if one failed.
 pub(crate) fn test(names: &[String], list: bool) -> Result<bool> {
     if list {
-        STEPS.iter().for_each(|step| println!("{:9} {}", step.name, step.purpose));
+        STEPS.iter().for_each(|step| println!("{:12} {}", step.name, step.purpose));
         return Ok(true);
     }
     for name in names {
@@ -61,13 +65,13 @@ pub(crate) fn test(names: &[String], list: bool) -> Result<bool> {
         }
         rows.push((step.name, result, start.elapsed().as_secs_f64()));
     }
-    println!("\n{:<10} {:<8} {:>8}", "step", "result", "seconds");
+    println!("\n{:<13} {:<8} {:>8}", "step", "result", "seconds");
     for (name, result, seconds) in &rows {
         let (word, reason) = match result {
             Ok(()) => ("passed", String::new()),
             Err(error) => ("FAILED", format!("  {error:#}")),
         };
-        println!("{name:<10} {word:<8} {seconds:>8.1}{reason}");
+        println!("{name:<13} {word:<8} {seconds:>8.1}{reason}");
     }
     let failed = rows.iter().filter(|(_, result, _)| result.is_err()).count();
     println!("\n{} passed, {failed} failed", rows.len() - failed);
@@ -78,8 +82,14 @@ fn tools() -> Result<()> {
     rust_component("fmt", "rustfmt")?;
     rust_component("clippy", "clippy")?;
     // A voice; formats to read; what the standalone program links to.
-    let mut packages =
-        vec!["espeak-ng", "ffmpeg", "pkg-config", "libasound2-dev", "libjack-jackd2-dev"];
+    let mut packages = vec![
+        "espeak-ng",
+        "ffmpeg",
+        "pkg-config",
+        "libasound2-dev",
+        "libjack-jackd2-dev",
+        "valgrind",
+    ];
     if cfg!(not(target_os = "linux")) {
         packages = vec!["espeak-ng", "ffmpeg"];
         packages.retain(|program| !works(program, "--version") && !works(program, "-version"));
@@ -188,22 +198,84 @@ fn demo() -> Result<()> {
     Ok(())
 }
 
+/// The bench, or what it would run with these arguments.
+const PEERS: &[&str] =
+    &["bench", "--quiet", "-p", "wisp", "--no-default-features", "--bench", "peers"];
+
 fn speed() -> Result<()> {
-    let output =
-        cargo(&["bench", "--quiet", "-p", "wisp", "--no-default-features", "--bench", "engine"])
-            .args(["--", "--quick"])
-            .stdin(Stdio::null())
-            .stderr(Stdio::inherit())
-            .output()
-            .context("cannot run cargo")?;
-    let text = String::from_utf8_lossy(&output.stdout);
+    let text = output_of(cargo(PEERS).args(["--", "--quick"]))?;
     print!("{text}");
-    ensure!(output.status.success(), "the bench ended with {}", output.status);
     let factor = real_time_factor(&text).context("the bench printed no real-time factor")?;
     if factor > REAL_TIME_FACTOR {
         bail!("real-time factor {factor}, expected at most {REAL_TIME_FACTOR}");
     }
     Ok(())
+}
+
+/// What a program prints.
+fn output_of(command: &mut Command) -> Result<String> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let output = command
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("cannot run {name}"))?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    ensure!(output.status.success(), "{name} ended with {} after:\n{text}", output.status);
+    Ok(text)
+}
+
+fn instructions() -> Result<()> {
+    if cfg!(not(target_os = "linux")) {
+        println!("counted on Linux only, where Valgrind is");
+        return Ok(());
+    }
+    let built = output_of(cargo(PEERS).args(["--no-run", "--message-format=json"]))?;
+    let bench = built
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|message| message["target"]["name"] == "peers")
+        .find_map(|message| message["executable"].as_str().map(str::to_string))
+        .context("cargo names no executable of the bench")?;
+    // Two runs, so that what comes before the first hop cancels out.
+    let (few, many) = (20, 220);
+    let (about, before) = count_instructions(&bench, few)?;
+    let (_, after) = count_instructions(&bench, many)?;
+    let per_hop = (after - before) / f64::from(many - few);
+    let multiply_adds = number_after(&about, "multiply-adds per hop: ")?;
+    let ratio = per_hop / multiply_adds;
+    let kernels = about.split_once("kernels: ").and_then(|(_, rest)| rest.split(',').next());
+    let kernels = kernels.context("the bench names no kernels")?;
+    println!(
+        "{kernels}: {per_hop:.0} instructions per hop, {multiply_adds} multiply-adds: ratio {ratio:.4}"
+    );
+    let Some((_, most)) = INSTRUCTIONS.iter().find(|(name, _)| *name == kernels) else {
+        println!("nothing is stored to hold this against");
+        return Ok(());
+    };
+    ensure!(ratio <= *most, "{ratio:.4} instructions per multiply-add, expected at most {most}");
+    Ok(())
+}
+
+/// What the bench prints, and how many instructions it takes for so many hops.
+fn count_instructions(bench: &str, hops: u32) -> Result<(String, f64)> {
+    let file = target_dir().join("callgrind.out");
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", &format!("--callgrind-out-file={}", file.display())])
+        .args([bench, "--hops", &hops.to_string()])
+        .stdin(Stdio::null())
+        .output()
+        .context("cannot run valgrind")?;
+    let log = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "valgrind ended with {}: {log}", output.status);
+    let count = number_after(&log, "Collected : ")?;
+    Ok((String::from_utf8_lossy(&output.stdout).into_owned(), count))
+}
+
+fn number_after(text: &str, words: &str) -> Result<f64> {
+    let number = text.split_once(words).and_then(|(_, rest)| rest.split_whitespace().next());
+    let number = number.and_then(|number| number.parse().ok());
+    number.with_context(|| format!("no number after {words:?} in: {text}"))
 }
 
 /// From "real-time factor: wisp 0.0123, …".
@@ -225,6 +297,13 @@ mod tests {
         let text = "per hop …\nreal-time factor: wisp 0.0123, nnnoiseless 0.0050\n";
         assert_eq!(real_time_factor(text), Some(0.0123));
         assert_eq!(real_time_factor("nothing here"), None);
+    }
+
+    #[test]
+    fn the_figures_of_a_count_are_found() {
+        let log = "==7== Events    : Ir\n==7== Collected : 123456\n==7==\n";
+        assert_eq!(number_after(log, "Collected : ").unwrap(), 123_456.0);
+        assert!(number_after("nothing here", "Collected : ").is_err());
     }
 
     #[test]
