@@ -29,6 +29,7 @@ const STEPS: &[Step] = &[
     Step { name: "hosts", purpose: "the command line, the plugin in a CLAP host", run: hosts },
     Step { name: "xtask", purpose: "tests of these tasks", run: xtask },
     Step { name: "bundle", purpose: "the plugin as people install it", run: bundle_wisp },
+    Step { name: "package", purpose: "the archive, installed and uninstalled", run: package },
     Step {
         name: "release",
         purpose: "allocations, and the bundled CLAP, in release",
@@ -162,6 +163,10 @@ fn tests_with_features() -> Result<Vec<String>> {
 
 fn xtask() -> Result<()> {
     run(&mut cargo(&["test", "--quiet", "-p", "xtask", "--release"]))
+}
+
+fn package() -> Result<()> {
+    crate::package::package(false, &[]).map(drop)
 }
 
 fn release() -> Result<()> {
