@@ -7,6 +7,7 @@ mod package;
 mod suite;
 mod synth;
 mod tools;
+mod validate;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -42,6 +43,12 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         cargo_args: Vec<String>,
     },
+    /// Run the validators that are installed, and the hosts that come with the tests
+    Validate {
+        /// Validators that must not be missing
+        #[arg(long, value_delimiter = ',')]
+        require: Vec<String>,
+    },
     /// Run the whole test suite, or the steps named
     Test {
         /// Steps to run [default: all]
@@ -72,6 +79,7 @@ fn run() -> Result<bool> {
         Task::Package { universal, cargo_args } => {
             package::package(universal, &cargo_args)?;
         }
+        Task::Validate { require } => return validate::validate(&require),
         Task::Test { steps, list } => return suite::test(&steps, list),
     }
     Ok(true)

@@ -35,7 +35,7 @@ const STEPS: &[Step] = &[
         purpose: "allocations, and the bundled CLAP, in release",
         run: release,
     },
-    Step { name: "vst3", purpose: "the bundled VST3 in pedalboard", run: vst3 },
+    Step { name: "vst3", purpose: "the bundled VST3 in pedalboard", run: vst3_hosts },
     Step { name: "demo", purpose: "a clip made, cleaned and drawn", run: demo },
     Step { name: "speed", purpose: "one core, 48 kHz, mono", run: speed },
     Step { name: "training", purpose: "tests of the training recipe", run: training },
@@ -170,12 +170,19 @@ fn package() -> Result<()> {
 }
 
 fn release() -> Result<()> {
-    let clap = absolute(clap_bundle())?;
-    let args = ["test", "--quiet", "-p", "wisp", "--release", "--test", "realtime", "--test"];
-    run(cargo(&args).arg("clap_host").env("WISP_CLAP", clap))
+    run(&mut cargo(&["test", "--quiet", "-p", "wisp", "--release", "--test", "realtime"]))?;
+    clap_hosts()
 }
 
-fn vst3() -> Result<()> {
+/// The bundled CLAP, in release.
+pub(crate) fn clap_hosts() -> Result<()> {
+    let clap = absolute(clap_bundle())?;
+    let args = ["test", "--quiet", "-p", "wisp", "--release", "--test", "clap_host"];
+    run(cargo(&args).env("WISP_CLAP", clap))
+}
+
+/// The bundled VST3 in pedalboard.
+pub(crate) fn vst3_hosts() -> Result<()> {
     let bundle = absolute(vst3_bundle())?;
     let python = python_with("venv-hosts", &["pytest", "numpy", "pedalboard", "soundfile"])?;
     let args = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/vst3_host.py"];
@@ -217,7 +224,7 @@ fn real_time_factor(text: &str) -> Option<f64> {
     rest.split([',', '\n']).next()?.trim().parse().ok()
 }
 
-fn absolute(path: PathBuf) -> Result<PathBuf> {
+pub(crate) fn absolute(path: PathBuf) -> Result<PathBuf> {
     fs::canonicalize(&path).with_context(|| format!("cannot find {}", path.display()))
 }
 

@@ -23,6 +23,9 @@ use crate::wav::{Depth, WavSpec};
 /// Longest stretch of silence put in for one damaged place, seconds: beyond it the file is given up.
 const LONGEST_GAP: u64 = 10;
 
+/// More channels are taken for damage: each has an engine of its own.
+pub(crate) const MAX_CHANNELS: usize = 64;
+
 /// An open audio file.
 pub(crate) struct Input {
     format: Box<dyn FormatReader>,
@@ -66,10 +69,11 @@ impl Input {
         let (Some(rate), Some(layout)) = (rate, layout) else {
             return Err(Error::Damaged("its header has no sample rate or channel count".into()));
         };
-        let channels = u16::try_from(layout.count())
-            .ok()
-            .filter(|&channels| channels > 0)
-            .ok_or_else(|| Error::Damaged(format!("{} channels", layout.count())))?;
+        let channels = match layout.count() {
+            0 => return Err(Error::Damaged("its header says 0 channels".into())),
+            1..=MAX_CHANNELS => layout.count() as u16,
+            count => return Err(Error::Channels(count)),
+        };
         let spec = WavSpec { rate, channels, depth: depth(params), mask: mask(layout) };
         let frame_bytes = params.bits_per_coded_sample.map(|bits| u64::from(bits.div_ceil(8)));
         let frames = match (rf64, frame_bytes) {
@@ -303,11 +307,15 @@ struct Source {
 
 impl Source {
     fn open(path: &Path) -> Result<Self, Error> {
-        let mut file = File::open(path).map_err(Error::Read)?;
-        let metadata = file.metadata().map_err(Error::Read)?;
+        // Before it is opened: opening a pipe waits for somebody to write into it.
+        let metadata = std::fs::metadata(path).map_err(Error::Read)?;
         if metadata.is_dir() {
             return Err(Error::IsDirectory);
         }
+        if !metadata.is_file() {
+            return Err(Error::NotAFile);
+        }
+        let mut file = File::open(path).map_err(Error::Read)?;
         let mut head = Vec::with_capacity(36);
         file.by_ref().take(36).read_to_end(&mut head).map_err(Error::Read)?;
         if head.is_empty() {
