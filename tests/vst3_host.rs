@@ -503,6 +503,24 @@ fn the_state_comes_back_and_nonsense_changes_nothing() {
     assert_eq!(second.save(), saved);
 }
 
+/// `docs/versioning.md`: what a released version saved, every later one loads.
+#[test]
+fn states_of_every_released_version_load() {
+    let versions = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/versions");
+    let versions: Vec<_> = std::fs::read_dir(versions).expect("versions").collect();
+    assert!(!versions.is_empty());
+    for version in versions {
+        let file = version.expect("a version").path().join("state.json");
+        let plugin = Plugin::new();
+        assert!(plugin.load(&std::fs::read(&file).expect("a state")), "{}", file.display());
+        for (name, value) in
+            [("Reduction", 18.0 / 61.0), ("Output", 0.4375), ("Listen", 1.0), ("Bypass", 1.0)]
+        {
+            assert!((plugin.value(name) - value).abs() < 1e-6, "{}: {name}", file.display());
+        }
+    }
+}
+
 #[test]
 fn a_pause_is_a_fresh_start() {
     let plugin = Plugin::new();

@@ -46,7 +46,7 @@ pub(crate) fn run(data: &[u8]) {
 }
 
 /// Whether the plugin took it.
-pub(crate) fn load(plugin: &mut PluginInstance<Host>, mut bytes: &[u8]) -> bool {
+fn load(plugin: &mut PluginInstance<Host>, mut bytes: &[u8]) -> bool {
     let handle = plugin.plugin_handle();
     let state: PluginState = handle.get_extension().expect("state");
     let params: PluginParams = handle.get_extension().expect("params");

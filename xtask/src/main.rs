@@ -1,4 +1,5 @@
 //! `cargo xtask`: bundles the plugin, shows what Wisp does, runs every test.
+mod audit;
 mod bundle;
 mod demo;
 mod image;
@@ -43,6 +44,12 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         cargo_args: Vec<String>,
     },
+    /// Run hours of audio through the engine, faster than real time, with settings that change at random
+    Soak {
+        /// Hours of audio
+        #[arg(long, default_value_t = 1.0)]
+        hours: f64,
+    },
     /// Run the validators that are installed, and the hosts that come with the tests
     Validate {
         /// Validators that must not be missing
@@ -79,6 +86,7 @@ fn run() -> Result<bool> {
         Task::Package { universal, cargo_args } => {
             package::package(universal, &cargo_args)?;
         }
+        Task::Soak { hours } => suite::soak(hours)?,
         Task::Validate { require } => return validate::validate(&require),
         Task::Test { steps, list } => return suite::test(&steps, list),
     }

@@ -7,6 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
+use crate::audit::audit;
 use crate::bundle::{bundle_wisp, clap_bundle, vst3_bundle};
 use crate::demo::make_clips;
 use crate::tools::{cargo, install_packages, python_with, run, rust_component, works};
@@ -24,6 +25,7 @@ const STEPS: &[Step] = &[
     Step { name: "tools", purpose: "what the tests need is installed", run: tools },
     Step { name: "format", purpose: "rustfmt", run: format },
     Step { name: "clippy", purpose: "no warnings, with and without features", run: clippy },
+    Step { name: "audit", purpose: "unsafe code, and dependencies by cargo-deny", run: audit },
     Step { name: "docs", purpose: "documentation builds without warnings", run: docs },
     Step { name: "core", purpose: "the engine alone: unit, parity, invariance, …", run: core },
     Step { name: "hosts", purpose: "the command line, the plugin in a CLAP host", run: hosts },
@@ -36,6 +38,7 @@ const STEPS: &[Step] = &[
         run: release,
     },
     Step { name: "vst3", purpose: "the bundled VST3 in pedalboard", run: vst3_hosts },
+    Step { name: "soak", purpose: "minutes of audio with changing settings", run: short_soak },
     Step { name: "demo", purpose: "a clip made, cleaned and drawn", run: demo },
     Step { name: "speed", purpose: "one core, 48 kHz, mono", run: speed },
     Step { name: "training", purpose: "tests of the training recipe", run: training },
@@ -193,6 +196,16 @@ fn training() -> Result<()> {
     let python = python_with("venv-training", &["-r", "train/requirements.txt"])?;
     let args = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "train/tests"];
     run(Command::new(python).args(args).env("OMP_NUM_THREADS", "1"))
+}
+
+fn short_soak() -> Result<()> {
+    soak(0.1)
+}
+
+/// So many hours of audio through the engine, in release.
+pub(crate) fn soak(hours: f64) -> Result<()> {
+    let args = ["run", "--quiet", "-p", "wisp", "--release", "--no-default-features", "--example"];
+    run(cargo(&args).args(["soak", "--", &hours.to_string()]))
 }
 
 fn demo() -> Result<()> {
