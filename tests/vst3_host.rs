@@ -9,6 +9,7 @@ use nice_plug::wrapper::vst3::vst3::Steinberg::IBStream_::IStreamSeekMode_;
 use nice_plug::wrapper::vst3::vst3::Steinberg::Vst::*;
 use nice_plug::wrapper::vst3::vst3::Steinberg::*;
 use nice_plug::wrapper::vst3::vst3::{Class, ComPtr, ComWrapper, Interface};
+
 // The factory is linked in from here.
 use wisp as _;
 
@@ -625,5 +626,207 @@ impl Automation {
         self.stop.store(true, Ordering::Relaxed);
         let blocks = self.thread.join().expect("the audio thread");
         assert!(blocks > 10, "{blocks} blocks");
+    }
+}
+
+/// Windows, under a screen of the test's own.
+#[cfg(target_os = "linux")]
+mod windows {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Child, Command, Stdio};
+    use std::sync::Mutex;
+    use std::time::Duration;
+
+    use nice_plug::wrapper::vst3::vst3::ComRef;
+    use nice_plug::wrapper::vst3::vst3::Steinberg::Linux::*;
+    use x11rb::connection::Connection;
+    use x11rb::protocol::xproto::{ConnectionExt, CreateWindowAux, WindowClass};
+
+    use super::*;
+
+    /// Tells the child process, whose only test this is, to do the work.
+    const CHILD: &str = "WISP_EDITOR_TEST";
+    const OPENINGS: u32 = 100;
+
+    /// A window's frame in the host, with or without the host's event loop.
+    struct Frame {
+        handlers: Mutex<Vec<(Handle, FileDescriptor)>>,
+    }
+
+    #[derive(PartialEq, Clone, Copy)]
+    struct Handle(*mut IEventHandler);
+    // SAFETY: only the main thread calls it.
+    unsafe impl Send for Handle {}
+
+    impl Class for Frame {
+        type Interfaces = (IPlugFrame, IRunLoop);
+    }
+
+    #[allow(non_snake_case)]
+    impl IPlugFrameTrait for Frame {
+        unsafe fn resizeView(&self, _: *mut IPlugView, _: *mut ViewRect) -> tresult {
+            kResultOk
+        }
+    }
+
+    #[allow(non_snake_case)]
+    impl IRunLoopTrait for Frame {
+        unsafe fn registerEventHandler(
+            &self,
+            handler: *mut IEventHandler,
+            fd: FileDescriptor,
+        ) -> tresult {
+            self.handlers.lock().expect("handlers").push((Handle(handler), fd));
+            kResultOk
+        }
+
+        unsafe fn unregisterEventHandler(&self, handler: *mut IEventHandler) -> tresult {
+            self.handlers.lock().expect("handlers").retain(|(h, _)| *h != Handle(handler));
+            kResultOk
+        }
+
+        unsafe fn registerTimer(&self, _: *mut ITimerHandler, _: TimerInterval) -> tresult {
+            kResultFalse
+        }
+
+        unsafe fn unregisterTimer(&self, _: *mut ITimerHandler) -> tresult {
+            kResultFalse
+        }
+    }
+
+    impl Frame {
+        /// What a host does when something can be read: the handlers look for themselves.
+        fn turn(&self) {
+            let handlers = self.handlers.lock().expect("handlers").clone();
+            for (Handle(handler), fd) in handlers {
+                // SAFETY: registered and not yet taken back.
+                let handler = unsafe { ComRef::from_raw(handler) }.expect("a handler");
+                com!(handler.onFDIsSet(fd));
+            }
+        }
+    }
+
+    /// A frame for hosts that have no event loop to offer.
+    struct BareFrame;
+
+    impl Class for BareFrame {
+        type Interfaces = (IPlugFrame,);
+    }
+
+    #[allow(non_snake_case)]
+    impl IPlugFrameTrait for BareFrame {
+        unsafe fn resizeView(&self, _: *mut IPlugView, _: *mut ViewRect) -> tresult {
+            kResultOk
+        }
+    }
+
+    /// An X server without a screen, ended with the test.
+    struct Server(Child);
+
+    impl Server {
+        fn start() -> (Self, String) {
+            let mut server = Command::new("Xvfb")
+                .args(["-displayfd", "1", "-screen", "0", "1280x1024x24", "-nolisten", "tcp"])
+                .stdout(Stdio::piped())
+                .stderr(Stdio::null())
+                .spawn()
+                .expect("Xvfb starts (package xvfb)");
+            let mut number = String::new();
+            let out = server.stdout.take().expect("its output");
+            BufReader::new(out).read_line(&mut number).expect("the display's number");
+            (Self(server), format!(":{}", number.trim()))
+        }
+    }
+
+    impl Drop for Server {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+
+    /// nice-plug 0.4.2 aborts the host here without `src/plugin/worker.rs` (docs/upstream.md).
+    #[test]
+    fn the_editor_opens_and_closes_a_hundred_times_while_automation_runs() {
+        if std::env::var_os(CHILD).is_some() {
+            return open_and_close();
+        }
+        // In a process of its own: what goes wrong there ends it.
+        let (_server, display) = Server::start();
+        let name = "windows::the_editor_opens_and_closes_a_hundred_times_while_automation_runs";
+        let output = Command::new(std::env::current_exe().expect("this program"))
+            .args(["--exact", name, "--nocapture"])
+            .env(CHILD, "1")
+            .env("DISPLAY", display)
+            .env("LIBGL_ALWAYS_SOFTWARE", "1")
+            .output()
+            .expect("a process");
+        let text = String::from_utf8_lossy(&output.stdout);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{}\n{text}\n{errors}", output.status);
+        assert!(text.contains(&format!("{OPENINGS} openings")), "{text}\n{errors}");
+        assert!(!errors.contains("panicked"), "{errors}");
+    }
+
+    fn open_and_close() {
+        let (connection, screen) = x11rb::connect(None).expect("the display");
+        let root = connection.setup().roots[screen].root;
+        let plugin = Plugin::new();
+        plugin.start(48_000, 2, 128);
+        let ids: Vec<ParamID> = plugin.parameters().into_iter().map(|(_, id)| id).collect();
+        let processing = automate(&plugin, &ids);
+        let mut random = signals::Random::new(3);
+        let mut opened = 0;
+        for opening in 0..OPENINGS {
+            let window = connection.generate_id().expect("an id");
+            connection
+                .create_window(
+                    0,
+                    window,
+                    root,
+                    0,
+                    0,
+                    860,
+                    520,
+                    0,
+                    WindowClass::INPUT_OUTPUT,
+                    0,
+                    &CreateWindowAux::new(),
+                )
+                .expect("a window");
+            connection.map_window(window).expect("mapped");
+            connection.flush().expect("sent");
+
+            let view = com!(plugin.controller.createView(ViewType::kEditor));
+            // SAFETY: a view with one reference for us, or null.
+            let view = unsafe { ComPtr::from_raw(view) }.expect("a view");
+            let frame =
+                (opening % 2 == 0).then(|| ComWrapper::new(Frame { handlers: Mutex::default() }));
+            let pointer: ComPtr<IPlugFrame> = match &frame {
+                Some(frame) => frame.to_com_ptr().expect("a frame"),
+                None => ComWrapper::new(BareFrame).to_com_ptr().expect("a frame"),
+            };
+            com!(view.setFrame(pointer.as_ptr()));
+            let parent = window as usize as *mut c_void;
+            let attached = com!(view.attached(parent, kPlatformTypeX11EmbedWindowID));
+            assert_eq!(attached, kResultOk, "opening {opening}");
+            opened += 1;
+            // Closed at once, after a picture or after some.
+            let time = (30.0 * (random.next() + 1.0)) as u64;
+            for _ in 0..time / 5 {
+                std::thread::sleep(Duration::from_millis(5));
+                if let Some(frame) = &frame {
+                    frame.turn();
+                }
+            }
+            assert_eq!(com!(view.removed()), kResultOk);
+            com!(view.setFrame(null_mut()));
+            drop(view);
+            connection.destroy_window(window).expect("destroyed");
+            connection.flush().expect("sent");
+        }
+        processing.stop();
+        plugin.stop();
+        println!("{opened} openings");
     }
 }
