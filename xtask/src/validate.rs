@@ -18,6 +18,8 @@ struct Tool {
     /// Names its place where it is not on the PATH.
     variable: &'static str,
     program: &'static str,
+    /// Where Debian puts it, which is not on the PATH.
+    folders: &'static [&'static str],
     how_to_get: &'static str,
     run: fn(&Path) -> Result<String>,
 }
@@ -27,6 +29,7 @@ const TOOLS: &[Tool] = &[
         name: "clap-validator",
         variable: "CLAP_VALIDATOR",
         program: "clap-validator",
+        folders: &[],
         how_to_get: "github.com/free-audio/clap-validator/releases",
         run: clap_validator,
     },
@@ -34,6 +37,7 @@ const TOOLS: &[Tool] = &[
         name: "pluginval",
         variable: "PLUGINVAL",
         program: "pluginval",
+        folders: &[],
         how_to_get: "github.com/Tracktion/pluginval/releases",
         run: pluginval,
     },
@@ -41,6 +45,7 @@ const TOOLS: &[Tool] = &[
         name: "validator",
         variable: "VST3_VALIDATOR",
         program: "validator",
+        folders: &[],
         how_to_get: "built with the VST3 SDK, github.com/steinbergmedia/vst3sdk",
         run: steinberg,
     },
@@ -48,6 +53,7 @@ const TOOLS: &[Tool] = &[
         name: "ardour",
         variable: "ARDOUR_VST3_SCANNER",
         program: "ardour-vst3-scanner",
+        folders: &["/usr/lib/ardour7", "/usr/lib/ardour8"],
         how_to_get: "apt install ardour",
         run: ardour,
     },
@@ -55,6 +61,7 @@ const TOOLS: &[Tool] = &[
         name: "qtractor",
         variable: "QTRACTOR_PLUGIN_SCAN",
         program: "qtractor_plugin_scan",
+        folders: &["/usr/lib/x86_64-linux-gnu/qtractor", "/usr/lib/aarch64-linux-gnu/qtractor"],
         how_to_get: "apt install qtractor",
         run: qtractor,
     },
@@ -115,8 +122,9 @@ fn find(tool: &Tool) -> Option<PathBuf> {
     if let Some(path) = std::env::var_os(tool.variable) {
         return Some(PathBuf::from(path));
     }
-    let paths = std::env::var_os("PATH")?;
+    let paths = std::env::var_os("PATH").unwrap_or_default();
     let mut candidates = std::env::split_paths(&paths)
+        .chain(tool.folders.iter().map(PathBuf::from))
         .map(|folder| folder.join(format!("{}{}", tool.program, std::env::consts::EXE_SUFFIX)));
     candidates.find(|path| path.is_file())
 }
@@ -181,9 +189,14 @@ fn steinberg(program: &Path) -> Result<String> {
 }
 
 fn ardour(program: &Path) -> Result<String> {
-    let text = output_of(Command::new(program).args(["-f", "-v"]).arg(absolute(vst3_bundle())?))?;
-    ensure!(text.contains("Wisp"), "the scanner does not name Wisp");
-    Ok(line_with(&text, "Wisp"))
+    let mut command = Command::new(program);
+    command.args(["-f", "-v"]).arg(absolute(vst3_bundle())?);
+    // Its own libraries lie beside it.
+    command.env("LD_LIBRARY_PATH", program.parent().unwrap_or(Path::new(".")));
+    let text = output_of(&mut command)?;
+    let found = line_with(&text, "Found Plugin: Wisp");
+    ensure!(!found.is_empty(), "the scanner does not name Wisp");
+    Ok(found)
 }
 
 fn qtractor(program: &Path) -> Result<String> {
@@ -191,6 +204,7 @@ fn qtractor(program: &Path) -> Result<String> {
     let request = format!("CLAP:{}", absolute(clap_bundle())?.display());
     let mut shell = Command::new("sh");
     shell.args(["-c", "printf '%s\\n' \"$1\" | \"$0\""]).arg(program).arg(request);
+    shell.env("QT_QPA_PLATFORM", "offscreen");
     let text = output_of(&mut shell)?;
     ensure!(text.contains("Wisp"), "the scanner does not name Wisp");
     Ok(line_with(&text, "Wisp"))
@@ -219,6 +233,7 @@ mod tests {
             name: "test",
             variable,
             program,
+            folders: &[],
             how_to_get: "",
             run: clap_validator,
         };

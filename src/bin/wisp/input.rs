@@ -43,6 +43,10 @@ pub(crate) struct Input {
 
 impl Input {
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+        guarded(|| Self::open_unguarded(path))
+    }
+
+    fn open_unguarded(path: &Path) -> Result<Self, Error> {
         let source = Source::open(path)?;
         let rf64 = source.rf64_bytes;
         let mut format = probe(path, source)?;
@@ -125,6 +129,10 @@ impl Input {
 
     /// Fills `planes` (one per channel) with what comes next; false at the end.
     pub(crate) fn read(&mut self, planes: &mut Vec<Vec<f32>>) -> Result<bool, Error> {
+        guarded(|| self.read_unguarded(planes))
+    }
+
+    fn read_unguarded(&mut self, planes: &mut Vec<Vec<f32>>) -> Result<bool, Error> {
         let left = self.frames.map_or(u64::MAX, |frames| frames - self.position.min(frames));
         if left == 0 {
             return Ok(false);
@@ -222,6 +230,12 @@ impl Input {
             _ => Error::EndsEarly(actual),
         }
     }
+}
+
+/// Some damage makes the readers of formats panic (symphonia 0.6). What was being read is given up then.
+fn guarded<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work))
+        .unwrap_or_else(|_| Err(Error::Damaged("its header or data make no sense".into())))
 }
 
 /// Lengths that programs write where they cannot come back to fill in the true one (a pipe).

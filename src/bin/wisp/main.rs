@@ -40,6 +40,8 @@ fn main() -> ExitCode {
         return ExitCode::from(FAILED);
     }
 
+    // A panic becomes an error of its file, which says what happened.
+    std::panic::set_hook(Box::new(|_| {}));
     let stop = Arc::new(AtomicBool::new(false));
     let handler = stop.clone();
     if let Err(error) = ctrlc::set_handler(move || handler.store(true, Ordering::Relaxed)) {
