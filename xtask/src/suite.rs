@@ -81,9 +81,10 @@ pub(crate) fn test(names: &[String], list: bool) -> Result<bool> {
 fn tools() -> Result<()> {
     rust_component("fmt", "rustfmt")?;
     rust_component("clippy", "clippy")?;
-    // A voice; formats to read; what the standalone program links to.
+    // A voice; formats to read; what the standalone program links to; a screen for the editor.
     let mut packages =
         vec!["espeak-ng", "ffmpeg", "pkg-config", "libasound2-dev", "libjack-jackd2-dev"];
+    packages.extend(["xvfb", "libegl1", "libgl1-mesa-dri", "libx11-xcb1", "libxkbcommon-x11-0"]);
     if cfg!(not(target_os = "linux")) {
         packages = vec!["espeak-ng", "ffmpeg"];
         packages.retain(|program| !works(program, "--version") && !works(program, "-version"));
