@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use crate::bundle::{bundle, bundled_dir, clap_bundle, target_dir, vst3_bundle};
 use crate::licences;
 use crate::tools::{run, works};
+use crate::validate;
 
 /// What goes beside the programs.
 const PAPERS: [&str; 4] = ["README.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE"];
@@ -162,6 +163,8 @@ fn try_in(scratch: &Path, archive: &Path, name: &str, programs: &[&str]) -> Resu
     }
     let wisp = home.join(".local/bin/wisp");
     ensure!(works(&wisp, "--version"), "{} does not start", wisp.display());
+    let scanned = validate::scan(&home.join(vst3).join("wisp.vst3"), &home)?;
+    println!("{}", scanned.unwrap_or_else(|| "not scanned: Ardour is not installed".into()));
     let mut keep = home.join(vst3);
     keep.push("another.vst3");
     fs::write(&keep, "another").with_context(|| format!("cannot write {}", keep.display()))?;

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::bundle::{bundle_wisp, clap_bundle, vst3_bundle};
+use crate::bundle::{bundle_wisp, clap_bundle, target_dir, vst3_bundle};
 use crate::suite::{absolute, clap_hosts, vst3_hosts};
 use crate::tools::{python_with, run, works};
 
@@ -189,8 +189,19 @@ fn steinberg(program: &Path) -> Result<String> {
 }
 
 fn ardour(program: &Path) -> Result<String> {
+    let home = absolute(target_dir())?;
+    scan_with(program, &absolute(vst3_bundle())?, &home)
+}
+
+/// What Ardour's scanner says of a bundle, where it is installed; its cache goes into this home.
+pub(crate) fn scan(bundle: &Path, home: &Path) -> Result<Option<String>> {
+    let tool = TOOLS.iter().find(|tool| tool.name == "ardour").context("no such tool")?;
+    find(tool).map(|program| scan_with(&program, bundle, home)).transpose()
+}
+
+fn scan_with(program: &Path, bundle: &Path, home: &Path) -> Result<String> {
     let mut command = Command::new(program);
-    command.args(["-f", "-v"]).arg(absolute(vst3_bundle())?);
+    command.args(["-f", "-v"]).arg(bundle).env("HOME", home);
     // Its own libraries lie beside it.
     command.env("LD_LIBRARY_PATH", program.parent().unwrap_or(Path::new(".")));
     let text = output_of(&mut command)?;
