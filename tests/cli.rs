@@ -769,7 +769,6 @@ fn headers_that_promise_absurd_things_are_refused() {
         (22, &[0u8, 0][..]),             // no channels
         (24, &[0, 0, 0, 0]),             // no rate
         (24, &[0xff, 0xff, 0xff, 0xff]), // 4 GHz
-        (32, &[0, 0]),                   // no bytes per frame
         (34, &[0, 0]),                   // no bits
         (34, &[0xff, 0xff]),             // 65535 bits
         (16, &[0, 0, 0, 0]),             // an empty format
