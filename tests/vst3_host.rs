@@ -352,7 +352,7 @@ fn process(processor: &ComPtr<IAudioProcessor>, audio: &mut [&mut [f32]], change
 
 /// UTF-16 up to its zero.
 fn wide(text: &[TChar]) -> String {
-    let text: Vec<u16> = text.iter().map(|&c| c as u16).take_while(|&c| c != 0).collect();
+    let text: Vec<u16> = text.iter().copied().take_while(|&c| c != 0).collect();
     String::from_utf16_lossy(&text)
 }
 

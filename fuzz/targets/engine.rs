@@ -42,8 +42,7 @@ fn play(bytes: &mut Bytes) -> Option<()> {
     let latency = engine.latency_samples();
     let mut controls = Controls::default();
     let mut left = LONGEST;
-    loop {
-        let Some(what) = bytes.next() else { break };
+    while let Some(what) = bytes.next() {
         match what % 8 {
             0 => controls.reduction_db = bytes.float()?,
             1 => controls.output_db = bytes.float()?,

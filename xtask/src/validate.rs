@@ -67,8 +67,11 @@ const TOOLS: &[Tool] = &[
     },
 ];
 
+/// A host's tests; the file that they are in.
+type Host = fn() -> Result<String>;
+
 /// Hosts that come with the tests.
-const HOSTS: &[(&str, fn() -> Result<String>)] = &[
+const HOSTS: &[(&str, Host)] = &[
     ("clack-host", || clap_hosts().map(|()| "tests/clap_host.rs".to_owned())),
     ("vst3 bindings", || vst3_host().map(|()| "tests/vst3_host.rs".to_owned())),
     ("pedalboard", || vst3_hosts().map(|()| "tests/vst3_host.py".to_owned())),
