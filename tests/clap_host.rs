@@ -547,6 +547,37 @@ fn the_state_comes_back_and_nonsense_changes_nothing() {
     }
 }
 
+/// `docs/versioning.md`: what a released version saved, every later one loads.
+#[test]
+fn states_of_every_released_version_load() {
+    let versions = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/versions");
+    let mut loaded = 0;
+    for version in std::fs::read_dir(versions).expect("versions") {
+        let file = version.expect("a version").path().join("state.json");
+        let json = std::fs::read(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+        // As CLAP hosts keep it: the length comes first.
+        let mut state = (json.len() as u64).to_le_bytes().to_vec();
+        state.extend(json);
+        for entry in entries() {
+            let mut plugin = Plugin::new(&entry);
+            assert!(plugin.load(&state), "{}", file.display());
+            let texts = [
+                ("Reduction", "18 dB"),
+                ("Output", "-3 dB"),
+                ("Listen", "Removed"),
+                ("Stereo", "Independent"),
+                ("Bypass", "On"),
+            ];
+            for (name, text) in texts {
+                let value = plugin.value(name);
+                assert_eq!(Some(value), plugin.parsed(name, text), "{}: {name}", file.display());
+            }
+        }
+        loaded += 1;
+    }
+    assert!(loaded > 0);
+}
+
 #[test]
 fn nothing_is_allocated_once_active() {
     for entry in entries() {

@@ -507,6 +507,41 @@ fn one_broken_file_does_not_stop_the_others() {
 }
 
 #[test]
+fn a_thousand_files_of_which_a_hundred_are_broken() {
+    let lab = Lab::new();
+    let good = fs::read(lab.wav("good.wav", int(8_000, 1, 8), 0.05)).expect("WAV");
+    let mut args: Vec<String> =
+        ["--out-dir", "clean", "-j", "4", "--json"].map(str::to_owned).into();
+    for i in 0..1000 {
+        let name = format!("take {i:03}.wav");
+        let mut bytes = good.clone();
+        if i % 10 == 7 {
+            match i / 10 % 5 {
+                0 => bytes.truncate(20 + i / 20),
+                1 => bytes = b"no sound".repeat(9),
+                2 => bytes.clear(),
+                3 => bytes[20..24].fill(0xff),
+                _ => bytes[22..24].copy_from_slice(&[0xff, 0xff]),
+            }
+        }
+        fs::write(lab.path(&name), bytes).expect("file");
+        args.push(name);
+    }
+    let output = lab.run(&args);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let lines = json_lines(&output);
+    assert_eq!(lines.len(), 1000);
+    assert_eq!(lines.iter().filter(|line| line["error"].is_string()).count(), 100);
+    let results: Vec<_> = fs::read_dir(lab.path("clean"))
+        .expect("folder")
+        .map(|entry| entry.expect("entry").path())
+        .collect();
+    assert_eq!(results.len(), 900, "no half files");
+    assert!(results.iter().all(|path| ints(path).len() == 400));
+    assert_eq!(stderr(&output).lines().count(), 100, "{}", stderr(&output));
+}
+
+#[test]
 fn quiet_is_quiet_and_json_alone_is_on_standard_output() {
     let lab = Lab::new();
     lab.wav("in.wav", int(48_000, 1, 16), 0.2);
@@ -588,6 +623,165 @@ fn a_full_disk_leaves_nothing_behind() {
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     assert!(stderr(&output).contains("cannot write"), "{}", stderr(&output));
     assert_eq!(lab.files(), before);
+}
+
+/// A file system with no room left, or a user without rights, fail where the file is made.
+#[cfg(target_os = "linux")]
+#[test]
+fn where_nothing_can_be_made_nothing_is_lost() {
+    let lab = Lab::new();
+    let input = lab.wav("in.wav", int(48_000, 1, 16), 0.2);
+    // Folders in which not even root can make a file.
+    for folder in ["/proc", "/sys"] {
+        let output = format!("{folder}/out.wav");
+        lab.fails(&["in.wav", "-o", &output], 1, &["cannot write", &output]);
+    }
+    lab.fails(&["in.wav", "--out-dir", "/proc/wisp"], 1, &["cannot make the folder", "/proc/wisp"]);
+    fs::write(lab.path("file"), "").expect("file");
+    lab.fails(&["in.wav", "--out-dir", "file"], 1, &["cannot make the folder", "file"]);
+    lab.fails(&["in.wav", "-o", "file/out.wav"], 1, &["cannot write", "file/out.wav"]);
+    assert!(input.exists());
+}
+
+/// A pipe would be waited for, and a device, behind a link, replaced by a file.
+#[cfg(unix)]
+#[test]
+fn pipes_devices_and_folders_are_let_be() {
+    use std::os::unix::fs::FileTypeExt;
+    let lab = Lab::new();
+    lab.wav("in.wav", int(48_000, 1, 16), 0.2);
+    let made = Command::new("mkfifo").arg(lab.path("pipe.wav")).status().expect("mkfifo");
+    assert!(made.success());
+    fs::create_dir(lab.path("folder.wav")).expect("folder");
+    std::os::unix::fs::symlink("pipe.wav", lab.path("link.wav")).expect("link");
+    lab.fails(&["/dev/null"], 1, &["/dev/null", "a pipe or a device"]);
+    lab.fails(&["pipe.wav"], 1, &["pipe.wav", "a pipe or a device"]);
+    for output in ["pipe.wav", "link.wav", "folder.wav"] {
+        let words = ["output", "is a folder, a pipe or a device"];
+        lab.fails(&["in.wav", "-o", output, "--force"], 1, &words);
+    }
+    assert!(fs::metadata(lab.path("pipe.wav")).expect("pipe").file_type().is_fifo());
+    assert!(lab.path("link.wav").is_symlink() && lab.path("folder.wav").is_dir());
+}
+
+/// Rights that are taken away: root has them still, so it is another user who tries.
+#[cfg(unix)]
+#[test]
+fn without_permission_the_file_is_named() {
+    use std::os::unix::fs::PermissionsExt;
+    let lab = Lab::new();
+    let secret = lab.wav("secret.wav", int(48_000, 1, 16), 0.2);
+    lab.wav("in.wav", int(48_000, 1, 16), 0.2);
+    fs::create_dir(lab.path("closed")).expect("folder");
+    let mode = |path: &Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("permissions");
+    };
+    mode(&secret, 0o000);
+    mode(&lab.path("closed"), 0o555);
+    mode(lab.dir.path(), 0o777);
+    let me = Command::new("id").arg("-u").output().expect("id");
+    let root = me.stdout.trim_ascii() == b"0";
+    let run = |args: &[&str]| {
+        let mut command = lab.command(args);
+        if root {
+            // "nobody", who must be able to start the program, wherever it lies.
+            use std::os::unix::process::CommandExt;
+            let program = lab.path("wisp");
+            if !program.exists() {
+                fs::copy(env!("CARGO_BIN_EXE_wisp"), &program).expect("a copy");
+            }
+            command = Command::new(program);
+            command.current_dir(lab.dir.path()).args(args).stdin(Stdio::null()).uid(65_534);
+        }
+        command.output().expect("wisp starts")
+    };
+    for (args, words) in [
+        (["secret.wav", "-o", "out.wav"], ["secret.wav", "cannot read", "denied"]),
+        (["in.wav", "-o", "closed/out.wav"], ["in.wav", "cannot write closed/out.wav", "denied"]),
+    ] {
+        let output = run(&args);
+        assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+        for word in words {
+            assert!(stderr(&output).contains(word), "{word}: {}", stderr(&output));
+        }
+    }
+    assert!(!lab.path("out.wav").exists() && lab.leftovers().is_empty());
+    mode(&lab.path("closed"), 0o755);
+}
+
+/// Hours of audio take no more memory than seconds do.
+#[cfg(target_os = "linux")]
+#[test]
+fn memory_does_not_grow_with_the_length() {
+    let lab = Lab::new();
+    // Ten minutes of silence that takes no room on the disk.
+    let long = lab.wav("long.wav", int(16_000, 1, 16), 0.0);
+    let size: u32 = 600 * 16_000 * 2;
+    let mut bytes = fs::read(&long).expect("WAV");
+    bytes[4..8].copy_from_slice(&(size + 36).to_le_bytes());
+    bytes[40..44].copy_from_slice(&size.to_le_bytes());
+    fs::write(&long, bytes).expect("file");
+    let file = fs::OpenOptions::new().write(true).open(&long).expect("file");
+    file.set_len(u64::from(size) + 44).expect("length");
+    lab.wav("short.wav", int(16_000, 1, 16), 1.0);
+
+    let peak = |name: &str| -> u64 {
+        let mut child = lab.command(&[name, "--force", "-q", "-j", "1"]).spawn().expect("wisp");
+        let status = format!("/proc/{}/status", child.id());
+        let mut peak = 0;
+        while child.try_wait().expect("status").is_none() {
+            let text = fs::read_to_string(&status).unwrap_or_default();
+            let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+            let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok());
+            peak = peak.max(kib.unwrap_or(0));
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        assert!(child.wait().expect("status").success());
+        peak
+    };
+    let (short, long) = (peak("short.wav"), peak("long.wav"));
+    assert!(
+        long > 0 && long < short + 4096,
+        "{short} KiB for a second, {long} KiB for ten minutes"
+    );
+}
+
+#[test]
+fn headers_that_promise_absurd_things_are_refused() {
+    let lab = Lab::new();
+    let plain = wav_bytes(&lab, 48_000);
+    let with = |at: usize, value: &[u8]| {
+        let mut bytes = plain.clone();
+        bytes[at..at + value.len()].copy_from_slice(value);
+        fs::write(lab.path("odd.wav"), bytes).expect("file");
+    };
+    // More channels than anybody has microphones; each would be an engine.
+    for channels in [65u16, 255, 4096, 65_535] {
+        let mut bytes = channels.to_le_bytes().to_vec();
+        let frame = channels.wrapping_mul(2);
+        bytes.extend(48_000u32.to_le_bytes());
+        bytes.extend(48_000u32.wrapping_mul(u32::from(frame)).to_le_bytes());
+        bytes.extend(frame.to_le_bytes());
+        with(22, &bytes);
+        lab.fails(&["odd.wav"], 1, &["odd.wav"]);
+    }
+    for (at, value) in [
+        (22, &[0u8, 0][..]),             // no channels
+        (24, &[0, 0, 0, 0]),             // no rate
+        (24, &[0xff, 0xff, 0xff, 0xff]), // 4 GHz
+        (34, &[0, 0]),                   // no bits
+        (34, &[0xff, 0xff]),             // 65535 bits
+        (16, &[0, 0, 0, 0]),             // an empty format
+        (16, &[0xff, 0xff, 0xff, 0x7f]), // one of 2 GiB
+        (20, &[0x34, 0x12]),             // an unknown codec
+    ] {
+        with(at, value);
+        let output = lab.run(&["odd.wav", "--force"]);
+        let message = stderr(&output);
+        assert_eq!(output.status.code(), Some(1), "{at} {value:?}: {message}");
+        assert!(message.contains("odd.wav") && !message.contains("panicked"), "{message}");
+        assert!(lab.leftovers().is_empty());
+    }
 }
 
 #[cfg(unix)]

@@ -4,6 +4,7 @@ pub mod meters;
 pub mod params;
 #[cfg(feature = "standalone")]
 pub mod source;
+mod state;
 mod worker;
 
 use std::num::NonZeroU32;
@@ -103,6 +104,10 @@ impl Plugin for Wisp {
 
     fn params(&self) -> Arc<dyn Params> {
         self.params.clone()
+    }
+
+    fn filter_state(state: &mut PluginState) {
+        state::filter(state);
     }
 
     fn editor(&mut self, executor: AsyncExecutor<Self>) -> Option<WispEditor> {

@@ -2,6 +2,8 @@
 // Each test binary compiles this for itself and uses its part.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod corpus;
+
 use std::collections::HashMap;
 use std::f64::consts::TAU;
 

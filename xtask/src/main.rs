@@ -1,10 +1,14 @@
 //! `cargo xtask`: bundles the plugin, shows what Wisp does, runs every test.
+mod audit;
 mod bundle;
 mod demo;
 mod image;
+mod licences;
+mod package;
 mod suite;
 mod synth;
 mod tools;
+mod validate;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -31,6 +35,27 @@ enum Task {
     },
     /// Bundle the plugin, clean a noisy clip made on the spot, draw it before and after
     Demo,
+    /// Make the archive for this system: plugins, programs, licences, install scripts
+    Package {
+        /// For both processors of macOS
+        #[arg(long)]
+        universal: bool,
+        /// Passed on to cargo build, such as --features standalone
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        cargo_args: Vec<String>,
+    },
+    /// Run hours of audio through the engine, faster than real time, with settings that change at random
+    Soak {
+        /// Hours of audio
+        #[arg(long, default_value_t = 1.0)]
+        hours: f64,
+    },
+    /// Run the validators that are installed, and the hosts that come with the tests
+    Validate {
+        /// Validators that must not be missing
+        #[arg(long, value_delimiter = ',')]
+        require: Vec<String>,
+    },
     /// Run the whole test suite, or the steps named
     Test {
         /// Steps to run [default: all]
@@ -54,13 +79,23 @@ fn main() -> ExitCode {
 
 fn run() -> Result<bool> {
     let task = Args::parse().task;
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the workspace's folder")?;
-    std::env::set_current_dir(root)
-        .with_context(|| format!("cannot go to the workspace at {}", root.display()))?;
+    go_to_workspace()?;
     match task {
         Task::Bundle { package, cargo_args } => bundle::bundle(&package, &cargo_args)?,
         Task::Demo => demo::demo()?,
+        Task::Package { universal, cargo_args } => {
+            package::package(universal, &cargo_args)?;
+        }
+        Task::Soak { hours } => suite::soak(hours)?,
+        Task::Validate { require } => return validate::validate(&require),
         Task::Test { steps, list } => return suite::test(&steps, list),
     }
     Ok(true)
+}
+
+/// Paths here are from the workspace's folder on.
+fn go_to_workspace() -> Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the workspace's folder")?;
+    std::env::set_current_dir(root)
+        .with_context(|| format!("cannot go to the workspace at {}", root.display()))
 }

@@ -7,6 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
+use crate::audit::audit;
 use crate::bundle::{bundle_wisp, clap_bundle, target_dir, vst3_bundle};
 use crate::demo::make_clips;
 use crate::tools::{cargo, install_packages, python_with, run, rust_component, works};
@@ -27,17 +28,20 @@ const STEPS: &[Step] = &[
     Step { name: "tools", purpose: "what the tests need is installed", run: tools },
     Step { name: "format", purpose: "rustfmt", run: format },
     Step { name: "clippy", purpose: "no warnings, with and without features", run: clippy },
+    Step { name: "audit", purpose: "unsafe code, and dependencies by cargo-deny", run: audit },
     Step { name: "docs", purpose: "documentation builds without warnings", run: docs },
     Step { name: "core", purpose: "the engine alone: unit, parity, invariance, …", run: core },
     Step { name: "hosts", purpose: "the command line, the plugin in a CLAP host", run: hosts },
     Step { name: "xtask", purpose: "tests of these tasks", run: xtask },
     Step { name: "bundle", purpose: "the plugin as people install it", run: bundle_wisp },
+    Step { name: "package", purpose: "the archive, installed and uninstalled", run: package },
     Step {
         name: "release",
         purpose: "allocations, and the bundled CLAP, in release",
         run: release,
     },
-    Step { name: "vst3", purpose: "the bundled VST3 in pedalboard", run: vst3 },
+    Step { name: "vst3", purpose: "the bundled VST3 in pedalboard", run: vst3_hosts },
+    Step { name: "soak", purpose: "minutes of audio with changing settings", run: short_soak },
     Step { name: "demo", purpose: "a clip made, cleaned and drawn", run: demo },
     Step { name: "speed", purpose: "time, memory and spread of work, beside a peer", run: speed },
     Step { name: "instructions", purpose: "instructions per multiply-add", run: instructions },
@@ -81,7 +85,7 @@ pub(crate) fn test(names: &[String], list: bool) -> Result<bool> {
 fn tools() -> Result<()> {
     rust_component("fmt", "rustfmt")?;
     rust_component("clippy", "clippy")?;
-    // A voice; formats to read; what the standalone program links to.
+    // A voice; formats to read; what the standalone program links to; counted instructions; a screen for the editor.
     let mut packages = vec![
         "espeak-ng",
         "ffmpeg",
@@ -90,6 +94,7 @@ fn tools() -> Result<()> {
         "libjack-jackd2-dev",
         "valgrind",
     ];
+    packages.extend(["xvfb", "libegl1", "libgl1-mesa-dri", "libx11-xcb1", "libxkbcommon-x11-0"]);
     if cfg!(not(target_os = "linux")) {
         packages = vec!["espeak-ng", "ffmpeg"];
         packages.retain(|program| !works(program, "--version") && !works(program, "-version"));
@@ -174,13 +179,24 @@ fn xtask() -> Result<()> {
     run(&mut cargo(&["test", "--quiet", "-p", "xtask", "--release"]))
 }
 
-fn release() -> Result<()> {
-    let clap = absolute(clap_bundle())?;
-    let args = ["test", "--quiet", "-p", "wisp", "--release", "--test", "realtime", "--test"];
-    run(cargo(&args).arg("clap_host").env("WISP_CLAP", clap))
+fn package() -> Result<()> {
+    crate::package::package(false, &[]).map(drop)
 }
 
-fn vst3() -> Result<()> {
+fn release() -> Result<()> {
+    run(&mut cargo(&["test", "--quiet", "-p", "wisp", "--release", "--test", "realtime"]))?;
+    clap_hosts()
+}
+
+/// The bundled CLAP, in release.
+pub(crate) fn clap_hosts() -> Result<()> {
+    let clap = absolute(clap_bundle())?;
+    let args = ["test", "--quiet", "-p", "wisp", "--release", "--test", "clap_host"];
+    run(cargo(&args).env("WISP_CLAP", clap))
+}
+
+/// The bundled VST3 in pedalboard.
+pub(crate) fn vst3_hosts() -> Result<()> {
     let bundle = absolute(vst3_bundle())?;
     let python = python_with("venv-hosts", &["pytest", "numpy", "pedalboard", "soundfile"])?;
     let args = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/vst3_host.py"];
@@ -191,6 +207,16 @@ fn training() -> Result<()> {
     let python = python_with("venv-training", &["-r", "train/requirements.txt"])?;
     let args = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "train/tests"];
     run(Command::new(python).args(args).env("OMP_NUM_THREADS", "1"))
+}
+
+fn short_soak() -> Result<()> {
+    soak(0.1)
+}
+
+/// So many hours of audio through the engine, in release.
+pub(crate) fn soak(hours: f64) -> Result<()> {
+    let args = ["run", "--quiet", "-p", "wisp", "--release", "--no-default-features", "--example"];
+    run(cargo(&args).args(["soak", "--", &hours.to_string()]))
 }
 
 fn demo() -> Result<()> {
@@ -284,7 +310,7 @@ fn real_time_factor(text: &str) -> Option<f64> {
     rest.split([',', '\n']).next()?.trim().parse().ok()
 }
 
-fn absolute(path: PathBuf) -> Result<PathBuf> {
+pub(crate) fn absolute(path: PathBuf) -> Result<PathBuf> {
     fs::canonicalize(&path).with_context(|| format!("cannot find {}", path.display()))
 }
 

@@ -168,6 +168,10 @@ fn check_output(input: &Path, output: &Path, force: bool) -> Result<(), Error> {
     if same_file(input, output) {
         return Err(Error::OutputIsInput(output.to_path_buf()));
     }
+    // It would be replaced, not written to.
+    if output.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+        return Err(Error::OutputNotAFile(output.to_path_buf()));
+    }
     // A link to nowhere exists too.
     if !force && output.symlink_metadata().is_ok() {
         return Err(Error::OutputExists(output.to_path_buf()));

@@ -11,6 +11,8 @@ pub(crate) enum Error {
     Read(#[source] io::Error),
     #[error("is a folder, expected an audio file")]
     IsDirectory,
+    #[error("is a pipe or a device, expected a file")]
+    NotAFile,
     #[error("is empty, expected audio")]
     Empty,
     #[error("holds no audio: its header says 0 samples, expected at least 1")]
@@ -27,14 +29,20 @@ pub(crate) enum Error {
     EndsEarly(f64),
     #[error("is damaged: {0}")]
     Damaged(String),
+    #[error("{0} channels, expected at most {max}", max = crate::input::MAX_CHANNELS)]
+    Channels(usize),
     #[error("{0}")]
     Engine(#[from] EngineError),
     #[error("output {} exists already (--force overwrites it)", .0.display())]
     OutputExists(PathBuf),
+    #[error("output {} is a folder, a pipe or a device", .0.display())]
+    OutputNotAFile(PathBuf),
     #[error("output {} is the input itself", .0.display())]
     OutputIsInput(PathBuf),
     #[error("cannot write {}: {source}", path.display())]
     Write { path: PathBuf, source: io::Error },
+    #[error("a fault in this program: {0}; nothing written")]
+    Fault(String),
     #[error("interrupted, nothing written")]
     Interrupted,
 }

@@ -23,6 +23,9 @@ use crate::wav::{Depth, WavSpec};
 /// Longest stretch of silence put in for one damaged place, seconds: beyond it the file is given up.
 const LONGEST_GAP: u64 = 10;
 
+/// More channels are taken for damage: each has an engine of its own.
+pub(crate) const MAX_CHANNELS: usize = 64;
+
 /// An open audio file.
 pub(crate) struct Input {
     format: Box<dyn FormatReader>,
@@ -40,6 +43,10 @@ pub(crate) struct Input {
 
 impl Input {
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+        guarded(|| Self::open_unguarded(path))
+    }
+
+    fn open_unguarded(path: &Path) -> Result<Self, Error> {
         let source = Source::open(path)?;
         let rf64 = source.rf64_bytes;
         let mut format = probe(path, source)?;
@@ -66,10 +73,11 @@ impl Input {
         let (Some(rate), Some(layout)) = (rate, layout) else {
             return Err(Error::Damaged("its header has no sample rate or channel count".into()));
         };
-        let channels = u16::try_from(layout.count())
-            .ok()
-            .filter(|&channels| channels > 0)
-            .ok_or_else(|| Error::Damaged(format!("{} channels", layout.count())))?;
+        let channels = match layout.count() {
+            0 => return Err(Error::Damaged("its header says 0 channels".into())),
+            1..=MAX_CHANNELS => layout.count() as u16,
+            count => return Err(Error::Channels(count)),
+        };
         let spec = WavSpec { rate, channels, depth: depth(params), mask: mask(layout) };
         let frame_bytes = params.bits_per_coded_sample.map(|bits| u64::from(bits.div_ceil(8)));
         let frames = match (rf64, frame_bytes) {
@@ -121,6 +129,10 @@ impl Input {
 
     /// Fills `planes` (one per channel) with what comes next; false at the end.
     pub(crate) fn read(&mut self, planes: &mut Vec<Vec<f32>>) -> Result<bool, Error> {
+        guarded(|| self.read_unguarded(planes))
+    }
+
+    fn read_unguarded(&mut self, planes: &mut Vec<Vec<f32>>) -> Result<bool, Error> {
         let left = self.frames.map_or(u64::MAX, |frames| frames - self.position.min(frames));
         if left == 0 {
             return Ok(false);
@@ -220,6 +232,12 @@ impl Input {
     }
 }
 
+/// Some damage makes the readers of formats panic (symphonia 0.6). What was being read is given up then.
+fn guarded<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work))
+        .unwrap_or_else(|_| Err(Error::Damaged("its header or data make no sense".into())))
+}
+
 /// Lengths that programs write where they cannot come back to fill in the true one (a pipe).
 fn is_placeholder(bytes: u64) -> bool {
     (0x7fff_e000..=0x7fff_ffff).contains(&bytes) || bytes >= 0xffff_e000
@@ -303,11 +321,15 @@ struct Source {
 
 impl Source {
     fn open(path: &Path) -> Result<Self, Error> {
-        let mut file = File::open(path).map_err(Error::Read)?;
-        let metadata = file.metadata().map_err(Error::Read)?;
+        // Before it is opened: opening a pipe waits for somebody to write into it.
+        let metadata = std::fs::metadata(path).map_err(Error::Read)?;
         if metadata.is_dir() {
             return Err(Error::IsDirectory);
         }
+        if !metadata.is_file() {
+            return Err(Error::NotAFile);
+        }
+        let mut file = File::open(path).map_err(Error::Read)?;
         let mut head = Vec::with_capacity(36);
         file.by_ref().take(36).read_to_end(&mut head).map_err(Error::Read)?;
         if head.is_empty() {

@@ -20,6 +20,7 @@ use wisp::{Controls, Dccrn, Listen};
 
 use crate::args::Args;
 use crate::clean::Settings;
+use crate::error::Error;
 use crate::report::Reporter;
 
 const FAILED: u8 = 1;
@@ -39,6 +40,8 @@ fn main() -> ExitCode {
         return ExitCode::from(FAILED);
     }
 
+    // A panic becomes an error of its file, which says what happened.
+    std::panic::set_hook(Box::new(|_| {}));
     let stop = Arc::new(AtomicBool::new(false));
     let handler = stop.clone();
     if let Err(error) = ctrlc::set_handler(move || handler.store(true, Ordering::Relaxed)) {
@@ -83,8 +86,9 @@ fn main() -> ExitCode {
                 return;
             }
             let mut progress = reporter.begin(input);
-            let result =
-                clean::clean(&settings, input, output, &stop, |audio| progress.update(audio));
+            let result = unless_panic(|| {
+                clean::clean(&settings, input, output, &stop, |audio| progress.update(audio))
+            });
             drop(progress);
             failed.fetch_add(usize::from(result.is_err()), Ordering::Relaxed);
             reporter.end(input, output, &result);
@@ -99,6 +103,17 @@ fn main() -> ExitCode {
     } else {
         ExitCode::SUCCESS
     }
+}
+
+/// A fault that shows in one file must not stop the others.
+fn unless_panic<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    let fault = |panic: Box<dyn std::any::Any + Send>| {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+        Error::Fault(text.unwrap_or_else(|| "unknown".into()))
+    };
+    // What was at work is thrown away with its half file.
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or_else(|p| Err(fault(p)))
 }
 
 /// Each input beside the output it goes to, or what is wrong with the command line.
@@ -142,4 +157,16 @@ fn file_name(input: &Path, ending: &str) -> OsString {
     let mut name = input.file_stem().unwrap_or(input.as_os_str()).to_os_string();
     name.push(ending);
     name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_becomes_the_error_of_its_file() {
+        assert!(matches!(unless_panic(|| Ok(1)), Ok(1)));
+        let fault = unless_panic::<()>(|| panic!("index {} of {}", 3, 2));
+        assert!(matches!(fault, Err(Error::Fault(text)) if text == "index 3 of 2"));
+    }
 }

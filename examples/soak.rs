@@ -1,0 +1,259 @@
+//! Hours of audio through one engine, faster than real time, with settings that change at random.
+//!
+//! ```text
+//! cargo xtask soak --hours 24
+//! ```
+//!
+//! Fails where the output is not finite or too loud, where the sound moves against the input, where memory grows, or
+//! where the end takes much longer than the beginning.
+use std::error::Error;
+use std::time::Instant;
+
+use wisp::{Controls, Dccrn, Engine, Listen, Stereo};
+
+const RATE: u32 = 48_000;
+/// A stretch of audio, after which figures are taken: a minute.
+const STRETCH: usize = 60 * RATE as usize;
+/// Twelve times what the loudest input can become with the gains that are set here.
+const BOUND: f32 = 64.0 * 10.0 * 64.0;
+/// What memory may grow by after the first stretch, KiB.
+const GROWTH: u64 = 2048;
+/// How much slower the last quarter may be than the first: other programs want the processor too.
+const SLOWER: f64 = 3.0;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let hours: f64 = match std::env::args().nth(1) {
+        Some(text) => text.parse().map_err(|_| "give a number of hours")?,
+        None => 0.1,
+    };
+    let stretches = ((hours * 60.0).ceil() as usize).max(4);
+    let start = Instant::now();
+    let mut soak = Soak::new()?;
+    let mut times = Vec::with_capacity(stretches);
+    let mut memory = Vec::with_capacity(stretches);
+    for _ in 0..stretches {
+        let start = Instant::now();
+        soak.stretch()?;
+        times.push(start.elapsed().as_secs_f64() * 1e6 / (STRETCH / 480) as f64);
+        memory.push(resident());
+        soak.side_engine()?;
+    }
+    let quarter = (stretches / 4).max(1);
+    let (first, last) = (median(&times[..quarter]), median(&times[stretches - quarter..]));
+    println!(
+        "{:.2} h of audio in {:.0} s: {} blocks, {} changes, {} sums checked to the bit, {} side engines",
+        stretches as f64 / 60.0,
+        start.elapsed().as_secs_f64(),
+        soak.blocks,
+        soak.changes,
+        soak.checked,
+        soak.side_engines,
+    );
+    println!("per hop, stereo: {first:.1} µs in the first quarter, {last:.1} µs in the last");
+    if let (Some(Some(begin)), Some(Some(end))) = (memory.get(1), memory.last()) {
+        println!("memory: {begin} KiB after two minutes, {end} KiB at the end");
+        if *end > begin + GROWTH {
+            return Err(format!("memory grew by {} KiB", end - begin).into());
+        }
+    }
+    if last > SLOWER * first {
+        return Err(format!("{last:.1} µs per hop at the end, {first:.1} in the beginning").into());
+    }
+    Ok(())
+}
+
+struct Soak {
+    engine: Engine,
+    random: Random,
+    controls: Controls,
+    /// Loops of different lengths, whose sum does not repeat.
+    loops: [Vec<f32>; 2],
+    at: usize,
+    /// The newest input, for the check against the output; as long as the latency.
+    history: [Vec<f32>; 2],
+    /// Samples since the engine was last told to leave the sound alone.
+    untouched: usize,
+    blocks: u64,
+    changes: u64,
+    checked: u64,
+    side_engines: u64,
+}
+
+impl Soak {
+    fn new() -> Result<Self, Box<dyn Error>> {
+        let engine = Engine::new(Dccrn::bundled(), RATE, 2)?;
+        let mut random = Random(1);
+        let loops = [7.3f32, 11.1].map(|seconds| {
+            let length = (seconds * RATE as f32) as usize;
+            (0..length)
+                .map(|i| {
+                    let t = i as f32 / RATE as f32;
+                    let phase = 900.0 * t + 3.0 * (4.0 * t).sin();
+                    let voice: f32 = (1..6).map(|k| (phase * k as f32).sin() / k as f32).sum();
+                    0.1 * voice * (3.0 * t).sin().max(0.0) + 0.03 * random.signed()
+                })
+                .collect()
+        });
+        let history = [(); 2].map(|()| vec![0.0; engine.latency_samples()]);
+        Ok(Self {
+            engine,
+            random,
+            controls: Controls::default(),
+            loops,
+            at: 0,
+            history,
+            untouched: 0,
+            blocks: 0,
+            changes: 0,
+            checked: 0,
+            side_engines: 0,
+        })
+    }
+
+    fn stretch(&mut self) -> Result<(), Box<dyn Error>> {
+        let mut left = STRETCH;
+        let mut input = [vec![0.0f32; 4096], vec![0.0f32; 4096]];
+        let mut output = input.clone();
+        while left > 0 {
+            let samples = (1 + self.random.below(4096)).min(left);
+            left -= samples;
+            if self.random.below(20) == 0 {
+                self.change();
+            }
+            // Now and then what no microphone gives.
+            let odd = match self.random.below(2000) {
+                0 => Some(f32::NAN),
+                1 => Some(f32::INFINITY),
+                2 => Some(1e30),
+                3 => Some(1e-40),
+                4 => Some(0.0),
+                _ => None,
+            };
+            for (c, channel) in input.iter_mut().enumerate() {
+                for (i, x) in channel[..samples].iter_mut().enumerate() {
+                    let n = self.at + i;
+                    let other = &self.loops[1 - c];
+                    let sum = self.loops[c][n % self.loops[c].len()] + 0.3 * other[n % other.len()];
+                    *x = odd.unwrap_or(sum);
+                }
+            }
+            self.at += samples;
+            for (to, from) in output.iter_mut().zip(&input) {
+                to[..samples].copy_from_slice(&from[..samples]);
+            }
+            let [left_out, right_out] = &mut output;
+            self.engine.process(
+                &self.controls,
+                &mut [&mut left_out[..samples], &mut right_out[..samples]],
+            );
+            self.blocks += 1;
+            self.check(&input, &output, samples)?;
+        }
+        Ok(())
+    }
+
+    fn change(&mut self) {
+        self.changes += 1;
+        let r = &mut self.random;
+        self.controls = Controls {
+            reduction_db: [0.0, 6.0, 24.0, f32::INFINITY][r.below(4)],
+            output_db: [0.0, -6.0, 12.0][r.below(3)],
+            listen: if r.below(4) == 0 { Listen::Removed } else { Listen::Result },
+            stereo: if r.below(2) == 0 { Stereo::Linked } else { Stereo::Independent },
+            bypass: r.below(6) == 0,
+        };
+        if self.random.below(50) == 0 {
+            self.engine.reset();
+            self.history.iter_mut().for_each(|history| history.fill(0.0));
+        }
+        self.untouched = 0;
+    }
+
+    /// Finite; and once the settings leave the sound alone, the input itself, as late as the engine says.
+    fn check(
+        &mut self,
+        input: &[Vec<f32>; 2],
+        output: &[Vec<f32>; 2],
+        samples: usize,
+    ) -> Result<(), Box<dyn Error>> {
+        let c = &self.controls;
+        let alone =
+            c.bypass || (c.reduction_db == 0.0 && c.output_db == 0.0 && c.listen == Listen::Result);
+        let settled = alone && self.untouched >= RATE as usize / 100;
+        for ((history, input), output) in self.history.iter_mut().zip(input).zip(output) {
+            let output = &output[..samples];
+            if let Some(y) = output.iter().find(|y| !y.is_finite() || y.abs() > BOUND) {
+                return Err(format!("{y} after {} samples", self.at).into());
+            }
+            let latency = history.len();
+            history.extend_from_slice(&input[..samples]);
+            if settled {
+                let expected = &history[..samples];
+                // NaN reads as 0, and what is absurdly loud is clamped.
+                let same =
+                    |x: f32, y: f32| y == if x.is_nan() { 0.0 } else { x.clamp(-64.0, 64.0) };
+                let moved =
+                    expected.iter().zip(output).any(|(&x, &y)| !same(x, y) && x.abs() > 1e-30);
+                if moved {
+                    return Err(format!("the sound has moved after {} samples", self.at).into());
+                }
+                self.checked += samples as u64;
+            }
+            history.drain(..history.len() - latency);
+        }
+        self.untouched += samples;
+        Ok(())
+    }
+
+    /// An engine that comes and goes, at another rate, for some seconds.
+    fn side_engine(&mut self) -> Result<(), Box<dyn Error>> {
+        let rates = [8_000, 11_025, 16_000, 22_050, 44_100, 88_200, 96_000, 192_000];
+        let rate = rates[self.random.below(rates.len())];
+        let mut engine = Engine::new(Dccrn::bundled(), rate, 1)?;
+        for _ in 0..100 {
+            let samples = 1 + self.random.below(2000);
+            let from = self.random.below(self.loops[0].len() - 2000);
+            let mut sound = self.loops[0][from..from + samples].to_vec();
+            engine.process(&self.controls, &mut [&mut sound]);
+            if sound.iter().any(|y| !y.is_finite()) {
+                return Err(format!("not finite at {rate} Hz").into());
+            }
+        }
+        self.side_engines += 1;
+        Ok(())
+    }
+}
+
+/// splitmix64: the same run every time.
+struct Random(u64);
+
+impl Random {
+    fn bits(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, n: usize) -> usize {
+        (self.bits() % n as u64) as usize
+    }
+
+    /// -1..1
+    fn signed(&mut self) -> f32 {
+        (self.bits() >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+    }
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted[sorted.len() / 2]
+}
+
+/// Memory of this process in KiB, where the system tells.
+fn resident() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().trim_end_matches(" kB").parse().ok()
+}

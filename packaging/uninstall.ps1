@@ -1,0 +1,17 @@
+# Takes away what install.ps1 put there. Presets and sessions stay.
+$ErrorActionPreference = "Stop"
+$common = Join-Path $env:LOCALAPPDATA "Programs\Common"
+$programs = Join-Path $env:LOCALAPPDATA "Programs\Wisp"
+
+$paths = @(
+    (Join-Path $common "VST3\wisp.vst3"),
+    (Join-Path $common "CLAP\wisp.clap"),
+    (Join-Path $programs "wisp.exe"),
+    (Join-Path $programs "wisp-standalone.exe")
+)
+foreach ($path in $paths) {
+    if (Test-Path -LiteralPath $path) {
+        Remove-Item -LiteralPath $path -Recurse -Force
+        Write-Output "removed $path"
+    }
+}

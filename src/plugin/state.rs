@@ -1,0 +1,70 @@
+//! What a saved state may say.
+//!
+//! nice-plug takes numbers as they stand in the file. One out of its range would play so, one that is not finite would be
+//! saved as `null`, which no version loads again, and a choice by a number that is none of them ends the host at the next save.
+use nice_plug::plugin::ParamValue;
+use nice_plug::prelude::{Param, ParamPtr, Params, PluginState};
+
+use super::params::WispParams;
+
+/// Brings numbers into the range of their parameter, and leaves out those that are not finite and choices by number: Wisp
+/// saves the names of choices.
+pub(super) fn filter(state: &mut PluginState) {
+    state.params.retain(|_, value| !matches!(value, ParamValue::F32(x) if !x.is_finite()));
+    let params = WispParams::default();
+    for (id, param, _) in params.param_map() {
+        let numbered = matches!(state.params.get(&id), Some(ParamValue::I32(_)));
+        if numbered && matches!(param, ParamPtr::EnumParam(_)) {
+            state.params.remove(&id);
+        }
+    }
+    for (id, param) in [("reduction", &params.reduction), ("output", &params.output)] {
+        if let Some(ParamValue::F32(plain)) = state.params.get_mut(id) {
+            *plain = plain.clamp(param.preview_plain(0.0), param.preview_plain(1.0));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filtered(id: &str, value: f32) -> Option<f32> {
+        let params = [(id.to_owned(), ParamValue::F32(value))].into();
+        let mut state = PluginState { version: String::new(), params, fields: [].into() };
+        filter(&mut state);
+        match state.params.get(id) {
+            Some(ParamValue::F32(value)) => Some(*value),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn numbers_stay_in_their_range() {
+        for (id, value, kept) in [
+            ("reduction", 18.3, Some(18.3)),
+            ("reduction", 1e38, Some(61.0)),
+            ("reduction", -1.0, Some(0.0)),
+            ("output", -24.0, Some(-24.0)),
+            ("output", 300.0, Some(24.0)),
+            ("output", f32::INFINITY, None),
+            ("later", f32::NAN, None),
+            ("later", 1e9, Some(1e9)),
+        ] {
+            assert_eq!(filtered(id, value), kept, "{id} {value}");
+        }
+    }
+
+    #[test]
+    fn choices_go_by_name() {
+        let values = [
+            ("listen".to_owned(), ParamValue::I32(-1)),
+            ("stereo".to_owned(), ParamValue::String("independent".to_owned())),
+        ];
+        let mut state =
+            PluginState { version: String::new(), params: values.into(), fields: [].into() };
+        filter(&mut state);
+        assert!(!state.params.contains_key("listen"));
+        assert!(state.params.contains_key("stereo"));
+    }
+}

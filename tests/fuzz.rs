@@ -1,0 +1,58 @@
+//! A bounded run of the fuzzing targets that need the engine alone (`fuzz/`).
+mod common;
+#[path = "../fuzz/targets/engine.rs"]
+mod engine;
+#[path = "../fuzz/targets/weights.rs"]
+mod weights;
+
+use common::Random;
+use common::corpus::{changed, seeds};
+
+#[test]
+fn no_host_breaks_the_engine() {
+    let seeds = seeds("engine");
+    seeds.iter().for_each(|seed| engine::run(seed));
+    let floats = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX, 1e30, -1e30, 1e-40, -0.0];
+    let floats = floats.map(f32::to_le_bytes);
+    let words: Vec<&[u8]> = floats.iter().map(|float| &float[..]).collect();
+    let mut random = Random(1);
+    for _ in 0..150 {
+        engine::run(&changed(&seeds, &words, &mut random));
+    }
+    // Nothing but chance.
+    for _ in 0..100 {
+        let length = 40 + random.below(400);
+        engine::run(&(0..length).map(|_| random.bits() as u8).collect::<Vec<u8>>());
+    }
+}
+
+#[test]
+fn no_file_of_weights_does_harm() {
+    let seeds = seeds("weights");
+    seeds.iter().for_each(|seed| weights::run(seed));
+    let words: Vec<&[u8]> = [
+        "0",
+        "1",
+        "18446744073709551615",
+        "-1",
+        "[]",
+        "\"F16\"",
+        "\"dtype\"",
+        "data_offsets",
+        "{}",
+        "9007199254740993",
+        "1e400",
+        "null",
+        "\\u0000",
+        "\"",
+        "taps",
+        "channels",
+    ]
+    .iter()
+    .map(|word| word.as_bytes())
+    .collect();
+    let mut random = Random(2);
+    for _ in 0..20_000 {
+        weights::run(&changed(&seeds, &words, &mut random));
+    }
+}

@@ -1,0 +1,102 @@
+//! A bounded run of the fuzzing targets that need the plugin or the command line (`fuzz/`).
+// The command line's own modules, where they expect each other; their parts for people are not called.
+#![allow(dead_code)]
+#[path = "../fuzz/targets/audio.rs"]
+mod audio;
+#[path = "../src/bin/wisp/clean.rs"]
+mod clean;
+mod common;
+#[path = "../src/bin/wisp/error.rs"]
+mod error;
+#[path = "../src/bin/wisp/input.rs"]
+mod input;
+#[path = "../src/bin/wisp/report.rs"]
+mod report;
+#[path = "../fuzz/targets/state.rs"]
+mod state;
+#[path = "../src/bin/wisp/wav.rs"]
+mod wav;
+
+use common::Random;
+use common::corpus::{changed, seeds};
+
+#[test]
+fn no_audio_file_breaks_the_command_line() {
+    let seeds = seeds("audio");
+    seeds.iter().for_each(|seed| audio::run(seed));
+    let words: Vec<&[u8]> = vec![
+        b"\xff\xff\xff\xff",
+        b"\0\0\0\0",
+        b"\xff\xff\xff\x7f",
+        b"\xff\xff",
+        b"\0\0",
+        b"\x01\0",
+        b"fmt ",
+        b"data",
+        b"LIST",
+        b"ds64",
+        b"RF64",
+        b"fLaC",
+        b"OggS",
+        b"FORM",
+        b"ID3\x04",
+    ];
+    let mut random = Random(3);
+    for _ in 0..3_000 {
+        audio::run(&changed(&seeds, &words, &mut random));
+    }
+}
+
+#[test]
+fn no_state_breaks_the_plugin() {
+    let seeds = seeds("state");
+    seeds.iter().for_each(|seed| state::run(seed));
+    let words: Vec<&[u8]> = [
+        "1e999",
+        "-1e39",
+        "1e39",
+        "3.5e38",
+        "-0.0",
+        "null",
+        "true",
+        "\"\"",
+        "{}",
+        "[]",
+        "NaN",
+        "\"f32\"",
+        "\"i32\"",
+        "\"string\"",
+        "99999999999",
+        "-1",
+        "\"reduction\"",
+        "\"stereo\"",
+        "\"editor\"",
+        "\"fields\"",
+    ]
+    .iter()
+    .map(|word| word.as_bytes())
+    .collect();
+    let mut random = Random(4);
+    for _ in 0..10_000 {
+        state::run(&changed(&seeds, &words, &mut random));
+    }
+    // Numbers of any size where numbers belong.
+    for number in
+        ["1e38", "-1e38", "1e39", "-1e300", "1e999", "0", "-0.0", "1e-45", "61.0001", "60.7"]
+    {
+        for name in ["reduction", "output"] {
+            let json = format!(
+                r#"{{"version":"","params":{{"{name}":{{"f32":{number}}}}},"fields":{{}}}}"#
+            );
+            state::run(json.as_bytes());
+        }
+    }
+    for number in ["-1", "2", "2147483647", "-2147483648", "1"] {
+        for name in ["listen", "stereo"] {
+            let json = format!(
+                r#"{{"version":"","params":{{"{name}":{{"i32":{number}}}}},"fields":{{}}}}"#
+            );
+            state::run(json.as_bytes());
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Weights of every released version load, and say what they said (docs/versioning.md).
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use wisp::nn::{Features, HIGH_BANDS, LOW_BINS};
+use wisp::{Controls, Dccrn, Engine};
+
+fn versions() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/versions");
+    let versions = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let versions: Vec<_> = versions.filter(|path| path.is_dir()).collect();
+    assert!(!versions.is_empty());
+    versions
+}
+
+#[test]
+fn weights_of_every_version_load_and_give_the_same_mask() {
+    for version in versions() {
+        let network = Dccrn::from_file(version.join("weights.safetensors")).unwrap();
+        let text = fs::read_to_string(version.join("mask.json")).unwrap();
+        let expected: Value = serde_json::from_str(&text).unwrap();
+        let (mut state, mut mask) = (network.new_state(), network.new_mask());
+        let mut features = Features::default();
+        for t in 0..12 {
+            for k in 0..LOW_BINS {
+                let (k, t) = (k as f32, t as f32);
+                features.low[k as usize].re = 0.5 * (0.1 * k * (t + 1.0)).sin();
+                features.low[k as usize].im = 0.5 * (0.07 * k + t).cos();
+            }
+            for k in 0..HIGH_BANDS {
+                features.bands[k] = 0.5 * (0.3 * k as f32 + t as f32).sin();
+            }
+            network.forward(&features, &mut state, &mut mask);
+        }
+        let close = |actual: f32, expected: &Value, what: &str| {
+            let expected = expected.as_f64().unwrap();
+            assert!((f64::from(actual) - expected).abs() < 1e-4, "{what}: {actual}, {expected}");
+        };
+        for tap in 0..network.sizes().taps {
+            for (i, bin) in [0, 40, 80, 159].into_iter().enumerate() {
+                let coefficient = mask.coefficient(tap, bin);
+                close(coefficient.re, &expected["real"][tap][i], "real");
+                close(coefficient.im, &expected["imag"][tap][i], "imaginary");
+            }
+        }
+        for (i, band) in [0, 8, 16, 23].into_iter().enumerate() {
+            close(mask.gains()[band], &expected["gains"][i], "gain");
+        }
+        let mut engine = Engine::new(network.into(), 48_000, 1).unwrap();
+        let mut sound = vec![0.1; 4800];
+        engine.process(&Controls::default(), &mut [&mut sound]);
+        assert!(sound.iter().all(|y| y.is_finite()));
+    }
+}

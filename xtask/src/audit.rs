@@ -1,0 +1,105 @@
+//! Where unsafe code is, and what the dependencies are allowed to be.
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::tools::{cargo, run, works};
+
+/// The only files with unsafe code, and why.
+const UNSAFE: [(&str, &str); 2] = [
+    ("src/nn/kernels.rs", "instructions that the processor may lack, and their pointers"),
+    ("src/plugin/mod.rs", "the entry points that hosts look up, by the framework's macros"),
+];
+
+/// Counts; fails where unsafe code is somewhere else, or where cargo-deny is installed and finds something.
+pub(crate) fn audit() -> Result<()> {
+    let mut files = Vec::new();
+    sources(Path::new("src"), &mut files)?;
+    let mut total = Counts::default();
+    for file in files {
+        let text =
+            fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let name = file.to_string_lossy().replace('\\', "/");
+        let counts = Counts::of(&text);
+        let allowed = UNSAFE.iter().find(|(allowed, _)| *allowed == name);
+        ensure!(
+            allowed.is_some()
+                || (counts == Counts::default() && !text.contains("allow(unsafe_code")),
+            "{name} has unsafe code, which belongs into {}",
+            UNSAFE[0].0
+        );
+        if let Some((_, why)) = allowed {
+            println!(
+                "{name}: {} unsafe blocks, {} functions, {} implementations: {why}",
+                counts.blocks, counts.functions, counts.implementations
+            );
+        }
+        total.add(counts);
+    }
+    println!(
+        "unsafe in all: {} blocks, {} functions, {} implementations",
+        total.blocks, total.functions, total.implementations
+    );
+    if works("cargo", "deny") || works("cargo-deny", "--version") {
+        run(&mut cargo(&["deny", "--all-features", "check"]))?;
+    } else {
+        println!(
+            "cargo-deny is not installed: `cargo install cargo-deny` checks licences and advisories"
+        );
+    }
+    Ok(())
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Counts {
+    blocks: usize,
+    functions: usize,
+    implementations: usize,
+}
+
+impl Counts {
+    /// In a source text, comments left out.
+    fn of(text: &str) -> Self {
+        let mut counts = Self::default();
+        for line in text.lines().map(|line| line.split("//").next().unwrap_or_default()) {
+            counts.blocks += line.matches("unsafe {").count();
+            counts.functions += line.matches("unsafe fn").count();
+            counts.implementations += line.matches("unsafe impl").count();
+        }
+        counts
+    }
+
+    fn add(&mut self, other: Self) {
+        self.blocks += other.blocks;
+        self.functions += other.functions;
+        self.implementations += other.implementations;
+    }
+}
+
+fn sources(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    let entries =
+        fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    for entry in entries {
+        let path = entry?.path();
+        if path.is_dir() {
+            sources(&path, files)?;
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_is_counted_and_comments_are_not() {
+        let text =
+            "unsafe fn f() {}\n// unsafe { }\nlet x = unsafe { f() };\nunsafe impl Send for T {}\n";
+        assert_eq!(Counts::of(text), Counts { blocks: 1, functions: 1, implementations: 1 });
+    }
+}

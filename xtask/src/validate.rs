@@ -1,0 +1,272 @@
+//! The plugin under validators and in hosts, and a table of what they said.
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::bundle::{bundle_wisp, clap_bundle, target_dir, vst3_bundle};
+use crate::suite::{absolute, clap_hosts, vst3_hosts};
+use crate::tools::{python_with, run, works};
+
+/// Runs of pluginval: what goes wrong in its windows goes wrong now and then.
+const PLUGINVAL_RUNS: usize = 5;
+
+/// A program that not everybody has.
+struct Tool {
+    name: &'static str,
+    /// Names its place where it is not on the PATH.
+    variable: &'static str,
+    program: &'static str,
+    /// Where Debian puts it, which is not on the PATH.
+    folders: &'static [&'static str],
+    how_to_get: &'static str,
+    run: fn(&Path) -> Result<String>,
+}
+
+const TOOLS: &[Tool] = &[
+    Tool {
+        name: "clap-validator",
+        variable: "CLAP_VALIDATOR",
+        program: "clap-validator",
+        folders: &[],
+        how_to_get: "github.com/free-audio/clap-validator/releases",
+        run: clap_validator,
+    },
+    Tool {
+        name: "pluginval",
+        variable: "PLUGINVAL",
+        program: "pluginval",
+        folders: &[],
+        how_to_get: "github.com/Tracktion/pluginval/releases",
+        run: pluginval,
+    },
+    Tool {
+        name: "validator",
+        variable: "VST3_VALIDATOR",
+        program: "validator",
+        folders: &[],
+        how_to_get: "built with the VST3 SDK, github.com/steinbergmedia/vst3sdk",
+        run: steinberg,
+    },
+    Tool {
+        name: "ardour",
+        variable: "ARDOUR_VST3_SCANNER",
+        program: "ardour-vst3-scanner",
+        folders: &["/usr/lib/ardour7", "/usr/lib/ardour8"],
+        how_to_get: "apt install ardour",
+        run: ardour,
+    },
+    Tool {
+        name: "qtractor",
+        variable: "QTRACTOR_PLUGIN_SCAN",
+        program: "qtractor_plugin_scan",
+        folders: &["/usr/lib/x86_64-linux-gnu/qtractor", "/usr/lib/aarch64-linux-gnu/qtractor"],
+        how_to_get: "apt install qtractor",
+        run: qtractor,
+    },
+];
+
+/// A host's tests; the file that they are in.
+type Host = fn() -> Result<String>;
+
+/// Hosts that come with the tests.
+const HOSTS: &[(&str, Host)] = &[
+    ("clack-host", || clap_hosts().map(|()| "tests/clap_host.rs".to_owned())),
+    ("vst3 bindings", || vst3_host().map(|()| "tests/vst3_host.rs".to_owned())),
+    ("pedalboard", || vst3_hosts().map(|()| "tests/vst3_host.py".to_owned())),
+    ("dawdreamer", || dawdreamer().map(|()| "tests/dawdreamer_host.py".to_owned())),
+];
+
+/// False if anything failed, or something required is missing.
+pub(crate) fn validate(required: &[String]) -> Result<bool> {
+    for name in required {
+        let known = TOOLS.iter().any(|tool| tool.name == name);
+        ensure!(known, "{name:?} is none of the validators");
+    }
+    bundle_wisp()?;
+    let mut rows = Vec::new();
+    for (name, host) in HOSTS {
+        println!("\n==> {name}");
+        let start = Instant::now();
+        let (word, what) = match host() {
+            Ok(note) => ("passed", note),
+            Err(error) => ("FAILED", format!("{error:#}")),
+        };
+        rows.push((*name, word, start.elapsed().as_secs_f64(), what));
+    }
+    for tool in TOOLS {
+        println!("\n==> {}", tool.name);
+        let start = Instant::now();
+        let (word, what) = match find(tool) {
+            None if required.iter().any(|name| name == tool.name) => {
+                ("FAILED", format!("missing: {}", tool.how_to_get))
+            }
+            None => ("missing", format!("{}; PATH or {}", tool.how_to_get, tool.variable)),
+            Some(program) => match (tool.run)(&program) {
+                Ok(note) => ("passed", note),
+                Err(error) => ("FAILED", format!("{error:#}")),
+            },
+        };
+        rows.push((tool.name, word, start.elapsed().as_secs_f64(), what));
+    }
+    println!("\n{:<15} {:<8} {:>8}", "host", "result", "seconds");
+    for (name, word, seconds, what) in &rows {
+        println!("{name:<15} {word:<8} {seconds:>8.1}  {what}");
+    }
+    let failed = rows.iter().filter(|(_, word, ..)| *word == "FAILED").count();
+    let missing = rows.iter().filter(|(_, word, ..)| *word == "missing").count();
+    println!("\n{} passed, {failed} failed, {missing} missing", rows.len() - failed - missing);
+    Ok(failed == 0)
+}
+
+/// By its variable, else on the PATH.
+fn find(tool: &Tool) -> Option<PathBuf> {
+    if let Some(path) = std::env::var_os(tool.variable) {
+        return Some(PathBuf::from(path));
+    }
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    let mut candidates = std::env::split_paths(&paths)
+        .chain(tool.folders.iter().map(PathBuf::from))
+        .map(|folder| folder.join(format!("{}{}", tool.program, std::env::consts::EXE_SUFFIX)));
+    candidates.find(|path| path.is_file())
+}
+
+/// What a program writes, to the terminal too; an error unless it succeeds.
+fn output_of(command: &mut Command) -> Result<String> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let output =
+        command.stdin(Stdio::null()).output().with_context(|| format!("cannot run {name}"))?;
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    print!("{text}");
+    ensure!(output.status.success(), "{name} ended with {}", output.status);
+    Ok(text.into_owned())
+}
+
+/// The first line that a program says of itself.
+fn version(program: &Path) -> String {
+    let output = Command::new(program).arg("--version").stdin(Stdio::null()).output();
+    let text = output.map(|output| output.stdout).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    text.lines().find(|line| !line.trim().is_empty()).unwrap_or("version unknown").trim().to_owned()
+}
+
+/// The last line with this word.
+fn line_with(text: &str, word: &str) -> String {
+    text.lines().rfind(|line| line.contains(word)).unwrap_or_default().trim().to_owned()
+}
+
+fn clap_validator(program: &Path) -> Result<String> {
+    let text = output_of(Command::new(program).arg("validate").arg(absolute(clap_bundle())?))?;
+    Ok(format!("{}: {}", version(program), line_with(&text, "passed")))
+}
+
+fn pluginval(program: &Path) -> Result<String> {
+    let bundle = absolute(vst3_bundle())?;
+    let virtual_screen = cfg!(target_os = "linux") && std::env::var_os("DISPLAY").is_none();
+    let windows = !virtual_screen || works("xvfb-run", "--help");
+    let mut arguments = vec!["--strictness-level", "10"];
+    if !windows {
+        arguments.push("--skip-gui-tests");
+    }
+    for _ in 0..PLUGINVAL_RUNS {
+        let mut command = if virtual_screen && windows {
+            let mut command = Command::new("xvfb-run");
+            command.arg("--auto-servernum").arg(program);
+            command
+        } else {
+            Command::new(program)
+        };
+        output_of(command.args(&arguments).arg("--validate").arg(&bundle))?;
+    }
+    let windows = if windows { "with windows" } else { "without windows: no xvfb-run" };
+    Ok(format!("{}: strictness 10, {PLUGINVAL_RUNS} runs {windows}", version(program)))
+}
+
+fn steinberg(program: &Path) -> Result<String> {
+    let bundle = absolute(vst3_bundle())?;
+    let plain = output_of(Command::new(program).arg(&bundle))?;
+    let all = output_of(Command::new(program).arg("-e").arg(&bundle))?;
+    let result = |text: &str| line_with(text, "Result:");
+    Ok(format!("{}: {}; extensive {}", version(program), result(&plain), result(&all)))
+}
+
+fn ardour(program: &Path) -> Result<String> {
+    let home = absolute(target_dir())?;
+    scan_with(program, &absolute(vst3_bundle())?, &home)
+}
+
+/// What Ardour's scanner says of a bundle, where it is installed; its cache goes into this home.
+pub(crate) fn scan(bundle: &Path, home: &Path) -> Result<Option<String>> {
+    let tool = TOOLS.iter().find(|tool| tool.name == "ardour").context("no such tool")?;
+    find(tool).map(|program| scan_with(&program, bundle, home)).transpose()
+}
+
+fn scan_with(program: &Path, bundle: &Path, home: &Path) -> Result<String> {
+    let mut command = Command::new(program);
+    command.args(["-f", "-v"]).arg(bundle).env("HOME", home);
+    // Its own libraries lie beside it.
+    command.env("LD_LIBRARY_PATH", program.parent().unwrap_or(Path::new(".")));
+    let text = output_of(&mut command)?;
+    let found = line_with(&text, "Found Plugin: Wisp");
+    ensure!(!found.is_empty(), "the scanner does not name Wisp");
+    Ok(found)
+}
+
+fn qtractor(program: &Path) -> Result<String> {
+    // It reads what to scan: the kind, and the file.
+    let request = format!("CLAP:{}", absolute(clap_bundle())?.display());
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "printf '%s\\n' \"$1\" | \"$0\""]).arg(program).arg(request);
+    shell.env("QT_QPA_PLATFORM", "offscreen");
+    let text = output_of(&mut shell)?;
+    ensure!(text.contains("Wisp"), "the scanner does not name Wisp");
+    Ok(line_with(&text, "Wisp"))
+}
+
+fn vst3_host() -> Result<()> {
+    let features = ["--features", "standalone"];
+    run(crate::tools::cargo(&["test", "--quiet", "-p", "wisp", "--test", "vst3_host"])
+        .args(features))
+}
+
+fn dawdreamer() -> Result<()> {
+    let bundle = absolute(vst3_bundle())?;
+    let python = python_with("venv-dawdreamer", &["pytest", "numpy", "dawdreamer"])?;
+    let args = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/dawdreamer_host.py"];
+    run(Command::new(python).args(args).env("WISP_VST3", bundle))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tools_are_found_by_variable_or_path() {
+        let tool = |program, variable| Tool {
+            name: "test",
+            variable,
+            program,
+            folders: &[],
+            how_to_get: "",
+            run: clap_validator,
+        };
+        assert!(find(&tool("cargo", "WISP_NO_SUCH_VARIABLE")).is_some());
+        assert!(find(&tool("no-such-program-anywhere", "WISP_NO_SUCH_VARIABLE")).is_none());
+        assert_eq!(
+            find(&tool("no-such-program", "PATH")),
+            std::env::var_os("PATH").map(Into::into)
+        );
+    }
+
+    #[test]
+    fn what_is_unknown_cannot_be_required() {
+        assert!(validate(&["no-such-validator".to_owned()]).is_err());
+    }
+
+    #[test]
+    fn the_last_line_counts() {
+        assert_eq!(line_with("1 passed\n 33 tests, 32 passed \n", "passed"), "33 tests, 32 passed");
+        assert_eq!(line_with("nothing", "passed"), "");
+    }
+}
