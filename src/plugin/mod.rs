@@ -1,7 +1,9 @@
 //! The VST3 and CLAP plugin: glue between a host and the [`Engine`].
 pub mod editor;
+pub mod history;
 pub mod meters;
 pub mod params;
+pub mod presets;
 #[cfg(feature = "standalone")]
 pub mod source;
 mod worker;
