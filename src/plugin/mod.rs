@@ -6,6 +6,8 @@ pub mod params;
 pub mod presets;
 #[cfg(feature = "standalone")]
 pub mod source;
+#[cfg(feature = "standalone")]
+pub mod watch;
 mod worker;
 
 use std::num::NonZeroU32;
@@ -109,6 +111,8 @@ impl Plugin for Wisp {
 
     fn editor(&mut self, executor: AsyncExecutor<Self>) -> Option<WispEditor> {
         self.executor = Some(executor);
+        #[cfg(feature = "standalone")]
+        watch::instance(&self.params);
         Some(WispEditor::new(self.params.clone(), self.meters.clone()))
     }
 

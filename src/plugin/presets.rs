@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use etcetera::AppStrategy;
+use etcetera::base_strategy::{BaseStrategy, choose_native_strategy};
 use serde_json::{Map, Value};
 
 use super::params::{Control, WispParams};
@@ -139,15 +139,12 @@ pub struct Presets {
 }
 
 impl Presets {
-    /// In the platform's place: `~/.local/share/wisp/presets`, `~/Library/Application Support/…` or `%APPDATA%`.
+    /// In the platform's place: `~/.local/share/wisp/presets`, `~/Library/Application Support/Wisp/presets`,
+    /// `%APPDATA%\Wisp\presets`.
     pub fn of_user() -> Result<Self, PresetError> {
-        let place = etcetera::choose_native_strategy(etcetera::AppStrategyArgs {
-            top_level_domain: "audio".to_owned(),
-            author: "Wisp".to_owned(),
-            app_name: "Wisp".to_owned(),
-        });
-        let folder = place.map_err(|_| PresetError::NoFolder)?.in_data_dir("presets");
-        Ok(Self { folder })
+        let place = choose_native_strategy().map_err(|_| PresetError::NoFolder)?;
+        let wisp = if cfg!(any(windows, target_os = "macos")) { "Wisp" } else { "wisp" };
+        Ok(Self { folder: place.data_dir().join(wisp).join("presets") })
     }
 
     /// In a folder, which need not exist yet.

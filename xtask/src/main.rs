@@ -1,7 +1,9 @@
 //! `cargo xtask`: bundles the plugin, shows what Wisp does, runs every test.
 mod bundle;
 mod demo;
+mod display;
 mod image;
+mod screenshots;
 mod suite;
 mod synth;
 mod tools;
@@ -31,6 +33,8 @@ enum Task {
     },
     /// Bundle the plugin, clean a noisy clip made on the spot, draw it before and after
     Demo,
+    /// Draw docs/editor*.png anew, from the real window fed with sound
+    Screenshots,
     /// Run the whole test suite, or the steps named
     Test {
         /// Steps to run [default: all]
@@ -60,6 +64,7 @@ fn run() -> Result<bool> {
     match task {
         Task::Bundle { package, cargo_args } => bundle::bundle(&package, &cargo_args)?,
         Task::Demo => demo::demo()?,
+        Task::Screenshots => screenshots::screenshots()?,
         Task::Test { steps, list } => return suite::test(&steps, list),
     }
     Ok(true)
