@@ -68,6 +68,11 @@ impl Display {
         Ok(display)
     }
 
+    /// As in `DISPLAY`.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// A program on this display.
     pub(crate) fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);

@@ -284,7 +284,11 @@ impl Dial<'_> {
             let text = self
                 .param
                 .normalized_value_to_string(self.param.unmodulated_normalized_value(), true);
-            let size = if self.large { radius * 0.42 } else { 13.0 };
+            let size = match (self.large, text.len()) {
+                (true, ..=5) => radius * 0.42,
+                (true, _) => radius * 0.36,
+                (false, _) => 13.0,
+            };
             painter.text(
                 geometry.value_rect.center(),
                 Align2::CENTER_CENTER,

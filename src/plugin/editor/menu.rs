@@ -163,6 +163,7 @@ impl PresetMenu {
         );
         let edit = TextEdit::singleline(&mut saving.name)
             .hint_text("Name")
+            .align(Align2::LEFT_CENTER)
             .char_limit(60)
             .font(theme::regular(13.0));
         let edit = ui.put(field, edit);

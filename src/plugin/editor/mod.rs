@@ -293,7 +293,7 @@ impl Window {
         let load = if meters.sample_rate() == 0 { "–" } else { &self.load_text };
         let mut right = rect.right() - 6.0;
         for (label, value, width, tooltip) in [
-            ("CPU", load, 74.0, "Share of one core's time that this instance takes."),
+            ("CPU", load, 78.0, "Share of one core's time that this instance takes."),
             ("Latency", &*latency, 106.0, "Delay of the sound, which the host is told of."),
         ] {
             let cell =
@@ -305,7 +305,7 @@ impl Window {
             painter.text(place, Align2::RIGHT_CENTER, label, theme::regular(12.0), LABEL);
             ui.interact(cell, ui.scope_id().with(label), egui::Sense::hover())
                 .on_hover_text(tooltip);
-            right -= width + 12.0;
+            right -= width + 18.0;
         }
 
         if let Some((notice, _)) = &self.notice {
