@@ -482,7 +482,7 @@ fn automation_does_not_click() {
             let mut running = plugin.start(rate, 2, 512);
             // Jumps, then ramps as a host draws them: a value every 64 samples.
             let jumps = (1..6).map(|i| (i * 4_801, id, values[i % 2]));
-            let ramp = (24_000..rate as usize).step_by(64).map(|time| {
+            let ramp = (24_064..rate as usize).step_by(64).map(|time| {
                 let place = (time as f64 / 4_800.0).fract();
                 (time, id, values[0] + (values[1] - values[0]) * place)
             });

@@ -87,11 +87,23 @@ impl Dial<'_> {
         let fine = if ui.input(|i| i.modifiers.shift) { FINE } else { 1.0 };
         let range = self.param.preview_plain(1.0) - self.param.preview_plain(0.0);
 
+        if response.has_focus() {
+            // Arrows turn the dial instead of moving the focus.
+            ui.memory_mut(|m| {
+                m.set_focus_lock_filter(
+                    response.id,
+                    EventFilter {
+                        horizontal_arrows: true,
+                        vertical_arrows: true,
+                        tab: false,
+                        escape: false,
+                    },
+                );
+            });
+        }
         if response.double_clicked() {
             self.set(hand, self.param.default_plain_value());
-            return;
-        }
-        if response.clicked() {
+        } else if response.clicked() {
             response.request_focus();
         }
         if response.secondary_clicked() {
@@ -148,31 +160,21 @@ impl Dial<'_> {
             memory.wheel = 0.0;
         }
         if response.has_focus() {
-            self.keys(ui, response.id, memory, hand, fine);
+            self.keys(ui, memory, hand, fine);
         }
     }
 
-    fn keys(&self, ui: &Ui, id: Id, memory: &mut Memory, hand: &Hand<'_>, fine: f32) {
-        // Arrows turn the dial instead of moving the focus.
-        ui.memory_mut(|m| {
-            m.set_focus_lock_filter(
-                id,
-                EventFilter {
-                    horizontal_arrows: true,
-                    vertical_arrows: true,
-                    tab: false,
-                    escape: false,
-                },
-            );
-        });
+    fn keys(&self, ui: &Ui, memory: &mut Memory, hand: &Hand<'_>, fine: f32) {
+        // Summed: a host may be slow to say what the first step did.
+        let mut steps = 0.0;
         let events = ui.input(|i| i.events.clone());
         for event in events {
             match event {
                 Event::Key { key, pressed: true, .. } => match key {
-                    Key::ArrowUp | Key::ArrowRight => self.nudge(hand, fine),
-                    Key::ArrowDown | Key::ArrowLeft => self.nudge(hand, -fine),
-                    Key::PageUp => self.nudge(hand, 6.0),
-                    Key::PageDown => self.nudge(hand, -6.0),
+                    Key::ArrowUp | Key::ArrowRight => steps += fine,
+                    Key::ArrowDown | Key::ArrowLeft => steps -= fine,
+                    Key::PageUp => steps += 6.0,
+                    Key::PageDown => steps -= 6.0,
                     Key::Home => self.set(hand, self.param.preview_plain(0.0)),
                     Key::End => self.set(hand, self.param.preview_plain(1.0)),
                     Key::Delete | Key::Backspace => {
@@ -190,6 +192,9 @@ impl Dial<'_> {
                 }
                 _ => {}
             }
+        }
+        if steps != 0.0 {
+            self.nudge(hand, steps);
         }
     }
 
