@@ -75,6 +75,8 @@ struct Editor<'a> {
     window: String,
     layout: Layout,
     lines: Arc<Mutex<Vec<String>>>,
+    /// How many times slower than a quiet machine this one is.
+    slowness: f32,
     program: Running,
 }
 
@@ -110,15 +112,23 @@ impl<'a> Editor<'a> {
         };
         let size = EditorMemory::default();
         let layout = Layout::new(size.width, size.height);
-        let editor = Self { display, window, layout, lines, program: Running(program) };
-        editor.expect("bypass", "Off");
-        editor.pause(1.0);
+        let program = Running(program);
+        let mut editor = Self { display, window, layout, lines, slowness: 1.0, program };
+        editor.expect("output", "0 dB");
+        // A notch of the wheel until it shows, twice: the first waits for the first picture.
+        for (button, text) in [("4", "+0.5 dB"), ("5", "0 dB")] {
+            editor.point(layout.output.center());
+            let start = Instant::now();
+            editor.display.xdotool(&["click", button]);
+            editor.expect("output", text);
+            editor.slowness = (start.elapsed().as_secs_f32() / 0.15).clamp(1.0, 12.0);
+        }
         editor
     }
 
     /// Pictures take a while on a busy machine without a graphics card.
     fn pause(&self, seconds: f32) {
-        sleep(Duration::from_secs_f32(seconds));
+        sleep(Duration::from_secs_f32(seconds * self.slowness));
     }
 
     /// The newest text of a parameter.

@@ -101,10 +101,11 @@ impl Dial<'_> {
                 );
             });
         }
+        if response.clicked() {
+            response.request_focus();
+        }
         if response.double_clicked() {
             self.set(hand, self.param.default_plain_value());
-        } else if response.clicked() {
-            response.request_focus();
         }
         if response.secondary_clicked() {
             memory.typing = Some(self.plain_text());
