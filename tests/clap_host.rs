@@ -348,6 +348,8 @@ fn parameters_have_names_ranges_texts_and_stable_ids() {
             listed,
             [
                 ("Reduction", 2_039_460_467, (0.0, 1.0), 1.0),
+                ("Sensitivity", 564_403_871, (0.0, 1.0), 0.5),
+                ("Ambience", 260_791_998, (0.0, 1.0), 0.0),
                 ("Output", 1_141_971_201, (0.0, 1.0), 0.5),
                 ("Listen", 1_044_975_047, (0.0, 1.0), 0.0),
                 ("Stereo", 1_255_118_840, (0.0, 1.0), 0.0),
@@ -362,14 +364,19 @@ fn parameters_have_names_ranges_texts_and_stable_ids() {
         }
         assert_eq!(plugin.text("Reduction", 1.0), "Full");
         assert_eq!(plugin.text("Reduction", 24.0 / 61.0), "24 dB");
+        assert_eq!(plugin.text("Sensitivity", 0.75), "+6 dB");
+        assert_eq!(plugin.text("Ambience", 0.25), "25 %");
         assert_eq!(plugin.text("Output", 0.5), "0 dB");
         assert_eq!(plugin.text("Listen", 1.0), "Removed");
         assert_eq!(plugin.text("Stereo", 0.0), "Linked");
         assert_eq!(plugin.parsed("Reduction", "full"), Some(1.0));
         assert!((plugin.parsed("Reduction", "12").expect("a number") - 12.0 / 61.0).abs() < 1e-6);
         assert!((plugin.parsed("Output", "+12 dB").expect("a number") - 0.75).abs() < 1e-6);
+        assert_eq!(plugin.parsed("Sensitivity", "-6"), Some(0.25));
+        assert_eq!(plugin.parsed("Ambience", "50 %"), Some(0.5));
         assert_eq!(plugin.parsed("Output", "louder"), None);
-        for name in ["Reduction", "Output", "Listen", "Stereo", "Bypass"] {
+        for name in ["Reduction", "Sensitivity", "Ambience", "Output", "Listen", "Stereo", "Bypass"]
+        {
             assert_eq!(plugin.value(name), plugin.parameter(name).default, "{name}");
         }
     }
@@ -474,6 +481,8 @@ fn automation_does_not_click() {
         let input = vec![tone.clone(), tone];
         for (name, values) in [
             ("Reduction", [0.0, 1.0]),
+            ("Sensitivity", [0.0, 1.0]),
+            ("Ambience", [0.0, 1.0]),
             ("Output", [0.25, 0.75]),
             ("Listen", [0.0, 1.0]),
             ("Stereo", [0.0, 1.0]),
@@ -485,7 +494,13 @@ fn automation_does_not_click() {
             }
             let id = plugin.parameter(name).id;
             let mut running = plugin.start(rate, 2, 512);
-            let events: Vec<_> = (1..10).map(|i| (i * 4_801, id, values[i % 2])).collect();
+            // Jumps, then ramps as a host draws them: a value every 64 samples.
+            let jumps = (1..6).map(|i| (i * 4_801, id, values[i % 2]));
+            let ramp = (24_064..rate as usize).step_by(64).map(|time| {
+                let place = (time as f64 / 4_800.0).fract();
+                (time, id, values[0] + (values[1] - values[0]) * place)
+            });
+            let events: Vec<_> = jumps.chain(ramp).collect();
             let output = running.run(&input, &[512], &events);
             plugin.stop(running);
             // The output can be 12 dB louder than the input; a jump would be far steeper.
@@ -523,11 +538,14 @@ fn the_state_comes_back_and_nonsense_changes_nothing() {
     for entry in entries() {
         let mut first = Plugin::new(&entry);
         first.set("Reduction", "18 dB");
+        first.set("Sensitivity", "-2.5 dB");
+        first.set("Ambience", "20 %");
         first.set("Output", "-3 dB");
         first.set("Listen", "Removed");
         first.set("Stereo", "Independent");
         first.set("Bypass", "on");
-        let names = ["Reduction", "Output", "Listen", "Stereo", "Bypass"];
+        let names =
+            ["Reduction", "Sensitivity", "Ambience", "Output", "Listen", "Stereo", "Bypass"];
         let set: Vec<_> = names.iter().map(|name| first.value(name)).collect();
         let saved = first.save();
 
@@ -576,6 +594,108 @@ fn states_of_every_released_version_load() {
         loaded += 1;
     }
     assert!(loaded > 0);
+}
+
+/// JSON of a saved state, changed, back as bytes.
+fn edited(saved: &[u8], edit: impl FnOnce(&mut serde_json::Value)) -> Vec<u8> {
+    // The host's wrapper puts the length before the JSON.
+    let start = saved.iter().position(|&byte| byte == b'{').expect("JSON");
+    let mut value = serde_json::from_slice(&saved[start..]).expect("JSON");
+    edit(&mut value);
+    let json = serde_json::to_vec(&value).expect("JSON");
+    let mut bytes = (json.len() as u64).to_le_bytes().to_vec();
+    assert_eq!(start, bytes.len(), "a length of eight bytes");
+    bytes.extend(json);
+    bytes
+}
+
+#[test]
+fn old_new_and_broken_fields_of_a_state_are_tolerated() {
+    for entry in entries() {
+        let mut first = Plugin::new(&entry);
+        first.set("Reduction", "18 dB");
+        first.set("Ambience", "20 %");
+        let saved = first.save();
+        let reduction = first.value("Reduction");
+
+        // As Wisp 0.1 wrote it: without the newer parameters and memories. They stay as they are.
+        let old = edited(&saved, |state| {
+            let params = state["params"].as_object_mut().expect("params");
+            params.remove("sensitivity");
+            params.remove("ambience");
+            let fields = state["fields"].as_object_mut().expect("fields");
+            fields.remove("sound");
+            fields.insert("editor".into(), "{\"width\": 900.0}".into());
+        });
+        let mut second = Plugin::new(&entry);
+        assert!(second.load(&old));
+        assert_eq!(second.value("Reduction"), reduction);
+        assert_eq!(second.value("Ambience"), 0.0);
+
+        // As a later one might: fields and parameters that this one does not know.
+        let new = edited(&saved, |state| {
+            state["version"] = "9.0.0".into();
+            state["params"]["colour"] = serde_json::json!({"f32": 1.0});
+            state["fields"]["later"] = "[1, 2]".into();
+        });
+        let mut third = Plugin::new(&entry);
+        assert!(third.load(&new));
+        assert_eq!(third.save(), saved);
+
+        // Broken memories leave what there was, and the parameters still come.
+        let broken = edited(&saved, |state| {
+            state["fields"]["editor"] = "nonsense".into();
+            state["fields"]["sound"] = "{\"slot\": 7}".into();
+        });
+        let mut fourth = Plugin::new(&entry);
+        assert!(fourth.load(&broken));
+        assert_eq!(fourth.save(), saved);
+    }
+}
+
+#[test]
+fn reduction_0_nulls_whatever_the_other_controls_say() {
+    for entry in entries() {
+        let rate = 48_000;
+        let input = noisy(rate, 2, 0.6);
+        let mut plugin = Plugin::new(&entry);
+        plugin.set("Reduction", "0 dB");
+        plugin.set("Sensitivity", "+12 dB");
+        plugin.set("Ambience", "60 %");
+        for stereo in ["Linked", "Independent"] {
+            plugin.set("Stereo", stereo);
+            let output = plugin.run(rate, &input, &[333]);
+            let latency = plugin.latency();
+            for (input, output) in input.iter().zip(&output) {
+                assert!(output[latency..] == input[..input.len() - latency], "{stereo}");
+            }
+        }
+    }
+}
+
+#[test]
+fn linked_stereo_keeps_the_place_of_a_voice() {
+    for entry in entries() {
+        let rate = 48_000;
+        // A voice 6 dB to the left in noise of its own on each side.
+        let voice = signals::voice(rate, 3.0);
+        let side = |gain: f32, seed| -> Vec<f32> {
+            let noise = signals::noise(rate, 3.0, seed);
+            voice.iter().zip(noise).map(|(v, n)| gain * v + 0.01 * n).collect()
+        };
+        let input = [side(1.0, 1), side(0.5, 2)];
+        let mut plugin = Plugin::new(&entry);
+        let output = plugin.run(rate, &input, &[512]);
+        let latency = plugin.latency();
+        // Over the samples where the voice is loud.
+        let loud = 0.1 * voice.iter().fold(0.0f32, |peak, v| peak.max(v.abs()));
+        let level = |channel: &[f32], delay: usize| -> f32 {
+            let here = |n: &usize| voice[n - delay].abs() > loud;
+            (rate as usize..channel.len()).filter(here).map(|n| channel[n] * channel[n]).sum()
+        };
+        let moved = 10.0 * (level(&output[0], latency) / level(&output[1], latency)).log10() - 6.02;
+        assert!(moved.abs() < 0.5, "the voice moved by {moved:.2} dB");
+    }
 }
 
 #[test]

@@ -27,13 +27,17 @@ fn sample() -> impl Strategy<Value = f32> {
 
 fn controls() -> impl Strategy<Value = Controls> {
     let db = || prop_oneof![-200.0f32..200.0, any::<u32>().prop_map(f32::from_bits)];
-    (db(), db(), any::<bool>(), any::<bool>(), any::<bool>()).prop_map(
-        |(reduction_db, output_db, removed, independent, bypass)| Controls {
-            reduction_db,
-            output_db,
-            listen: if removed { Listen::Removed } else { Listen::Result },
-            stereo: if independent { Stereo::Independent } else { Stereo::Linked },
-            bypass,
+    ((db(), db(), db(), db()), any::<bool>(), any::<bool>(), any::<bool>()).prop_map(
+        |((reduction_db, sensitivity_db, ambience, output_db), removed, independent, bypass)| {
+            Controls {
+                reduction_db,
+                sensitivity_db,
+                ambience,
+                output_db,
+                listen: if removed { Listen::Removed } else { Listen::Result },
+                stereo: if independent { Stereo::Independent } else { Stereo::Linked },
+                bypass,
+            }
         },
     )
 }

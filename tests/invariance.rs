@@ -7,7 +7,14 @@ use wisp::{Controls, Dccrn, Engine, Stereo};
 const BLOCKS: [usize; 7] = [1, 7, 64, 333, 480, 512, 4096];
 
 fn check(rate: u32, channels: &[Vec<f32>], stereo: Stereo) {
-    let controls = Controls { reduction_db: 30.0, output_db: -1.0, stereo, ..Controls::default() };
+    let controls = Controls {
+        reduction_db: 30.0,
+        sensitivity_db: -3.0,
+        ambience: 0.2,
+        output_db: -1.0,
+        stereo,
+        ..Controls::default()
+    };
     let mut engine = Engine::new(Dccrn::bundled(), rate, channels.len()).unwrap();
     let whole = run(&mut engine, &controls, channels, || usize::MAX >> 1);
     let changed = whole[0].iter().zip(&channels[0]).filter(|(a, b)| a != b).count();

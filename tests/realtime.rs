@@ -33,22 +33,23 @@ fn process_and_reset_do_not_allocate() {
             let mut engine = Engine::new(Dccrn::bundled(), rate, channels).unwrap();
             let signal = noisy_voice(rate, 0.25, 3500.0);
             let mut audio = vec![signal; channels];
-            let mut settings = [Controls::default(); 4];
+            let mut settings = [Controls::default(); 5];
             settings[1] =
                 Controls { stereo: Stereo::Independent, reduction_db: 12.0, ..settings[0] };
             settings[2] = Controls { listen: Listen::Removed, output_db: 3.0, ..settings[0] };
             settings[3] = Controls { bypass: true, ..settings[0] };
+            settings[4] = Controls { sensitivity_db: 6.0, ambience: 0.3, ..settings[0] };
             let mut blocks: Vec<Vec<&mut [f32]>> = Vec::new();
             let mut rest: Vec<&mut [f32]> = audio.iter_mut().map(|c| &mut c[..]).collect();
             while !rest[0].is_empty() {
-                let size = [1, 64, 700, 2000][blocks.len() % 4].min(rest[0].len());
+                let size = [1, 64, 700, 2000, 333][blocks.len() % 5].min(rest[0].len());
                 let (block, tail) = rest.into_iter().map(|c| c.split_at_mut(size)).unzip();
                 blocks.push(block);
                 rest = tail;
             }
             let ((), calls, _) = count(|| {
                 for (i, block) in blocks.iter_mut().enumerate() {
-                    engine.process(&settings[i / 2 % 4], block);
+                    engine.process(&settings[i % 5], block);
                     std::hint::black_box(engine.telemetry());
                 }
                 engine.reset();

@@ -13,11 +13,15 @@ fn engine(channels: usize) -> Engine {
 #[test]
 fn equal_channels_give_the_mono_result_to_the_bit() {
     let signal = noisy_voice(RATE, 0.5, 8000.0);
-    let mono = run(&mut engine(1), &Controls::default(), std::slice::from_ref(&signal), || 480);
-    for stereo in [Stereo::Linked, Stereo::Independent] {
-        let controls = Controls { stereo, ..Controls::default() };
-        let both = run(&mut engine(2), &controls, &[signal.clone(), signal.clone()], || 480);
-        assert!(bits(&both[..1]) == bits(&mono) && bits(&both[1..]) == bits(&mono), "{stereo:?}");
+    let shaped = Controls { sensitivity_db: 5.0, ambience: 0.3, ..Controls::default() };
+    for controls in [Controls::default(), shaped] {
+        let mono = run(&mut engine(1), &controls, std::slice::from_ref(&signal), || 480);
+        for stereo in [Stereo::Linked, Stereo::Independent] {
+            let controls = Controls { stereo, ..controls };
+            let both = run(&mut engine(2), &controls, &[signal.clone(), signal.clone()], || 480);
+            let equal = bits(&both[..1]) == bits(&mono) && bits(&both[1..]) == bits(&mono);
+            assert!(equal, "{controls:?}");
+        }
     }
 }
 
@@ -62,6 +66,9 @@ fn changes_of_the_controls_do_not_click() {
         Controls { listen: Listen::Removed, ..base },
         Controls { output_db: 6.0, ..base },
         Controls { stereo: Stereo::Independent, ..base },
+        Controls { sensitivity_db: 12.0, ..base },
+        Controls { sensitivity_db: -12.0, ambience: 1.0, ..base },
+        Controls { ambience: 0.5, ..base },
     ];
     for other in others {
         let mut engine = engine(2);
@@ -76,6 +83,71 @@ fn changes_of_the_controls_do_not_click() {
         let step = largest_step(&out[0][2000..]);
         assert!(step < 0.02, "{other:?}: a step of {step}");
     }
+}
+
+#[test]
+fn linked_channels_keep_the_place_of_a_voice() {
+    // A voice 6 dB to the left, noise of its own on each side.
+    let voice = common::noisy_voice(RATE, 3.0, 8000.0);
+    let noise = white(2 * voice.len(), 0.01);
+    let side = |gain: f32, noise: &[f32]| -> Vec<f32> {
+        voice.iter().zip(noise).map(|(v, n)| gain * v + n).collect()
+    };
+    let channels = [side(1.0, &noise[..voice.len()]), side(0.5, &noise[voice.len()..])];
+    for (sensitivity_db, ambience) in [(0.0, 0.0), (6.0, 0.0), (-6.0, 0.3), (12.0, 0.0)] {
+        let controls = Controls { sensitivity_db, ambience, ..Controls::default() };
+        let out = run(&mut engine(2), &controls, &channels, || 480);
+        // Where the voice is loud: blocks of 50 ms over half the loudest.
+        let difference = |channels: &[Vec<f32>]| {
+            let blocks = |i: usize| channels[i][RATE as usize..].chunks(2400).map(power);
+            let loudest = blocks(0).fold(0.0, f64::max);
+            let (mut left, mut right) = (0.0, 0.0);
+            for (l, r) in blocks(0).zip(blocks(1)).filter(|(l, _)| *l > 0.5 * loudest) {
+                (left, right) = (left + l, right + r);
+            }
+            db(left / right)
+        };
+        let moved = difference(&out) - 20.0 * 2f64.log10();
+        println!("sensitivity {sensitivity_db}, ambience {ambience}: moved by {moved:.2} dB");
+        assert!(moved.abs() < 0.5, "{controls:?}: the voice moved by {moved:.2} dB");
+    }
+}
+
+#[test]
+fn ambience_keeps_a_steady_share_of_the_room() {
+    // Noise throughout, a voice in the middle: the pauses before and after it keep the same share.
+    let length = 6 * RATE as usize;
+    let noise = white(length, 0.03);
+    let mut signal = noise.clone();
+    let voice = noisy_voice(RATE, 2.0, 8000.0);
+    signal[2 * RATE as usize..].iter_mut().zip(&voice).for_each(|(s, v)| *s += v);
+    for (ambience, expected) in [(0.5, -6.0), (0.25, -12.0), (0.1, -20.0)] {
+        let controls = Controls { ambience, ..Controls::default() };
+        let out = run(&mut engine(1), &controls, std::slice::from_ref(&signal), || 480);
+        let pauses = (RATE as usize..2 * RATE as usize).chain(4 * RATE as usize + 9600..length);
+        let pauses: Vec<usize> = pauses.collect();
+        for block in pauses.chunks(9600).filter(|block| block.len() == 9600) {
+            let level = |x: &[f32], shift: usize| {
+                let block: Vec<f32> = block.iter().map(|&n| x[n - shift]).collect();
+                db(power(&block))
+            };
+            let share = level(&out[0], 0) - level(&noise, 960);
+            assert!((share - expected).abs() < 1.5, "{ambience}: {share:.1} dB at {}", block[0]);
+        }
+    }
+}
+
+#[test]
+fn an_eager_network_takes_more() {
+    let noise = white(3 * RATE as usize, 0.05);
+    let left = |sensitivity_db| {
+        let controls = Controls { sensitivity_db, ..Controls::default() };
+        let out = run(&mut engine(1), &controls, std::slice::from_ref(&noise), || 480);
+        db(power(&out[0][RATE as usize..]) / power(&noise))
+    };
+    let levels = [-12.0, -6.0, 0.0, 6.0, 12.0].map(left);
+    println!("white noise left at sensitivity -12, -6, 0, 6, 12 dB: {levels:.1?} dB");
+    assert!(levels.windows(2).all(|pair| pair[0] > pair[1] + 2.0), "{levels:?}");
 }
 
 #[test]

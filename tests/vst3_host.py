@@ -94,13 +94,17 @@ def test_it_loads_as_an_effect_with_its_parameters(plugin):
     assert plugin.name == "Wisp"
     assert plugin.is_effect and not plugin.is_instrument
     assert plugin.manufacturer_name == "Wisp"
-    assert {"reduction", "output", "listen", "stereo", "bypass"} <= set(plugin.parameters)
+    assert {"reduction", "sensitivity", "ambience", "output", "listen", "stereo", "bypass"} <= set(plugin.parameters)
     assert plugin.parameters["reduction"].string_value == "Full"
     assert plugin.parameters["output"].string_value == "0 dB"
     assert plugin.parameters["listen"].string_value == "Result"
     assert plugin.parameters["stereo"].string_value == "Linked"
     plugin.parameters["reduction"].raw_value = 24 / 61
     assert plugin.parameters["reduction"].string_value == "24 dB"
+    plugin.parameters["sensitivity"].raw_value = 0.75
+    assert plugin.parameters["sensitivity"].string_value == "+6 dB"
+    plugin.parameters["ambience"].raw_value = 0.25
+    assert plugin.parameters["ambience"].string_value == "25 %"
     plugin.parameters["output"].raw_value = 0.25
     assert plugin.parameters["output"].string_value == "-12 dB"
 
@@ -133,8 +137,41 @@ def test_bypass_nulls_against_the_input(plugin, rate, channels):
 @pytest.mark.parametrize("rate", [22_050, 44_100, 48_000])
 def test_reduction_0_nulls_against_the_input(plugin, rate):
     plugin.parameters["reduction"].raw_value = 0.0
+    plugin.parameters["sensitivity"].raw_value = 1.0
+    plugin.parameters["ambience"].raw_value = 0.5
     sound = stereo(rate)
     assert difference_db(plugin.process(sound, rate), sound) < -120
+
+
+def test_mono_is_the_left_of_equal_channels(plugin):
+    plugin.parameters["sensitivity"].raw_value = 0.7
+    plugin.parameters["ambience"].raw_value = 0.2
+    sound = stereo(48_000)[:1]
+    mono = plugin.process(sound, 48_000)
+    both = plugin.process(np.repeat(sound, 2, axis=0), 48_000)
+    assert np.array_equal(both[0], both[1])
+    assert difference_db(both[0], mono[0]) < -80
+
+
+@pytest.mark.parametrize("name", ["reduction", "sensitivity", "ambience", "output", "listen", "bypass"])
+def test_automation_does_not_click(plugin, name):
+    rate = 48_000
+    time = np.arange(rate) / rate
+    tone = (0.25 * np.sin(2 * np.pi * 110 * time)).astype(np.float32)
+    steepest = float(np.abs(np.diff(tone)).max())
+    sound = np.stack([tone, tone])
+    if name in ("output", "bypass"):
+        plugin.parameters["reduction"].raw_value = 0.0
+    out = []
+    for i, start in enumerate(range(0, rate, 480)):
+        # Up and down, a step every 10 ms, with a jump now and then.
+        place = abs(i % 20 - 10) / 10 if i % 7 else float(i % 2)
+        plugin.parameters[name].raw_value = 0.25 + 0.5 * place if name == "output" else place
+        out.append(plugin.process(sound[:, start : start + 480], rate, reset=False))
+    out = np.concatenate([block for block in out if block.size], axis=1)
+    step = float(np.abs(np.diff(out)).max())
+    # Output may make it 12 dB louder.
+    assert step < (6 if name == "output" else 3) * steepest
 
 
 def test_the_removed_part_and_the_result_make_up_the_input(plugin, speech):
@@ -148,6 +185,8 @@ def test_the_removed_part_and_the_result_make_up_the_input(plugin, speech):
 
 def test_the_state_makes_a_round_trip(plugin):
     plugin.parameters["reduction"].raw_value = 18 / 61
+    plugin.parameters["sensitivity"].raw_value = 0.4
+    plugin.parameters["ambience"].raw_value = 0.1
     plugin.parameters["output"].raw_value = 0.75
     plugin.parameters["listen"].raw_value = 1.0
     plugin.parameters["stereo"].raw_value = 1.0
@@ -156,7 +195,7 @@ def test_the_state_makes_a_round_trip(plugin):
 
     other = load_plugin(BUNDLE)
     other.raw_state = state
-    for name in ["reduction", "output", "listen", "stereo", "bypass"]:
+    for name in ["reduction", "sensitivity", "ambience", "output", "listen", "stereo", "bypass"]:
         assert other.parameters[name].string_value == plugin.parameters[name].string_value, name
     assert other.parameters["reduction"].string_value == "18 dB"
     sound = stereo(48_000)

@@ -4,15 +4,16 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use nice_plug::prelude::nice_export_standalone_with_args;
-use wisp::plugin::{Wisp, source};
+use wisp::plugin::{Wisp, source, watch};
 
 const INTRODUCTION: &str = "\
 Wisp takes the noise out of a voice and leaves the voice, live.
 
 With no options Wisp joins JACK (or PipeWire, under `pw-jack`), else opens ALSA, else runs without
-sound. Two options of its own come before the others:
+sound. Options of its own come before the others:
 
       --play <FILE.wav>   Play a recording in place of the input, over and over
+      --print             Print every parameter, and again when it changes
   -h, --help              Print this
 
 A clean virtual microphone with PipeWire, for calls and recording programs:
@@ -42,6 +43,10 @@ fn main() -> ExitCode {
     let mut args: Vec<String> = std::env::args().collect();
     if args.iter().any(|arg| arg == "--help" || arg == "-h") {
         println!("{INTRODUCTION}");
+    }
+    if let Some(at) = args.iter().position(|arg| arg == "--print") {
+        args.remove(at);
+        watch::print_parameters();
     }
     match take_value(&mut args, "--play").map(|file| file.and_then(|file| play(&file))) {
         None => {}

@@ -25,6 +25,10 @@ pub enum Stereo {
 pub struct Controls {
     /// Largest reduction in dB, 0 (nothing) up; infinity is "full", and so is NaN.
     pub reduction_db: f32,
+    /// How eager: by how many dB louder than it is heard to be the noise is taken to be, within -12..=12; NaN is 0.
+    pub sensitivity_db: f32,
+    /// Share of the steady noise that stays, 0 (none) to 1 (all of it); NaN is 0.
+    pub ambience: f32,
     /// Gain after denoising in dB, within -96..=36; NaN is 0.
     pub output_db: f32,
     /// What is heard.
@@ -39,6 +43,8 @@ impl Default for Controls {
     fn default() -> Self {
         Self {
             reduction_db: f32::INFINITY,
+            sensitivity_db: 0.0,
+            ambience: 0.0,
             output_db: 0.0,
             listen: Listen::Result,
             stereo: Stereo::Linked,
@@ -54,6 +60,16 @@ impl Controls {
             return 1.0;
         }
         1.0 - 10f32.powf(-self.reduction_db.max(0.0) / 20.0)
+    }
+
+    /// Sensitivity within its range, dB.
+    pub(crate) fn sensitivity(&self) -> f32 {
+        if self.sensitivity_db.is_nan() { 0.0 } else { self.sensitivity_db.clamp(-12.0, 12.0) }
+    }
+
+    /// Ambience within its range.
+    pub(crate) fn ambience(&self) -> f32 {
+        if self.ambience.is_nan() { 0.0 } else { self.ambience.clamp(0.0, 1.0) }
     }
 
     fn gain(&self) -> f32 {

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use realfft::num_complex::Complex32;
 
-use super::controls::Stereo;
+use super::controls::{Controls, Stereo};
 use super::mask::{self, History};
+use super::shape::{Pair, Shape};
 use super::telemetry::{Meter, Telemetry};
 use crate::dsp::{Bands, Framer, Stft};
 use crate::nn::{Dccrn, DccrnState, Features, HIGH_BANDS, Mask};
@@ -21,6 +22,7 @@ pub(crate) struct Denoiser {
     joint: Vec<Complex32>,
     joint_low: History, // one frame: what the network sees of linked channels
     linked: bool,
+    shape: Shape,
     meter: Meter,
     unmeasured: Option<f32>, // the amount, until what is shown of the latest frame has been measured
 }
@@ -31,6 +33,12 @@ struct Channel {
     removed: Vec<Complex32>,
     wasted: Vec<Complex32>, // the inverse transform uses its input up
     overlap: Vec<f32>,
+}
+
+impl Channel {
+    fn pair(&mut self) -> Pair<'_> {
+        (&self.spectrum, &mut self.removed)
+    }
 }
 
 /// A network's state and what it says.
@@ -82,6 +90,7 @@ impl Denoiser {
             joint: zeros.clone(),
             joint_low: History::new(1),
             linked: true,
+            shape: Shape::new(bins, channels),
             meter: Meter::new(),
             unmeasured: None,
             stft,
@@ -109,20 +118,21 @@ impl Denoiser {
     }
 
     /// The framer's frames -> its outputs, what is removed. `amount` is only shown.
-    pub(crate) fn process(&mut self, framer: &mut Framer, stereo: Stereo, amount: f32) {
+    pub(crate) fn process(&mut self, framer: &mut Framer, controls: &Controls, amount: f32) {
         self.measure();
         for (i, channel) in self.channels.iter_mut().enumerate() {
             self.stft.analyze(framer.frame(i), &mut channel.spectrum);
             channel.low.push(&self.bands, &channel.spectrum);
         }
 
-        let linked = stereo == Stereo::Linked;
+        let linked = controls.stereo == Stereo::Linked;
         if self.linked
             && !linked
             && let [first, others @ ..] = &mut self.voices[..]
         {
             // Each channel goes on from what was heard together.
             others.iter_mut().for_each(|v| v.state.copy_from(&first.state));
+            self.shape.part();
         }
         self.linked = linked;
         if let ([left, right], true) = (&self.channels[..], linked) {
@@ -138,6 +148,18 @@ impl Denoiser {
         for (i, c) in self.channels.iter_mut().enumerate() {
             let voice = &self.voices[if linked { 0 } else { i }];
             mask::removed(&voice.mask, &self.bands, &c.low, &c.spectrum, &mut c.removed);
+        }
+        self.meter.listen(self.channels.iter().map(|c| (&c.spectrum[..], &c.removed[..])));
+        self.shape.set(controls);
+        match &mut self.channels[..] {
+            [left, right] if linked => self.shape.apply(0, &mut [left.pair(), right.pair()]),
+            channels => {
+                for (i, channel) in channels.iter_mut().enumerate() {
+                    self.shape.apply(i, &mut [channel.pair()]);
+                }
+            }
+        }
+        for (i, c) in self.channels.iter_mut().enumerate() {
             c.wasted.copy_from_slice(&c.removed);
             for (x, turn) in c.wasted.iter_mut().zip(&self.shift) {
                 *x *= turn;
@@ -159,6 +181,7 @@ impl Denoiser {
         self.voices.iter_mut().for_each(|v| v.state.reset());
         self.joint_low.reset();
         self.linked = true;
+        self.shape.reset();
         self.meter.reset();
         self.unmeasured = None;
     }

@@ -3,6 +3,7 @@ mod controls;
 mod converter;
 mod denoiser;
 mod mask;
+mod shape;
 mod telemetry;
 
 use std::sync::Arc;
@@ -128,7 +129,7 @@ impl Engine {
             let samples = self.path.room().min(length - at).min(SEGMENT);
             self.segment(channels, at, samples);
             if self.path.advance(samples) {
-                self.path.denoise(&mut self.denoiser, controls.stereo, self.mixer.amount());
+                self.path.denoise(&mut self.denoiser, controls, self.mixer.amount());
             } else {
                 let (filled, whole) = self.path.filled();
                 self.denoiser.prepare(filled, whole);
@@ -216,14 +217,14 @@ impl Path {
         }
     }
 
-    fn denoise(&mut self, denoiser: &mut Denoiser, stereo: Stereo, amount: f32) {
+    fn denoise(&mut self, denoiser: &mut Denoiser, controls: &Controls, amount: f32) {
         match self {
             Self::Native(framer) => {
-                denoiser.process(framer, stereo, amount);
+                denoiser.process(framer, controls, amount);
                 framer.next();
             }
             Self::Converted(converter) => {
-                converter.convert(|framer| denoiser.process(framer, stereo, amount));
+                converter.convert(|framer| denoiser.process(framer, controls, amount));
             }
         }
     }

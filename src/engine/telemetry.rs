@@ -69,7 +69,24 @@ impl Meter {
         &self.latest
     }
 
-    /// From each channel's spectrum and what the mask takes from it; `amount` of that is taken.
+    /// Each frame first: how much of what sounds the network takes for voice, whatever the user makes of it.
+    pub(crate) fn listen<'a>(
+        &mut self,
+        channels: impl Iterator<Item = (&'a [Complex32], &'a [Complex32])>,
+    ) {
+        let (mut kept, mut all) = (0.0, 1e-8);
+        for (spectrum, removed) in channels {
+            // 150 Hz to 4 kHz: where voices are and rumble is not.
+            for (x, r) in spectrum.iter().zip(removed).take(81).skip(3) {
+                all += x.norm_sqr();
+                kept += (x - r).norm_sqr();
+            }
+        }
+        let voice = (kept / all).min(1.0);
+        self.latest.voice += 0.4 * (voice - self.latest.voice);
+    }
+
+    /// From each channel's spectrum and what is taken from it; `amount` of that is taken.
     pub(crate) fn measure<'a>(
         &mut self,
         channels: impl Iterator<Item = (&'a [Complex32], &'a [Complex32])>,
@@ -79,18 +96,13 @@ impl Meter {
         t.frame += 1;
         t.input.fill(0.0);
         t.output.fill(0.0);
-        let (mut before, mut after, mut kept, mut all) = (0.0, 0.0, 0.0, 1e-8);
+        let (mut before, mut after) = (0.0, 0.0);
         let mut count = 0.0f32;
         for (spectrum, removed) in channels {
             count += 1.0;
             for (x, r) in spectrum.iter().zip(removed) {
                 before += x.norm_sqr();
                 after += (x - r * amount).norm_sqr();
-            }
-            // 150 Hz to 4 kHz: where voices are and rumble is not.
-            for (x, r) in spectrum.iter().zip(removed).take(81).skip(3) {
-                all += x.norm_sqr();
-                kept += (x - r).norm_sqr();
             }
             for (band, edge) in self.edges.windows(2).enumerate() {
                 let bins = spectrum.iter().zip(removed).take(edge[1]).skip(edge[0]);
@@ -110,8 +122,6 @@ impl Meter {
         } else {
             0.0
         };
-        let voice = (kept / all).min(1.0);
-        t.voice += 0.4 * (voice - t.voice);
     }
 
     pub(crate) fn reset(&mut self) {
@@ -135,6 +145,7 @@ mod tests {
         let mut meter = Meter::new();
         let spectrum = vec![Complex32::new(0.1, 0.0); 481];
         let removed = vec![Complex32::new(0.1, 0.0); 481];
+        meter.listen([(&spectrum[..], &removed[..])].into_iter());
         meter.measure([(&spectrum[..], &removed[..])].into_iter(), 0.5);
         let t = meter.latest();
         assert!((t.gain_db + 6.02).abs() < 0.01, "{}", t.gain_db);

@@ -1,10 +1,14 @@
 //! The VST3 and CLAP plugin: glue between a host and the [`Engine`].
 pub mod editor;
+pub mod history;
 pub mod meters;
 pub mod params;
+pub mod presets;
 #[cfg(feature = "standalone")]
 pub mod source;
 mod state;
+#[cfg(feature = "standalone")]
+pub mod watch;
 mod worker;
 
 use std::num::NonZeroU32;
@@ -112,6 +116,8 @@ impl Plugin for Wisp {
 
     fn editor(&mut self, executor: AsyncExecutor<Self>) -> Option<WispEditor> {
         self.executor = Some(executor);
+        #[cfg(feature = "standalone")]
+        watch::instance(&self.params);
         Some(WispEditor::new(self.params.clone(), self.meters.clone()))
     }
 

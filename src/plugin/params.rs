@@ -1,7 +1,8 @@
 //! The parameters a host sees, and their way into [`Controls`].
 //!
 //! Ids never change: hosts store automation and sessions by them.
-use std::sync::{Arc, RwLock};
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use nice_plug::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,8 @@ use crate::engine::{self, Controls};
 pub const REDUCTION_LIMIT_DB: f32 = 60.0;
 /// Plain value of the Reduction parameter at "Full".
 pub const REDUCTION_FULL: f32 = REDUCTION_LIMIT_DB + 1.0;
+/// Range of the Sensitivity parameter, dB either way.
+pub const SENSITIVITY_RANGE_DB: f32 = 12.0;
 /// Range of the Output parameter, dB either way.
 pub const OUTPUT_RANGE_DB: f32 = 24.0;
 
@@ -37,6 +40,146 @@ pub enum Stereo {
     Independent,
 }
 
+/// Every parameter, in the order in which the editor shows them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// Largest reduction.
+    Reduction,
+    /// How eager.
+    Sensitivity,
+    /// Steady noise that stays.
+    Ambience,
+    /// Gain after denoising.
+    Output,
+    /// What is heard.
+    Listen,
+    /// Link of two channels.
+    Stereo,
+    /// The host's bypass.
+    Bypass,
+}
+
+impl Control {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Reduction,
+        Self::Sensitivity,
+        Self::Ambience,
+        Self::Output,
+        Self::Listen,
+        Self::Stereo,
+        Self::Bypass,
+    ];
+    /// Those that make the sound; presets and comparison leave the others, which say how it is listened to.
+    pub const SOUND: [Self; 5] =
+        [Self::Reduction, Self::Sensitivity, Self::Ambience, Self::Output, Self::Stereo];
+
+    /// The parameter's id.
+    pub fn id(self) -> &'static str {
+        match self {
+            Self::Reduction => "reduction",
+            Self::Sensitivity => "sensitivity",
+            Self::Ambience => "ambience",
+            Self::Output => "output",
+            Self::Listen => "listen",
+            Self::Stereo => "stereo",
+            Self::Bypass => "bypass",
+        }
+    }
+}
+
+/// A parameter whatever its type; values are normalized, 0 to 1.
+pub trait Handle {
+    /// The name that hosts show.
+    fn title(&self) -> &str;
+    /// The value now, without a host's modulation.
+    fn normalized(&self) -> f32;
+    /// The value of a new instance.
+    fn default(&self) -> f32;
+    /// A value as text, with its unit.
+    fn text(&self, normalized: f32) -> String;
+    /// Text as a value.
+    fn parse(&self, text: &str) -> Option<f32>;
+    /// A gesture begins.
+    fn begin(&self, setter: &ParamSetter<'_>);
+    /// The value changes within a gesture.
+    fn set(&self, setter: &ParamSetter<'_>, normalized: f32);
+    /// The gesture ends.
+    fn end(&self, setter: &ParamSetter<'_>);
+}
+
+impl<P: Param> Handle for P {
+    fn title(&self) -> &str {
+        self.name()
+    }
+    fn normalized(&self) -> f32 {
+        self.unmodulated_normalized_value()
+    }
+    fn default(&self) -> f32 {
+        self.default_normalized_value()
+    }
+    fn text(&self, normalized: f32) -> String {
+        self.normalized_value_to_string(normalized, true)
+    }
+    fn parse(&self, text: &str) -> Option<f32> {
+        self.string_to_normalized_value(text)
+    }
+    fn begin(&self, setter: &ParamSetter<'_>) {
+        setter.begin_set_parameter(self);
+    }
+    fn set(&self, setter: &ParamSetter<'_>, normalized: f32) {
+        setter.set_parameter_normalized(self, normalized);
+    }
+    fn end(&self, setter: &ParamSetter<'_>) {
+        setter.end_set_parameter(self);
+    }
+}
+
+/// Normalized values by the parameters' ids.
+pub type Values = BTreeMap<String, f32>;
+
+/// One of the two settings that are compared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Slot {
+    /// The first.
+    #[default]
+    A,
+    /// The second.
+    B,
+}
+
+/// A preset that was loaded or saved.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LoadedPreset {
+    /// Its name.
+    pub name: String,
+    /// What it set.
+    pub values: Values,
+}
+
+/// The setting that is not heard.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OtherSetting {
+    /// The preset it came from.
+    pub preset: LoadedPreset,
+    /// Its values.
+    pub values: Values,
+}
+
+/// What belongs to the sound but is no parameter: kept with the session.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SoundMemory {
+    /// The preset of the setting that is heard; no name: none.
+    pub preset: LoadedPreset,
+    /// Which of the two settings is heard.
+    pub slot: Slot,
+    /// The other one, if there ever was one.
+    pub other: Option<OtherSetting>,
+}
+
 /// What the editor wants remembered with the session.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -49,7 +192,7 @@ pub struct EditorMemory {
 
 impl EditorMemory {
     /// The smallest editor, logical points.
-    pub const MIN: (f32, f32) = (640.0, 400.0);
+    pub const MIN: (f32, f32) = (700.0, 460.0);
     /// The largest editor, logical points.
     pub const MAX: (f32, f32) = (1920.0, 1200.0);
 
@@ -67,7 +210,7 @@ impl EditorMemory {
 
 impl Default for EditorMemory {
     fn default() -> Self {
-        Self { width: 860.0, height: 520.0 }
+        Self { width: 920.0, height: 580.0 }
     }
 }
 
@@ -77,6 +220,12 @@ pub struct WispParams {
     /// Largest reduction, dB; "Full" at the top.
     #[id = "reduction"]
     pub reduction: FloatParam,
+    /// How eager, dB.
+    #[id = "sensitivity"]
+    pub sensitivity: FloatParam,
+    /// Steady noise that stays, percent.
+    #[id = "ambience"]
+    pub ambience: FloatParam,
     /// Gain after denoising, dB.
     #[id = "output"]
     pub output: FloatParam,
@@ -92,6 +241,9 @@ pub struct WispParams {
     /// Editor size, kept with the session.
     #[persist = "editor"]
     pub editor: Arc<RwLock<EditorMemory>>,
+    /// Preset and comparison, kept with the session.
+    #[persist = "sound"]
+    pub sound: Arc<RwLock<SoundMemory>>,
 }
 
 impl Default for WispParams {
@@ -104,17 +256,28 @@ impl Default for WispParams {
             )
             .with_value_to_string(Arc::new(reduction_to_string))
             .with_string_to_value(Arc::new(reduction_from_string)),
+            sensitivity: FloatParam::new(
+                "Sensitivity",
+                0.0,
+                FloatRange::Linear { min: -SENSITIVITY_RANGE_DB, max: SENSITIVITY_RANGE_DB },
+            )
+            .with_value_to_string(Arc::new(signed_to_string))
+            .with_string_to_value(Arc::new(|text| signed_from_string(text, SENSITIVITY_RANGE_DB))),
+            ambience: FloatParam::new("Ambience", 0.0, FloatRange::Linear { min: 0.0, max: 100.0 })
+                .with_value_to_string(Arc::new(ambience_to_string))
+                .with_string_to_value(Arc::new(ambience_from_string)),
             output: FloatParam::new(
                 "Output",
                 0.0,
                 FloatRange::Linear { min: -OUTPUT_RANGE_DB, max: OUTPUT_RANGE_DB },
             )
-            .with_value_to_string(Arc::new(output_to_string))
-            .with_string_to_value(Arc::new(output_from_string)),
+            .with_value_to_string(Arc::new(signed_to_string))
+            .with_string_to_value(Arc::new(|text| signed_from_string(text, OUTPUT_RANGE_DB))),
             listen: EnumParam::new("Listen", Listen::Result),
             stereo: EnumParam::new("Stereo", Stereo::Linked),
             bypass: BoolParam::new("Bypass", false).make_bypass(),
             editor: Arc::new(RwLock::new(EditorMemory::default())),
+            sound: Arc::new(RwLock::new(SoundMemory::default())),
         }
     }
 }
@@ -124,6 +287,8 @@ impl WispParams {
     pub fn controls(&self) -> Controls {
         Controls {
             reduction_db: reduction_db(self.reduction.value()),
+            sensitivity_db: self.sensitivity.value(),
+            ambience: self.ambience.value() / 100.0,
             output_db: self.output.value(),
             listen: match self.listen.value() {
                 Listen::Result => engine::Listen::Result,
@@ -137,15 +302,46 @@ impl WispParams {
         }
     }
 
+    /// A parameter by its name.
+    pub fn handle(&self, control: Control) -> &dyn Handle {
+        match control {
+            Control::Reduction => &self.reduction,
+            Control::Sensitivity => &self.sensitivity,
+            Control::Ambience => &self.ambience,
+            Control::Output => &self.output,
+            Control::Listen => &self.listen,
+            Control::Stereo => &self.stereo,
+            Control::Bypass => &self.bypass,
+        }
+    }
+
+    /// The values that make the sound, now.
+    pub fn values(&self) -> Values {
+        Control::SOUND
+            .iter()
+            .map(|&control| (control.id().to_owned(), self.handle(control).normalized()))
+            .collect()
+    }
+
+    /// A look at the remembered preset and comparison.
+    pub fn sound_memory(&self) -> SoundMemory {
+        self.sound.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Remembers preset and comparison.
+    pub fn set_sound_memory(&self, memory: SoundMemory) {
+        *self.sound.write().unwrap_or_else(PoisonError::into_inner) = memory;
+    }
+
     /// The remembered editor size, always within its limits.
     pub fn editor_memory(&self) -> EditorMemory {
         // A poisoned lock still holds a plain size.
-        self.editor.read().unwrap_or_else(|e| e.into_inner()).clamped()
+        self.editor.read().unwrap_or_else(PoisonError::into_inner).clamped()
     }
 
     /// Remembers the editor's size.
     pub fn set_editor_memory(&self, memory: EditorMemory) {
-        *self.editor.write().unwrap_or_else(|e| e.into_inner()) = memory.clamped();
+        *self.editor.write().unwrap_or_else(PoisonError::into_inner) = memory.clamped();
     }
 }
 
@@ -177,17 +373,33 @@ pub fn reduction_from_string(text: &str) -> Option<f32> {
     Some(if is_full(db) { REDUCTION_FULL } else { db.min(REDUCTION_LIMIT_DB) })
 }
 
-/// An Output value as text.
-pub fn output_to_string(plain: f32) -> String {
+/// A Sensitivity or Output value as text.
+pub fn signed_to_string(plain: f32) -> String {
     let text = one_decimal(plain);
     if text.starts_with('-') || text == "0" { format!("{text} dB") } else { format!("+{text} dB") }
 }
 
-/// Text as an Output value: "-3", "+3 dB".
-pub fn output_from_string(text: &str) -> Option<f32> {
+/// Text as a Sensitivity or Output value within a range either way: "-3", "+3 dB".
+pub fn signed_from_string(text: &str, range: f32) -> Option<f32> {
     let text = text.trim().to_lowercase();
     let db = strip_db(&text).parse::<f32>().ok().filter(|db| db.is_finite())?;
-    Some(db.clamp(-OUTPUT_RANGE_DB, OUTPUT_RANGE_DB))
+    Some(db.clamp(-range, range))
+}
+
+/// An Ambience value as text.
+pub fn ambience_to_string(plain: f32) -> String {
+    format!("{} %", one_decimal(plain))
+}
+
+/// Text as an Ambience value: "25", "25 %", or the level of the noise that stays: "-12 dB".
+pub fn ambience_from_string(text: &str) -> Option<f32> {
+    let text = text.trim().to_lowercase();
+    let number = |text: &str| text.trim().parse::<f32>().ok().filter(|n| n.is_finite());
+    let percent = match text.strip_suffix("db") {
+        Some(db) => 100.0 * 10f32.powf(number(db)? / 20.0),
+        None => number(text.strip_suffix('%').unwrap_or(&text))?,
+    };
+    Some(percent.clamp(0.0, 100.0))
 }
 
 fn strip_db(text: &str) -> &str {
@@ -240,19 +452,57 @@ mod tests {
     }
 
     #[test]
-    fn output_text_goes_both_ways() {
+    fn signed_text_goes_both_ways() {
         for (value, text) in
             [(0.0, "0 dB"), (-0.01, "0 dB"), (3.0, "+3 dB"), (-3.25, "-3.3 dB"), (24.0, "+24 dB")]
         {
-            assert_eq!(output_to_string(value), text);
+            assert_eq!(signed_to_string(value), text);
         }
         for tenths in -240..=240 {
             let value = tenths as f32 / 10.0;
-            let back = output_from_string(&output_to_string(value)).expect("own text");
+            let text = signed_to_string(value);
+            let back = signed_from_string(&text, OUTPUT_RANGE_DB).expect("own text");
             assert!((back - value).abs() < 1e-4, "{value} -> {back}");
         }
-        assert_eq!(output_from_string("99"), Some(OUTPUT_RANGE_DB));
-        assert_eq!(output_from_string("x"), None);
+        assert_eq!(signed_from_string("99", OUTPUT_RANGE_DB), Some(OUTPUT_RANGE_DB));
+        assert_eq!(signed_from_string("-99 dB", 12.0), Some(-12.0));
+        assert_eq!(signed_from_string("x", 12.0), None);
+    }
+
+    #[test]
+    fn ambience_text_goes_both_ways() {
+        for tenths in 0..=1000 {
+            let value = tenths as f32 / 10.0;
+            let back = ambience_from_string(&ambience_to_string(value)).expect("own text");
+            assert!((back - value).abs() < 1e-4, "{value} -> {back}");
+        }
+        assert_eq!(ambience_from_string(" 25%"), Some(25.0));
+        assert_eq!(ambience_from_string("-20 dB"), Some(10.0));
+        assert_eq!(ambience_from_string("300"), Some(100.0));
+        for text in ["", "%", "much", "nan %", "inf"] {
+            assert_eq!(ambience_from_string(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn every_parameter_has_its_handle() {
+        let params = WispParams::default();
+        let listed: Vec<String> = params.param_map().into_iter().map(|(id, ..)| id).collect();
+        assert_eq!(listed, Control::ALL.map(Control::id));
+        for control in Control::ALL {
+            let handle = params.handle(control);
+            assert_eq!(handle.normalized(), handle.default());
+            assert!(handle.title().eq_ignore_ascii_case(control.id()));
+            assert_eq!(handle.parse(&handle.text(0.0)), Some(0.0), "{}", control.id());
+        }
+    }
+
+    #[test]
+    fn a_remembered_sound_tolerates_other_fields_and_refuses_nonsense() {
+        let memory: SoundMemory =
+            serde_json::from_str(r#"{"slot": "B", "new": [1]}"#).expect("json");
+        assert_eq!(memory, SoundMemory { slot: Slot::B, ..SoundMemory::default() });
+        assert!(serde_json::from_str::<SoundMemory>(r#"{"slot": "C"}"#).is_err());
     }
 
     #[test]

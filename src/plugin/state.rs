@@ -18,7 +18,13 @@ pub(super) fn filter(state: &mut PluginState) {
             state.params.remove(&id);
         }
     }
-    for (id, param) in [("reduction", &params.reduction), ("output", &params.output)] {
+    let numbers = [
+        ("reduction", &params.reduction),
+        ("sensitivity", &params.sensitivity),
+        ("ambience", &params.ambience),
+        ("output", &params.output),
+    ];
+    for (id, param) in numbers {
         if let Some(ParamValue::F32(plain)) = state.params.get_mut(id) {
             *plain = plain.clamp(param.preview_plain(0.0), param.preview_plain(1.0));
         }
@@ -45,6 +51,8 @@ mod tests {
             ("reduction", 18.3, Some(18.3)),
             ("reduction", 1e38, Some(61.0)),
             ("reduction", -1.0, Some(0.0)),
+            ("sensitivity", -300.0, Some(-12.0)),
+            ("ambience", 101.0, Some(100.0)),
             ("output", -24.0, Some(-24.0)),
             ("output", 300.0, Some(24.0)),
             ("output", f32::INFINITY, None),

@@ -42,10 +42,7 @@ pub(crate) fn make_clips() -> Result<String> {
     let at = |name: &str| folder.join(name);
 
     let voice = speak(&folder)?;
-    let mut noise = room(voice.len(), RATE);
-    let gain = rms(&voice) / rms(&noise) * 10f64.powf(-SNR_DB / 20.0);
-    noise.iter_mut().for_each(|x| *x *= gain as f32);
-    let noisy: Vec<f32> = voice.iter().zip(&noise).map(|(v, n)| v + n).collect();
+    let noisy = with_noise(&voice, SNR_DB);
     write(&at("voice.wav"), &voice)?;
     write(&at("noisy.wav"), &noisy)?;
 
@@ -83,6 +80,22 @@ pub(crate) fn make_clips() -> Result<String> {
         at("removed.wav").display(),
         picture.display()
     ))
+}
+
+/// A voice beside a fan, some seconds, in `folder`; its file.
+pub(crate) fn noisy_clip(folder: &Path) -> Result<PathBuf> {
+    if !works("espeak-ng", "--version") {
+        install_packages(&["espeak-ng"])?;
+    }
+    let file = folder.join("noisy.wav");
+    write(&file, &with_noise(&speak(folder)?, 14.0))?;
+    Ok(file)
+}
+
+fn with_noise(voice: &[f32], snr_db: f64) -> Vec<f32> {
+    let noise = room(voice.len(), RATE);
+    let gain = rms(voice) / rms(&noise) * 10f64.powf(-snr_db / 20.0);
+    voice.iter().zip(noise).map(|(v, n)| v + gain as f32 * n).collect()
 }
 
 /// Two synthetic speakers, one after the other.

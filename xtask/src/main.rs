@@ -2,9 +2,11 @@
 mod audit;
 mod bundle;
 mod demo;
+mod display;
 mod image;
 mod licences;
 mod package;
+mod screenshots;
 mod suite;
 mod synth;
 mod tools;
@@ -56,6 +58,8 @@ enum Task {
         #[arg(long, value_delimiter = ',')]
         require: Vec<String>,
     },
+    /// Draw docs/editor*.png anew, from the real window fed with sound
+    Screenshots,
     /// Run the whole test suite, or the steps named
     Test {
         /// Steps to run [default: all]
@@ -88,6 +92,7 @@ fn run() -> Result<bool> {
         }
         Task::Soak { hours } => suite::soak(hours)?,
         Task::Validate { require } => return validate::validate(&require),
+        Task::Screenshots => screenshots::screenshots()?,
         Task::Test { steps, list } => return suite::test(&steps, list),
     }
     Ok(true)

@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::audit::audit;
 use crate::bundle::{bundle_wisp, clap_bundle, target_dir, vst3_bundle};
 use crate::demo::make_clips;
+use crate::display::Display;
 use crate::tools::{cargo, install_packages, python_with, run, rust_component, works};
 
 /// Largest share of real time that one core may need at 48 kHz, mono.
@@ -32,6 +33,7 @@ const STEPS: &[Step] = &[
     Step { name: "docs", purpose: "documentation builds without warnings", run: docs },
     Step { name: "core", purpose: "the engine alone: unit, parity, invariance, …", run: core },
     Step { name: "hosts", purpose: "the command line, the plugin in a CLAP host", run: hosts },
+    Step { name: "editor", purpose: "the editor's real window, driven under Xvfb", run: editor },
     Step { name: "xtask", purpose: "tests of these tasks", run: xtask },
     Step { name: "bundle", purpose: "the plugin as people install it", run: bundle_wisp },
     Step { name: "package", purpose: "the archive, installed and uninstalled", run: package },
@@ -145,6 +147,9 @@ fn core() -> Result<()> {
     run(&mut cargo(&["test", "--quiet", "-p", "wisp", "--no-default-features"]))
 }
 
+/// Needs a display, which it makes.
+const EDITOR: &str = "editor";
+
 /// What `core` does not run for want of features.
 fn hosts() -> Result<()> {
     let mut test =
@@ -153,6 +158,17 @@ fn hosts() -> Result<()> {
         test.args(["--test", &name]);
     }
     run(&mut test)
+}
+
+fn editor() -> Result<()> {
+    if !cfg!(target_os = "linux") {
+        println!("the editor is driven on Linux alone: this needs Xvfb and xdotool");
+        return Ok(());
+    }
+    let display = Display::new(1)?;
+    let args = ["test", "--quiet", "-p", "wisp", "--features", "standalone", "--test", EDITOR];
+    let mut test = display.command("cargo");
+    run(test.args(args).env("WISP_DISPLAY", display.name()))
 }
 
 fn tests_with_features() -> Result<Vec<String>> {
@@ -170,6 +186,7 @@ fn tests_with_features() -> Result<Vec<String>> {
         .iter()
         .filter(|target| target["kind"][0] == "test" && !target["required-features"].is_null())
         .filter_map(|target| target["name"].as_str().map(str::to_string))
+        .filter(|name| name != EDITOR)
         .collect();
     ensure!(!names.is_empty(), "no test in Cargo.toml has required-features");
     Ok(names)

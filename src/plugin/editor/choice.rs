@@ -1,9 +1,11 @@
 //! Controls with few positions: a row of choices, and the bypass button.
 use egui::{Align2, CursorIcon, Key, Rect, Sense, Stroke, StrokeKind, Ui, Vec2, pos2, vec2};
-use nice_plug::prelude::{BoolParam, Enum, EnumParam, Param, ParamSetter};
+use nice_plug::prelude::{BoolParam, Enum, EnumParam, Param};
 
-use super::dial::{button_info, set_once};
+use super::dial::button_info;
+use super::hand::Hand;
 use super::theme::{self, BACKGROUND, LABEL, LINE, NOISE, PANEL, TEXT, VOICE, WELL};
+use crate::plugin::params::Control;
 
 /// One position of a [`row`].
 pub(super) struct Position<T> {
@@ -15,18 +17,19 @@ pub(super) struct Position<T> {
     pub tooltip: &'static str,
 }
 
-/// A row of choices under a label.
+/// A row of choices beside a label.
 pub(super) fn row<T: Enum + PartialEq + Copy + 'static>(
     ui: &mut Ui,
     rect: Rect,
-    param: &EnumParam<T>,
+    (control, param): (Control, &EnumParam<T>),
     positions: &[Position<T>],
-    setter: &ParamSetter<'_>,
+    hand: &Hand<'_>,
     enabled: bool,
 ) {
     let painter = ui.painter().clone();
-    painter.text(rect.left_top(), Align2::LEFT_TOP, param.name(), theme::regular(11.0), LABEL);
-    let well = Rect::from_min_max(pos2(rect.left(), rect.top() + 18.0), rect.max);
+    let label = rect.left_center();
+    painter.text(label, Align2::LEFT_CENTER, param.name(), theme::regular(12.0), LABEL);
+    let well = Rect::from_min_max(pos2(rect.left() + 56.0, rect.top()), rect.max);
     painter.rect_filled(well, 6.0, WELL);
     let width = well.width() / positions.len() as f32;
     let now = param.unmodulated_plain_value();
@@ -58,14 +61,14 @@ pub(super) fn row<T: Enum + PartialEq + Copy + 'static>(
         let chosen = response.clicked()
             || (response.has_focus() && ui.input(|input| input.key_pressed(Key::Enter)));
         if chosen && enabled {
-            set_once(setter, param, position.value);
+            hand.change(&[(control, param.preview_normalized(position.value))]);
         }
         response.on_hover_cursor(CursorIcon::PointingHand).on_hover_text(position.tooltip);
     }
 }
 
 /// The bypass button; lit while the sound passes unchanged.
-pub(super) fn bypass(ui: &mut Ui, rect: Rect, param: &BoolParam, setter: &ParamSetter<'_>) {
+pub(super) fn bypass(ui: &mut Ui, rect: Rect, param: &BoolParam, hand: &Hand<'_>) {
     let painter = ui.painter().clone();
     let on = param.unmodulated_plain_value();
     let response = ui.interact(rect, ui.scope_id().with("bypass"), Sense::click());
@@ -102,7 +105,7 @@ pub(super) fn bypass(ui: &mut Ui, rect: Rect, param: &BoolParam, setter: &ParamS
     let pressed = response.clicked()
         || (response.has_focus() && ui.input(|input| input.key_pressed(Key::Enter)));
     if pressed {
-        set_once(setter, param, !on);
+        hand.change(&[(Control::Bypass, param.preview_normalized(!on))]);
     }
     response
         .on_hover_cursor(CursorIcon::PointingHand)

@@ -5,9 +5,11 @@ use egui::{
     Align2, CursorIcon, Event, EventFilter, Id, Key, Painter, Pos2, Rect, Response, Role, Sense,
     Shape, Stroke, TextEdit, Ui, Vec2, WidgetInfo, pos2, vec2,
 };
-use nice_plug::prelude::{FloatParam, Param, ParamSetter};
+use nice_plug::prelude::{FloatParam, Param};
 
+use super::hand::Hand;
 use super::theme::{self, ALARM, BACKGROUND, LABEL, LINE, TEXT, VOICE};
+use crate::plugin::params::Control;
 
 /// The arc leaves a quarter open at the bottom.
 const START: f32 = TAU * 0.375;
@@ -19,6 +21,7 @@ const FINE: f32 = 0.1;
 
 /// How a dial looks and acts.
 pub(super) struct Dial<'a> {
+    pub control: Control,
     pub param: &'a FloatParam,
     pub tooltip: &'a str,
     /// The step of a wheel notch or an arrow key, in the parameter's unit.
@@ -40,13 +43,24 @@ struct Memory {
     wrong: bool,
     /// Wheel travel that has not yet made a step.
     wheel: f32,
-    /// Plain value of a drag in progress, before it is clamped.
-    drag: Option<f32>,
+    /// A drag in progress.
+    drag: Option<Drag>,
+}
+
+/// A drag in progress.
+#[derive(Clone, Copy)]
+struct Drag {
+    /// Normalized value at its start.
+    before: f32,
+    /// Normalized value that was set last.
+    after: f32,
+    /// Plain value before it is clamped.
+    plain: f32,
 }
 
 impl Dial<'_> {
     /// Draws the dial into `rect` and lets the pointer and the keyboard turn it.
-    pub(super) fn show(&self, ui: &mut Ui, rect: Rect, setter: &ParamSetter<'_>) -> Response {
+    pub(super) fn show(&self, ui: &mut Ui, rect: Rect, hand: &Hand<'_>) -> Response {
         let id = ui.scope_id().with(("dial", self.param.name()));
         let mut memory: Memory = ui.data_mut(|data| data.get_temp(id).unwrap_or_default());
         let geometry = Geometry::new(rect, self.large);
@@ -56,11 +70,11 @@ impl Dial<'_> {
         });
 
         if memory.typing.is_none() {
-            self.turn(ui, &response, &mut memory, setter, geometry.value_rect);
+            self.turn(ui, &response, &mut memory, hand);
         }
         self.paint(ui, &response, &geometry, memory.typing.is_some());
         if memory.typing.is_some() {
-            self.type_in(ui, id.with("text"), &mut memory, setter, geometry.value_rect);
+            self.type_in(ui, id.with("text"), &mut memory, hand, geometry.value_rect);
             if memory.typing.is_none() {
                 response.request_focus();
             }
@@ -69,29 +83,29 @@ impl Dial<'_> {
         response.on_hover_cursor(CursorIcon::ResizeVertical).on_hover_text(self.tooltip)
     }
 
-    fn turn(
-        &self,
-        ui: &Ui,
-        response: &Response,
-        memory: &mut Memory,
-        setter: &ParamSetter<'_>,
-        value_rect: Rect,
-    ) {
+    fn turn(&self, ui: &Ui, response: &Response, memory: &mut Memory, hand: &Hand<'_>) {
         let fine = if ui.input(|i| i.modifiers.shift) { FINE } else { 1.0 };
-        let value = self.param.unmodulated_plain_value();
         let range = self.param.preview_plain(1.0) - self.param.preview_plain(0.0);
 
-        if response.double_clicked() {
-            memory.drag = None;
-            set_once(setter, self.param, self.param.default_plain_value());
-            return;
+        if response.has_focus() {
+            // Arrows turn the dial instead of moving the focus.
+            ui.memory_mut(|m| {
+                m.set_focus_lock_filter(
+                    response.id,
+                    EventFilter {
+                        horizontal_arrows: true,
+                        vertical_arrows: true,
+                        tab: false,
+                        escape: false,
+                    },
+                );
+            });
         }
         if response.clicked() {
             response.request_focus();
-            if response.interact_pointer_pos().is_some_and(|pos| value_rect.contains(pos)) {
-                // The second click of a double click arrives later and resets.
-                ui.ctx().request_repaint();
-            }
+        }
+        if response.double_clicked() {
+            self.set(hand, self.param.default_plain_value());
         }
         if response.secondary_clicked() {
             memory.typing = Some(self.plain_text());
@@ -99,18 +113,21 @@ impl Dial<'_> {
         }
         if response.drag_started() {
             response.request_focus();
-            setter.begin_set_parameter(self.param);
-            memory.drag = Some(value);
+            hand.begin(self.control);
+            let before = self.param.unmodulated_normalized_value();
+            let plain = self.param.unmodulated_plain_value();
+            memory.drag = Some(Drag { before, after: before, plain });
         }
         if let Some(drag) = &mut memory.drag {
             let delta = response.drag_delta();
-            *drag += (delta.x - delta.y) / TRAVEL * range * fine;
-            let target = self.param.preview_plain(self.param.preview_normalized(*drag));
-            if target != value {
-                setter.set_parameter(self.param, target);
+            drag.plain += (delta.x - delta.y) / TRAVEL * range * fine;
+            let target = self.param.preview_normalized(drag.plain);
+            if target != drag.after {
+                hand.set(self.control, target);
+                drag.after = target;
             }
             if response.drag_stopped() || !response.dragged() {
-                setter.end_set_parameter(self.param);
+                hand.end(self.control, drag.before, drag.after);
                 memory.drag = None;
             }
             return;
@@ -138,41 +155,31 @@ impl Dial<'_> {
             let whole = memory.wheel.trunc();
             if whole != 0.0 {
                 memory.wheel -= whole;
-                self.nudge(setter, whole * fine);
+                self.nudge(hand, whole * fine);
             }
         } else {
             memory.wheel = 0.0;
         }
         if response.has_focus() {
-            self.keys(ui, response.id, memory, setter, fine);
+            self.keys(ui, memory, hand, fine);
         }
     }
 
-    fn keys(&self, ui: &Ui, id: Id, memory: &mut Memory, setter: &ParamSetter<'_>, fine: f32) {
-        // Arrows turn the dial instead of moving the focus.
-        ui.memory_mut(|m| {
-            m.set_focus_lock_filter(
-                id,
-                EventFilter {
-                    horizontal_arrows: true,
-                    vertical_arrows: true,
-                    tab: false,
-                    escape: false,
-                },
-            );
-        });
+    fn keys(&self, ui: &Ui, memory: &mut Memory, hand: &Hand<'_>, fine: f32) {
+        // Summed: a host may be slow to say what the first step did.
+        let mut steps = 0.0;
         let events = ui.input(|i| i.events.clone());
         for event in events {
             match event {
                 Event::Key { key, pressed: true, .. } => match key {
-                    Key::ArrowUp | Key::ArrowRight => self.nudge(setter, fine),
-                    Key::ArrowDown | Key::ArrowLeft => self.nudge(setter, -fine),
-                    Key::PageUp => self.nudge(setter, 6.0),
-                    Key::PageDown => self.nudge(setter, -6.0),
-                    Key::Home => set_once(setter, self.param, self.param.preview_plain(0.0)),
-                    Key::End => set_once(setter, self.param, self.param.preview_plain(1.0)),
+                    Key::ArrowUp | Key::ArrowRight => steps += fine,
+                    Key::ArrowDown | Key::ArrowLeft => steps -= fine,
+                    Key::PageUp => steps += 6.0,
+                    Key::PageDown => steps -= 6.0,
+                    Key::Home => self.set(hand, self.param.preview_plain(0.0)),
+                    Key::End => self.set(hand, self.param.preview_plain(1.0)),
                     Key::Delete | Key::Backspace => {
-                        set_once(setter, self.param, self.param.default_plain_value());
+                        self.set(hand, self.param.default_plain_value());
                     }
                     Key::Enter => memory.typing = Some(self.plain_text()),
                     _ => {}
@@ -187,27 +194,23 @@ impl Dial<'_> {
                 _ => {}
             }
         }
+        if steps != 0.0 {
+            self.nudge(hand, steps);
+        }
     }
 
-    fn nudge(&self, setter: &ParamSetter<'_>, steps: f32) {
+    fn nudge(&self, hand: &Hand<'_>, steps: f32) {
         let value = self.param.unmodulated_plain_value() + steps * self.step;
         // On the grid of a tenth, so that fine steps do not gather rounding.
         let value = (value * 10.0).round() / 10.0;
-        set_once(
-            setter,
-            self.param,
-            self.param.preview_plain(self.param.preview_normalized(value)),
-        );
+        self.set(hand, value);
     }
 
-    fn type_in(
-        &self,
-        ui: &mut Ui,
-        id: Id,
-        memory: &mut Memory,
-        setter: &ParamSetter<'_>,
-        rect: Rect,
-    ) {
+    fn set(&self, hand: &Hand<'_>, plain: f32) {
+        hand.change(&[(self.control, self.param.preview_normalized(plain))]);
+    }
+
+    fn type_in(&self, ui: &mut Ui, id: Id, memory: &mut Memory, hand: &Hand<'_>, rect: Rect) {
         let Some(text) = &mut memory.typing else { return };
         let size = if self.large { 22.0 } else { 13.0 };
         let color = if memory.wrong { ALARM } else { TEXT };
@@ -233,7 +236,7 @@ impl Dial<'_> {
             match value {
                 _ if escaped => memory.typing = None,
                 Some(value) => {
-                    set_once(setter, self.param, self.param.preview_plain(value));
+                    hand.change(&[(self.control, value)]);
                     memory.typing = None;
                 }
                 // Enter on nonsense keeps the field open and says so by its colour.
@@ -253,7 +256,7 @@ impl Dial<'_> {
     fn plain_text(&self) -> String {
         let text =
             self.param.normalized_value_to_string(self.param.unmodulated_normalized_value(), true);
-        text.trim_end_matches(" dB").to_owned()
+        text.trim_end_matches([' ', 'd', 'B', '%']).to_owned()
     }
 
     fn paint(&self, ui: &Ui, response: &Response, geometry: &Geometry, typing: bool) {
@@ -287,7 +290,11 @@ impl Dial<'_> {
             let text = self
                 .param
                 .normalized_value_to_string(self.param.unmodulated_normalized_value(), true);
-            let size = if self.large { radius * 0.42 } else { 13.0 };
+            let size = match (self.large, text.len()) {
+                (true, ..=5) => radius * 0.42,
+                (true, _) => radius * 0.36,
+                (false, _) => 13.0,
+            };
             painter.text(
                 geometry.value_rect.center(),
                 Align2::CENTER_CENTER,
@@ -370,16 +377,6 @@ fn arc(
         painter.circle_filled(at(center, radius, from), width / 2.0, color);
         painter.circle_filled(at(center, radius, to), width / 2.0, color);
     }
-}
-
-/// One change with its own gesture.
-pub(super) fn set_once<P: Param>(setter: &ParamSetter<'_>, param: &P, value: P::Plain) {
-    if value == param.unmodulated_plain_value() {
-        return;
-    }
-    setter.begin_set_parameter(param);
-    setter.set_parameter(param, value);
-    setter.end_set_parameter(param);
 }
 
 /// What the accessibility layer calls a button of this editor.

@@ -92,8 +92,11 @@ impl LevelMeter {
                 painter.rect_filled(line, 0.0, if channel.peak >= 0.0 { ALARM } else { TEXT });
             }
         }
+        for db in [-6.0, -12.0, -24.0, -36.0, -48.0] {
+            scale(&painter, bars, -db / -FLOOR, db);
+        }
         let peak = self.channels[..channels].iter().map(|c| c.peak).fold(FLOOR, f32::max);
-        let text = if peak <= FLOOR { "–".to_owned() } else { format!("{peak:.0}") };
+        let text = if peak <= FLOOR { "–".to_owned() } else { format!("{peak:.0} dB") };
         let color = if clipped { ALARM } else { LABEL };
         footer(&painter, rect, &text, color);
         response.on_hover_cursor(CursorIcon::PointingHand).on_hover_text(self.tooltip);
@@ -128,9 +131,7 @@ impl ReductionMeter {
             gradient(&painter, fill, NOISE.gamma_multiply(0.45), NOISE);
         }
         for db in [10.0, 20.0, 30.0] {
-            let y = bars.top() + bars.height() * db / DEEPEST;
-            painter.hline(bars.left()..=bars.left() + 4.0, y, (1.0, LINE));
-            painter.hline(bars.right() - 4.0..=bars.right(), y, (1.0, LINE));
+            scale(&painter, bars, db / DEEPEST, db);
         }
         footer(&painter, rect, &format!("{:.0} dB", self.shown), LABEL);
         response.on_hover_text("How much quieter the sound is now than it came in.");
@@ -140,21 +141,37 @@ impl ReductionMeter {
 /// Label above, figure below; what is left for the bars.
 fn column(painter: &Painter, rect: Rect, label: &str) -> Rect {
     painter.text(
-        pos2(rect.center().x, rect.top() + 8.0),
+        pos2(rect.center().x + 5.0, rect.top() + 8.0),
         Align2::CENTER_CENTER,
         label,
         theme::strong(9.5),
         LABEL,
     );
     let width = rect.width().min(22.0);
+    let center = rect.center().x + 5.0;
     Rect::from_min_max(
-        pos2(rect.center().x - width / 2.0, rect.top() + 27.0),
-        pos2(rect.center().x + width / 2.0, rect.bottom() - 20.0),
+        pos2(center - width / 2.0, rect.top() + 27.0),
+        pos2(center + width / 2.0, rect.bottom() - 20.0),
     )
 }
 
+/// A mark beside the bars, a share of their height from the top.
+fn scale(painter: &Painter, bars: Rect, share: f32, db: f32) {
+    let y = bars.top() + bars.height() * share;
+    painter.hline(bars.left() - 4.0..=bars.left() - 1.0, y, (1.0, LINE));
+    let place = pos2(bars.left() - 6.0, y);
+    let text = format!("{:.0}", db.abs());
+    painter.text(
+        place,
+        Align2::RIGHT_CENTER,
+        text,
+        theme::regular(9.0),
+        LABEL.gamma_multiply(0.75),
+    );
+}
+
 fn footer(painter: &Painter, rect: Rect, text: &str, color: Color32) {
-    let place = pos2(rect.center().x, rect.bottom() - 8.0);
+    let place = pos2(rect.center().x + 5.0, rect.bottom() - 8.0);
     painter.text(place, Align2::CENTER_CENTER, text, theme::regular(10.5), color);
 }
 

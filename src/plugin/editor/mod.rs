@@ -1,7 +1,11 @@
 //! The editor window.
+mod button;
 mod choice;
 mod dial;
+mod hand;
+pub mod layout;
 mod level;
+mod menu;
 mod spectrogram;
 mod theme;
 
@@ -9,33 +13,40 @@ use std::error::Error;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use egui::{Align2, Rect, Ui, Vec2, ViewportCommand, pos2, vec2};
+use egui::{Align2, Key, Modifiers, Rect, Ui, ViewportCommand, pos2, vec2};
 use nice_plug::context::gui::GuiContext;
 use nice_plug::editor::dpi::{LogicalSize, NativeSize};
 use nice_plug::editor::{HostMethods, SpawnedEditor};
 use nice_plug::plugin::TrackInfo;
-use nice_plug::prelude::{Editor, ParentWindowHandle, ResizeHint};
+use nice_plug::prelude::{Editor, Param, ParentWindowHandle, ResizeHint};
 use nice_plug_egui::baseview::{HandlerError, WindowSize};
 use nice_plug_egui::{
     EguiEditor, EguiEditorHandle, EguiEditorState, EguiNiceSettings, Frame, KeyCapture,
     NiceEguiApp, RepaintNotifier, create_egui_editor,
 };
 
+use self::button::Sign;
 use self::choice::Position;
 use self::dial::Dial;
+use self::hand::{Hand, Histories};
+use self::layout::Layout;
 use self::level::{LevelMeter, ReductionMeter};
+use self::menu::{Notice, PresetMenu};
 use self::spectrogram::Spectrogram;
-use self::theme::{BACKGROUND, CORNER, GAP, LABEL, LINE, NOISE, PANEL, TEXT, VOICE};
+use self::theme::{ALARM, BACKGROUND, CORNER, LABEL, LINE, NOISE, PANEL, TEXT, VOICE};
 use super::meters::Meters;
-use super::params::{EditorMemory, Listen, REDUCTION_FULL, Stereo, WispParams};
+use super::params::{Control, EditorMemory, Listen, REDUCTION_FULL, Slot, Stereo, WispParams};
 
 /// Seconds between pictures.
 const FRAME: Duration = Duration::from_micros(16_667);
+/// A notice stays so many seconds.
+const NOTICE: f32 = 6.0;
 
 /// Opens the editor, each time at the remembered size.
 pub struct WispEditor {
     params: Arc<WispParams>,
     meters: Arc<Meters>,
+    histories: Arc<Mutex<Histories>>,
     /// The window that was opened last, if any; it knows the scale factor.
     last: Mutex<Option<EguiEditor<App>>>,
 }
@@ -43,7 +54,7 @@ pub struct WispEditor {
 impl WispEditor {
     /// An editor of these parameters, showing these meters.
     pub fn new(params: Arc<WispParams>, meters: Arc<Meters>) -> Self {
-        Self { params, meters, last: Mutex::new(None) }
+        Self { params, meters, histories: Arc::default(), last: Mutex::new(None) }
     }
 
     /// A window description at the remembered size.
@@ -57,7 +68,7 @@ impl WispEditor {
             EguiEditorState::from_size(LogicalSize::new(size.width, size.height), 1.0),
             RepaintNotifier::new(),
             settings,
-            App::new(self.params.clone(), self.meters.clone()),
+            App::new(self.params.clone(), self.meters.clone(), self.histories.clone()),
         )
     }
 }
@@ -103,6 +114,7 @@ impl Editor for WispEditor {
 struct App {
     params: Arc<WispParams>,
     meters: Arc<Meters>,
+    histories: Arc<Mutex<Histories>>,
     window: Option<Window>,
 }
 
@@ -118,11 +130,14 @@ struct Window {
     /// The figure shown; the eye cannot follow one that changes with every frame.
     load_text: String,
     load_age: f32,
+    presets: PresetMenu,
+    /// What there is to say, and for how many seconds yet.
+    notice: Option<(Notice, f32)>,
 }
 
 impl App {
-    fn new(params: Arc<WispParams>, meters: Arc<Meters>) -> Self {
-        Self { params, meters, window: None }
+    fn new(params: Arc<WispParams>, meters: Arc<Meters>, histories: Arc<Mutex<Histories>>) -> Self {
+        Self { params, meters, histories, window: None }
     }
 }
 
@@ -155,6 +170,8 @@ impl NiceEguiApp for App {
             load: 0.0,
             load_text: String::new(),
             load_age: f32::INFINITY,
+            presets: PresetMenu::new(),
+            notice: None,
         });
         if previous.is_none() {
             self.meters.open();
@@ -168,7 +185,10 @@ impl NiceEguiApp for App {
         window.advance(&self.meters, seconds);
         let area = ui.ctx().content_rect();
         ui.painter().rect_filled(area, 0.0, BACKGROUND);
-        window.layout(ui, area, &self.params, &self.meters);
+        let gui_context = window.gui_context.clone();
+        let now = ui.input(|i| i.time);
+        let hand = Hand::new(&self.params, gui_context.param_setter(), &self.histories, now);
+        window.show(ui, area, &hand, &self.meters);
         resize_corner(ui, area);
         ui.ctx().request_repaint_after(FRAME);
     }
@@ -200,6 +220,10 @@ impl Window {
         let rate = if readings.voice > self.voice { 20.0 } else { 6.0 };
         self.voice += (readings.voice - self.voice) * (rate * seconds).min(1.0);
         self.load += (readings.load - self.load) * (2.0 * seconds).min(1.0);
+        if let Some((_, left)) = &mut self.notice {
+            *left -= seconds;
+        }
+        self.notice.take_if(|(_, left)| *left <= 0.0);
         self.load_age += seconds;
         if self.load_age > 0.5 {
             self.load_age = 0.0;
@@ -207,42 +231,69 @@ impl Window {
         }
     }
 
-    fn layout(&mut self, ui: &mut Ui, area: Rect, params: &WispParams, meters: &Meters) {
-        let inner = area.shrink(GAP);
-        let header = Rect::from_min_size(inner.min, vec2(inner.width(), 34.0));
-        self.header(ui, header, params, meters);
-
-        let body = Rect::from_min_max(pos2(inner.left(), header.bottom() + GAP), inner.max);
-        let controls_width = (body.width() * 0.30).clamp(216.0, 320.0);
-        let meters_width = 156.0;
-        let controls = Rect::from_min_size(body.min, vec2(controls_width, body.height()));
-        let levels = Rect::from_min_max(pos2(body.right() - meters_width, body.top()), body.max);
-        let picture = Rect::from_min_max(
-            pos2(controls.right() + GAP, body.top()),
-            pos2(levels.left() - GAP, body.bottom()),
-        );
-        self.controls(ui, controls, params, meters);
-        panel(ui, picture);
-        self.spectrogram.show(&ui.painter_at(picture), picture.shrink(6.0), meters.sample_rate());
-        self.levels(ui, levels, meters.channels());
+    fn show(&mut self, ui: &mut Ui, area: Rect, hand: &Hand<'_>, meters: &Meters) {
+        let layout = Layout::new(area.width(), area.height());
+        shortcuts(ui, hand);
+        self.header(ui, &layout, hand);
+        controls(ui, &layout, hand, meters.channels() == 2);
+        panel(ui, layout.picture);
+        let picture = layout.picture.shrink(6.0);
+        self.spectrogram.show(&ui.painter_at(layout.picture), picture, meters.sample_rate());
+        heard(ui, picture, hand.params);
+        self.levels(ui, layout.levels, meters.channels());
+        self.footer(ui, layout.footer, meters);
     }
 
-    fn header(&self, ui: &mut Ui, rect: Rect, params: &WispParams, meters: &Meters) {
-        let painter = ui.painter().clone();
-        logo(&painter, rect);
-        let setter = self.gui_context.param_setter();
-        let button = Rect::from_min_max(
-            pos2(rect.right() - 92.0, rect.top() + 3.0),
-            rect.max - vec2(0.0, 3.0),
-        );
-        choice::bypass(ui, button, &params.bypass, &setter);
+    fn header(&mut self, ui: &mut Ui, layout: &Layout, hand: &Hand<'_>) {
+        logo(ui.painter(), layout.logo);
+        if let Some(notice) = self.presets.show(ui, layout, hand) {
+            self.notice = Some((notice, NOTICE));
+        }
+        let can = (hand.can_undo(), hand.can_redo());
+        if button::sign(ui, layout.undo, Sign::Undo, can.0, "Undo (Ctrl+Z).") {
+            hand.undo();
+        }
+        if button::sign(ui, layout.redo, Sign::Redo, can.1, "Redo (Ctrl+Shift+Z).") {
+            hand.redo();
+        }
+        let slot = hand.params.sound_memory().slot;
+        for (rect, text, this) in [(layout.slot_a, "A", Slot::A), (layout.slot_b, "B", Slot::B)] {
+            let tooltip = "Two settings to compare: turn knobs in one, then go back and forth.";
+            if button::letter(ui, rect, text, slot == this, tooltip) {
+                hand.switch(this);
+            }
+        }
+        let tooltip = match slot {
+            Slot::A => "Copies this setting (A) to B.",
+            Slot::B => "Copies this setting (B) to A.",
+        };
+        if button::sign(ui, layout.copy, Sign::Copy, true, tooltip) {
+            hand.copy_to_other();
+            let text = tooltip.replace("Copies this", "Copied").replace(" (A)", " A");
+            let text = text.replace(" (B)", " B");
+            self.notice = Some((Notice { text, alarm: false }, NOTICE));
+        }
+        choice::bypass(ui, layout.bypass, &hand.params.bypass, hand);
+    }
 
-        // Right to left: load, latency, voice.
+    /// Voice light, what there is to say, latency and load.
+    fn footer(&self, ui: &mut Ui, rect: Rect, meters: &Meters) {
+        let painter = ui.painter().clone();
+        let cell = Rect::from_min_size(rect.min, vec2(62.0, rect.height()));
+        let light = pos2(cell.left() + 10.0, cell.center().y);
+        painter.circle_filled(light, 8.0, VOICE.gamma_multiply(0.25 * self.voice));
+        painter.circle_filled(light, 4.5, theme::mix(LINE, VOICE, self.voice.clamp(0.0, 1.0)));
+        let place = light + vec2(12.0, 0.0);
+        painter.text(place, Align2::LEFT_CENTER, "Voice", theme::regular(12.0), LABEL);
+        ui.interact(cell, ui.scope_id().with("voice"), egui::Sense::hover())
+            .on_hover_text("Lights while a voice is heard.");
+
+        // Right to left.
         let latency = meters.latency_ms().map_or("–".to_owned(), |ms| format!("{ms:.1} ms"));
         let load = if meters.sample_rate() == 0 { "–" } else { &self.load_text };
-        let mut right = button.left() - 18.0;
+        let mut right = rect.right() - 6.0;
         for (label, value, width, tooltip) in [
-            ("CPU", load, 74.0, "Share of one core's time that this instance takes."),
+            ("CPU", load, 78.0, "Share of one core's time that this instance takes."),
             ("Latency", &*latency, 106.0, "Delay of the sound, which the host is told of."),
         ] {
             let cell =
@@ -254,97 +305,24 @@ impl Window {
             painter.text(place, Align2::RIGHT_CENTER, label, theme::regular(12.0), LABEL);
             ui.interact(cell, ui.scope_id().with(label), egui::Sense::hover())
                 .on_hover_text(tooltip);
-            right -= width + 10.0;
+            right -= width + 18.0;
         }
-        let cell = Rect::from_min_max(pos2(right - 66.0, rect.top()), pos2(right, rect.bottom()));
-        let light = pos2(cell.left() + 12.0, cell.center().y);
-        painter.circle_filled(light, 9.0, VOICE.gamma_multiply(0.25 * self.voice));
-        painter.circle_filled(light, 4.5, theme::mix(LINE, VOICE, self.voice.clamp(0.0, 1.0)));
-        let place = light + vec2(13.0, 0.0);
-        painter.text(place, Align2::LEFT_CENTER, "Voice", theme::regular(12.0), LABEL);
-        ui.interact(cell, ui.scope_id().with("voice"), egui::Sense::hover())
-            .on_hover_text("Lights while a voice is heard.");
-    }
 
-    fn controls(&self, ui: &mut Ui, rect: Rect, params: &WispParams, meters: &Meters) {
-        panel(ui, rect);
-        let setter = self.gui_context.param_setter();
-        let inner = rect.shrink(14.0);
-        let lower_height = 158.0;
-        let upper =
-            Rect::from_min_max(inner.min, pos2(inner.right(), inner.bottom() - lower_height));
-        let lower = Rect::from_min_max(pos2(inner.left(), upper.bottom()), inner.max);
-        Dial {
-            param: &params.reduction,
-            tooltip: "How far noise may be turned down. Drag, scroll or type; shift is finer, \
-                      double-click resets.",
-            step: 1.0,
-            origin: 0.0,
-            large: true,
-            ticks: &[(0.0, "0"), (20.0, "20"), (40.0, "40"), (REDUCTION_FULL, "Full")],
+        if let Some((notice, _)) = &self.notice {
+            let room = Rect::from_min_max(
+                pos2(cell.right() + 8.0, rect.top()),
+                pos2(right, rect.bottom()),
+            );
+            let color = if notice.alarm { ALARM } else { TEXT };
+            let font = theme::regular(12.0);
+            ui.painter_at(room).text(
+                room.left_center(),
+                Align2::LEFT_CENTER,
+                &notice.text,
+                font,
+                color,
+            );
         }
-        .show(ui, upper, &setter);
-
-        let output_width = 76.0;
-        let output = Rect::from_min_max(
-            pos2(lower.right() - output_width, lower.top() + 22.0),
-            pos2(lower.right(), lower.bottom()),
-        );
-        Dial {
-            param: &params.output,
-            tooltip: "Level after the noise is gone. Drag, scroll or type; double-click resets.",
-            step: 0.5,
-            origin: 0.0,
-            large: false,
-            ticks: &[],
-        }
-        .show(ui, output, &setter);
-
-        let rows_width = lower.width() - output_width - GAP;
-        let row = |i: f32| {
-            Rect::from_min_size(
-                pos2(lower.left(), lower.top() + 22.0 + i * 70.0),
-                Vec2::new(rows_width, 52.0),
-            )
-        };
-        choice::row(
-            ui,
-            row(0.0),
-            &params.listen,
-            &[
-                Position {
-                    value: Listen::Result,
-                    text: "Result",
-                    tooltip: "Hear the cleaned sound.",
-                },
-                Position {
-                    value: Listen::Removed,
-                    text: "Removed",
-                    tooltip: "Hear only what is taken out: a voice in it means too much is.",
-                },
-            ],
-            &setter,
-            true,
-        );
-        choice::row(
-            ui,
-            row(1.0),
-            &params.stereo,
-            &[
-                Position {
-                    value: Stereo::Linked,
-                    text: "Linked",
-                    tooltip: "Both channels are treated alike, so the voice stays in its place.",
-                },
-                Position {
-                    value: Stereo::Independent,
-                    text: "Split",
-                    tooltip: "Each channel by itself: for two voices on two channels.",
-                },
-            ],
-            &setter,
-            meters.channels() == 2,
-        );
     }
 
     fn levels(&mut self, ui: &mut Ui, rect: Rect, channels: usize) {
@@ -361,6 +339,118 @@ impl Window {
         self.reduction.show(ui, cell(1.0));
         self.output.show(ui, cell(2.0), channels);
     }
+}
+
+/// Undo and redo by the keyboard, unless a text is being typed.
+fn shortcuts(ui: &Ui, hand: &Hand<'_>) {
+    if ui.ctx().text_edit_focused() {
+        return;
+    }
+    let pressed = |modifiers, key| ui.input_mut(|i| i.consume_key(modifiers, key));
+    let shifted = Modifiers::COMMAND | Modifiers::SHIFT;
+    if pressed(shifted, Key::Z) || pressed(Modifiers::COMMAND, Key::Y) {
+        hand.redo();
+    } else if pressed(Modifiers::COMMAND, Key::Z) {
+        hand.undo();
+    }
+}
+
+fn controls(ui: &mut Ui, layout: &Layout, hand: &Hand<'_>, stereo: bool) {
+    panel(ui, layout.controls);
+    let params = hand.params;
+    Dial {
+        control: Control::Reduction,
+        param: &params.reduction,
+        tooltip: "How far noise may be turned down. Drag, scroll or type a number; shift is \
+                  finer, double-click resets, right-click edits the value.",
+        step: 1.0,
+        origin: 0.0,
+        large: true,
+        ticks: &[(0.0, "0"), (20.0, "20"), (40.0, "40"), (REDUCTION_FULL, "Full")],
+    }
+    .show(ui, layout.reduction, hand);
+    let small = |control, param, tooltip, step| Dial {
+        control,
+        param,
+        tooltip,
+        step,
+        origin: 0.0,
+        large: false,
+        ticks: &[],
+    };
+    small(
+        Control::Sensitivity,
+        &params.sensitivity,
+        "How eager: up, and what may be voice or noise goes with the noise; down, and it stays \
+         with the voice.",
+        0.5,
+    )
+    .show(ui, layout.sensitivity, hand);
+    small(
+        Control::Ambience,
+        &params.ambience,
+        "How much of the room's steady noise stays, always at the same level. Keys, doors and \
+         other sudden noise still go.",
+        1.0,
+    )
+    .show(ui, layout.ambience, hand);
+    small(Control::Output, &params.output, "Level after the noise is gone.", 0.5).show(
+        ui,
+        layout.output,
+        hand,
+    );
+    choice::row(
+        ui,
+        layout.listen,
+        (Control::Listen, &params.listen),
+        &[
+            Position { value: Listen::Result, text: "Result", tooltip: "Hear the cleaned sound." },
+            Position {
+                value: Listen::Removed,
+                text: "Removed",
+                tooltip: "Hear only what is taken out: a voice in it means too much is.",
+            },
+        ],
+        hand,
+        true,
+    );
+    choice::row(
+        ui,
+        layout.stereo,
+        (Control::Stereo, &params.stereo),
+        &[
+            Position {
+                value: Stereo::Linked,
+                text: "Linked",
+                tooltip: "Both channels are treated alike, so the voice stays in its place.",
+            },
+            Position {
+                value: Stereo::Independent,
+                text: "Split",
+                tooltip: "Each channel by itself: for two voices on two channels.",
+            },
+        ],
+        hand,
+        stereo,
+    );
+}
+
+/// Says what is heard where it is not the result.
+fn heard(ui: &Ui, picture: Rect, params: &WispParams) {
+    let text = if params.bypass.unmodulated_plain_value() {
+        "BYPASSED"
+    } else if params.listen.unmodulated_plain_value() == Listen::Removed {
+        "LISTENING TO WHAT IS REMOVED"
+    } else {
+        return;
+    };
+    let painter = ui.painter_at(picture);
+    let galley = painter.layout_no_wrap(text.to_owned(), theme::strong(10.5), BACKGROUND);
+    let size = galley.size() + vec2(20.0, 10.0);
+    let corner = picture.right_top() + vec2(-14.0, 14.0);
+    let pill = Rect::from_min_size(corner - vec2(size.x, 0.0), size);
+    painter.rect_filled(pill, size.y / 2.0, NOISE);
+    painter.galley(pill.center() - galley.size() / 2.0, galley, BACKGROUND);
 }
 
 fn panel(ui: &Ui, rect: Rect) {

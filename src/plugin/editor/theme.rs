@@ -23,8 +23,6 @@ pub(super) const NOISE: Color32 = Color32::from_rgb(0xFF, 0x8A, 0x5B);
 /// Clipping, and text that is not understood.
 pub(super) const ALARM: Color32 = Color32::from_rgb(0xFF, 0x4D, 0x5E);
 
-/// Space between panels and around them.
-pub(super) const GAP: f32 = 10.0;
 /// Corner of panels.
 pub(super) const CORNER: f32 = 8.0;
 

@@ -1,0 +1,226 @@
+//! What the user's taste makes of what is removed: Sensitivity and Ambience.
+use realfft::num_complex::Complex32;
+
+use super::controls::Controls;
+
+/// Bins of the narrowest band in which a steady noise is followed: 200 Hz.
+const NARROWEST: usize = 4;
+/// A steady noise is followed so quickly up and down: shares of the distance in nepers, per frame of 10 ms.
+const RISE: f32 = 0.01;
+const FALL: f32 = 0.02;
+/// What is louder than the steady noise by this power ratio (6 dB) is no part of it.
+const MARGIN: f32 = 4.0;
+/// Power that reads as silence, so that its logarithm is finite.
+const SILENCE: f32 = 1e-14;
+/// Changes per frame: 12 dB in 120 ms, all of the ambience in 100 ms.
+const SENSITIVITY_STEP: f32 = 1.0;
+const AMBIENCE_STEP: f32 = 0.1;
+
+/// A channel's spectrum and what is removed from it, changed in place.
+pub(crate) type Pair<'a> = (&'a [Complex32], &'a mut [Complex32]);
+
+/// Changes what is removed, a frame at a time. At 0 dB and 0 it touches nothing.
+///
+/// Sensitivity: with G = |X - R| / |X| read as a Wiener gain, the noise is taken to be louder by a factor s, which makes
+/// the gain G / (G + s (1 - G)). What is surely voice or surely noise (G near 1 or 0) keeps its place, the doubtful moves.
+///
+/// Ambience: of what is removed, a share is put back, but no more in any band than the steady noise that was heard there
+/// in the last seconds. The floor moves slowly and only while there is no voice in the band, so it does not pump; a
+/// key or a door, louder than the floor, stays away.
+pub(crate) struct Shape {
+    edges: Vec<usize>,
+    sensitivity_db: Option<f32>, // none before the first frame, which starts at its values
+    ambience: f32,
+    /// Per group of channels, per band: natural logarithm of the steady noise's power; none: not yet heard.
+    floors: Vec<Vec<Option<f32>>>,
+    before: Vec<f32>,
+    after: Vec<f32>,
+}
+
+impl Shape {
+    /// For spectra of so many bins and at most so many groups of channels.
+    pub(crate) fn new(bins: usize, groups: usize) -> Self {
+        let mut edges = vec![0];
+        let mut edge = 0;
+        while edge < bins {
+            edge = bins.min(edge + NARROWEST.max(edge / 8));
+            edges.push(edge);
+        }
+        Self {
+            floors: vec![vec![None; edges.len() - 1]; groups],
+            edges,
+            sensitivity_db: None,
+            ambience: 0.0,
+            before: vec![0.0; bins],
+            after: vec![0.0; bins],
+        }
+    }
+
+    /// Before each frame: a step towards what is wanted.
+    pub(crate) fn set(&mut self, controls: &Controls) {
+        let (sensitivity, ambience) = (controls.sensitivity(), controls.ambience());
+        match &mut self.sensitivity_db {
+            Some(now) => {
+                *now += (sensitivity - *now).clamp(-SENSITIVITY_STEP, SENSITIVITY_STEP);
+                self.ambience += (ambience - self.ambience).clamp(-AMBIENCE_STEP, AMBIENCE_STEP);
+            }
+            None => (self.sensitivity_db, self.ambience) = (Some(sensitivity), ambience),
+        }
+    }
+
+    /// Channels that go together get the same gains, so that their image stays.
+    pub(crate) fn apply(&mut self, group: usize, channels: &mut [Pair<'_>]) {
+        let sensitivity_db = self.sensitivity_db.unwrap_or(0.0);
+        if sensitivity_db != 0.0 {
+            self.lean(10f32.powf(sensitivity_db / 20.0), channels);
+        }
+        if self.ambience > 0.0 {
+            self.put_back(group, channels);
+        }
+    }
+
+    /// Sensitivity: the noise is taken to be louder by a factor.
+    fn lean(&mut self, factor: f32, channels: &mut [Pair<'_>]) {
+        self.before.fill(0.0);
+        self.after.fill(0.0);
+        for (spectrum, removed) in channels.iter() {
+            let powers = self.before.iter_mut().zip(&mut self.after);
+            for ((before, after), (x, r)) in powers.zip(spectrum.iter().zip(removed.iter())) {
+                *before += x.norm_sqr();
+                *after += (x - r).norm_sqr();
+            }
+        }
+        for bin in 0..self.before.len() {
+            // Over three bins, so that no single one rings.
+            let around = bin.saturating_sub(1)..(bin + 2).min(self.before.len());
+            let before: f32 = self.before[around.clone()].iter().sum();
+            let after: f32 = self.after[around].iter().sum();
+            if before <= SILENCE * channels.len() as f32 {
+                continue;
+            }
+            let gain = (after / before).sqrt().min(1.0);
+            let keep = 1.0 / (gain + factor * (1.0 - gain));
+            for (spectrum, removed) in channels.iter_mut() {
+                removed[bin] = spectrum[bin] - (spectrum[bin] - removed[bin]) * keep;
+            }
+        }
+    }
+
+    /// Ambience: a share of the steady noise stays.
+    fn put_back(&mut self, group: usize, channels: &mut [Pair<'_>]) {
+        for (floor, edge) in self.floors[group].iter_mut().zip(self.edges.windows(2)) {
+            let (mut all, mut gone) = (0.0, 0.0);
+            for (spectrum, removed) in channels.iter() {
+                all += power(&spectrum[edge[0]..edge[1]]);
+                gone += power(&removed[edge[0]..edge[1]]);
+            }
+            let bins = ((edge[1] - edge[0]) * channels.len()) as f32;
+            let (all, gone) = ((all / bins).max(SILENCE), (gone / bins).max(SILENCE));
+            let level = gone.ln();
+            // A voice in the band leaves the floor where it is.
+            let noise = (gone / all).min(1.0).powi(2);
+            let floor = floor.get_or_insert(level);
+            *floor += noise * (level - *floor) * if level > *floor { RISE } else { FALL };
+            let steady = (floor.exp() * MARGIN / gone).min(1.0).sqrt();
+            let rest = 1.0 - self.ambience * steady;
+            for (_, removed) in channels.iter_mut() {
+                removed[edge[0]..edge[1]].iter_mut().for_each(|r| *r *= rest);
+            }
+        }
+    }
+
+    /// Groups go on from what was heard together.
+    pub(crate) fn part(&mut self) {
+        if let [first, others @ ..] = &mut self.floors[..] {
+            others.iter_mut().for_each(|floors| floors.copy_from_slice(first));
+        }
+    }
+
+    pub(crate) fn reset(&mut self) {
+        self.floors.iter_mut().for_each(|floors| floors.fill(None));
+        (self.sensitivity_db, self.ambience) = (None, 0.0);
+    }
+}
+
+fn power(bins: &[Complex32]) -> f32 {
+    bins.iter().map(|x| x.norm_sqr()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BINS: usize = 481;
+
+    fn shaped(shape: &mut Shape, controls: &Controls, x: f32, removed: f32) -> f32 {
+        let spectrum = vec![Complex32::new(x, 0.0); BINS];
+        let mut removed = vec![Complex32::new(removed, 0.0); BINS];
+        shape.set(controls);
+        shape.apply(0, &mut [(&spectrum, &mut removed)]);
+        assert!(removed.iter().all(|r| (r - removed[100]).norm() < 1e-6));
+        removed[100].re
+    }
+
+    #[test]
+    fn neutral_touches_nothing() {
+        let mut shape = Shape::new(BINS, 1);
+        assert_eq!(shaped(&mut shape, &Controls::default(), 0.3, 0.1), 0.1);
+    }
+
+    #[test]
+    fn sensitivity_moves_the_doubtful_and_leaves_the_sure() {
+        let kept = |sensitivity_db, gain: f32| {
+            let controls = Controls { sensitivity_db, ..Controls::default() };
+            1.0 - shaped(&mut Shape::new(BINS, 1), &controls, 1.0, 1.0 - gain)
+        };
+        for db in [-12.0, -6.0, 6.0, 12.0] {
+            assert!((kept(db, 1.0) - 1.0).abs() < 1e-6 && kept(db, 0.0).abs() < 1e-6);
+            let factor = 10f32.powf(db / 20.0);
+            assert!((kept(db, 0.5) - 1.0 / (1.0 + factor)).abs() < 1e-5, "{db} dB");
+        }
+    }
+
+    #[test]
+    fn ambience_leaves_a_share_of_steady_noise_and_none_of_a_bang() {
+        let controls = Controls { ambience: 0.25, ..Controls::default() };
+        let mut shape = Shape::new(BINS, 1);
+        for _ in 0..300 {
+            let removed = shaped(&mut shape, &controls, 0.01, 0.01);
+            assert!((removed / 0.01 - 0.75).abs() < 1e-4, "{removed}");
+        }
+        // 40 dB over it: at most twice the floor's quarter stays.
+        let stays = 1.0 - shaped(&mut shape, &controls, 1.0, 1.0);
+        assert!(stays < 0.0055, "{stays}");
+        let after = shaped(&mut shape, &controls, 0.01, 0.01);
+        assert!((after / 0.01 - 0.75).abs() < 1e-4, "{after}");
+    }
+
+    #[test]
+    fn a_voice_does_not_move_the_floor() {
+        let controls = Controls { ambience: 0.5, ..Controls::default() };
+        let mut shape = Shape::new(BINS, 1);
+        shaped(&mut shape, &controls, 0.01, 0.01);
+        // Ten seconds of voice, of which next to nothing is removed.
+        for _ in 0..1000 {
+            shaped(&mut shape, &controls, 0.5, 0.002);
+        }
+        let removed = shaped(&mut shape, &controls, 0.01, 0.01);
+        assert!((removed / 0.01 - 0.5).abs() < 1e-3, "{removed}");
+    }
+
+    #[test]
+    fn settings_move_a_step_per_frame_and_arrive() {
+        let mut shape = Shape::new(BINS, 1);
+        shape.set(&Controls::default());
+        let far = Controls { sensitivity_db: 12.0, ambience: 1.0, ..Controls::default() };
+        for frame in 1..=12 {
+            shape.set(&far);
+            assert_eq!(shape.sensitivity_db, Some(frame as f32));
+            assert!((shape.ambience - (0.1 * frame as f32).min(1.0)).abs() < 1e-6);
+        }
+        for _ in 0..12 {
+            shape.set(&Controls::default());
+        }
+        assert_eq!((shape.sensitivity_db, shape.ambience), (Some(0.0), 0.0));
+    }
+}

@@ -1,0 +1,153 @@
+//! The user's hand: every change that the editor makes, as gestures that a host can record, and as steps of the history.
+use std::sync::{Mutex, PoisonError};
+
+use nice_plug::prelude::ParamSetter;
+
+use crate::plugin::history::{Change, History};
+use crate::plugin::params::{
+    Control, LoadedPreset, OtherSetting, Slot, SoundMemory, Values, WispParams,
+};
+
+/// The histories of both settings; they outlive the window.
+#[derive(Default)]
+pub(super) struct Histories([History; 2]);
+
+/// Changes parameters.
+pub(super) struct Hand<'a> {
+    pub params: &'a WispParams,
+    setter: ParamSetter<'a>,
+    histories: &'a Mutex<Histories>,
+    /// Seconds.
+    now: f64,
+}
+
+impl<'a> Hand<'a> {
+    pub(super) fn new(
+        params: &'a WispParams,
+        setter: ParamSetter<'a>,
+        histories: &'a Mutex<Histories>,
+        now: f64,
+    ) -> Self {
+        Self { params, setter, histories, now }
+    }
+
+    /// A gesture begins.
+    pub(super) fn begin(&self, control: Control) {
+        self.params.handle(control).begin(&self.setter);
+    }
+
+    /// Within a gesture.
+    pub(super) fn set(&self, control: Control, normalized: f32) {
+        self.params.handle(control).set(&self.setter, normalized);
+    }
+
+    /// A gesture ends that led from one value to another.
+    pub(super) fn end(&self, control: Control, before: f32, after: f32) {
+        self.params.handle(control).end(&self.setter);
+        self.record(vec![Change { control, before, after }]);
+    }
+
+    /// One step: a gesture for each value that changes.
+    pub(super) fn change(&self, values: &[(Control, f32)]) {
+        let step = values.iter().map(|&(control, after)| {
+            let before = self.params.handle(control).normalized();
+            Change { control, before, after }
+        });
+        self.record(step.collect());
+        self.apply(values);
+    }
+
+    fn record(&self, step: Vec<Change>) {
+        self.history(|history| history.record(step, self.now));
+    }
+
+    fn apply(&self, values: &[(Control, f32)]) {
+        for &(control, value) in values {
+            if self.params.handle(control).normalized() != value {
+                self.begin(control);
+                self.set(control, value);
+                self.params.handle(control).end(&self.setter);
+            }
+        }
+    }
+
+    /// The history of the setting that is heard.
+    fn history<T>(&self, work: impl FnOnce(&mut History) -> T) -> T {
+        let slot = self.params.sound_memory().slot as usize;
+        let mut histories = self.histories.lock().unwrap_or_else(PoisonError::into_inner);
+        work(&mut histories.0[slot])
+    }
+
+    pub(super) fn can_undo(&self) -> bool {
+        self.history(|history| history.can_undo())
+    }
+
+    pub(super) fn can_redo(&self) -> bool {
+        self.history(|history| history.can_redo())
+    }
+
+    pub(super) fn undo(&self) {
+        if let Some(values) = self.history(History::undo) {
+            self.apply(&values);
+        }
+    }
+
+    pub(super) fn redo(&self) {
+        if let Some(values) = self.history(History::redo) {
+            self.apply(&values);
+        }
+    }
+
+    /// Loads a preset's values as one step.
+    pub(super) fn load(&self, name: &str, values: &[(Control, f32)]) {
+        self.change(values);
+        let preset = LoadedPreset { name: name.to_owned(), values: by_id(values) };
+        self.params.set_sound_memory(SoundMemory { preset, ..self.params.sound_memory() });
+    }
+
+    /// Takes note that the values now are a preset's.
+    pub(super) fn saved(&self, name: &str) {
+        let preset = LoadedPreset { name: name.to_owned(), values: self.params.values() };
+        self.params.set_sound_memory(SoundMemory { preset, ..self.params.sound_memory() });
+    }
+
+    /// Whether the values are no longer the loaded preset's.
+    pub(super) fn is_changed(&self) -> bool {
+        let memory = self.params.sound_memory();
+        Control::SOUND.iter().any(|&control| {
+            let now = self.params.handle(control).normalized();
+            memory.preset.values.get(control.id()).is_some_and(|value| (value - now).abs() > 1e-4)
+        })
+    }
+
+    /// Goes over to one of the two settings; the second starts as a copy of the first.
+    pub(super) fn switch(&self, slot: Slot) {
+        let memory = self.params.sound_memory();
+        if memory.slot == slot {
+            return;
+        }
+        let here = self.setting(&memory);
+        let there = memory.other.unwrap_or_else(|| here.clone());
+        let values = Control::SOUND.iter().filter_map(|&control| {
+            let value = *there.values.get(control.id())?;
+            value.is_finite().then_some((control, value.clamp(0.0, 1.0)))
+        });
+        self.apply(&values.collect::<Vec<_>>());
+        self.params.set_sound_memory(SoundMemory { slot, preset: there.preset, other: Some(here) });
+    }
+
+    /// Makes the other setting equal to the one that is heard.
+    pub(super) fn copy_to_other(&self) {
+        let memory = self.params.sound_memory();
+        let other = Some(self.setting(&memory));
+        self.params.set_sound_memory(SoundMemory { other, ..memory });
+    }
+
+    fn setting(&self, memory: &SoundMemory) -> OtherSetting {
+        OtherSetting { preset: memory.preset.clone(), values: self.params.values() }
+    }
+}
+
+fn by_id(values: &[(Control, f32)]) -> Values {
+    values.iter().map(|&(control, value)| (control.id().to_owned(), value)).collect()
+}

@@ -1,0 +1,142 @@
+//! Undo and redo of what the user did in the editor.
+use super::params::Control;
+
+/// Steps that can be undone.
+const DEPTH: usize = 100;
+/// Changes of one control that follow each other so closely are one step, seconds.
+const TOGETHER: f64 = 0.8;
+
+/// One parameter's change; values are normalized.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Change {
+    /// The parameter.
+    pub control: Control,
+    /// Its value before.
+    pub before: f32,
+    /// Its value after.
+    pub after: f32,
+}
+
+/// Steps done and undone. A host's automation is no step: only what is recorded counts.
+#[derive(Debug, Default)]
+pub struct History {
+    done: Vec<Vec<Change>>,
+    undone: Vec<Vec<Change>>,
+    /// When the last step was recorded, seconds.
+    at: Option<f64>,
+}
+
+impl History {
+    /// Records a step at a time in seconds; what changes nothing is left out.
+    pub fn record(&mut self, mut step: Vec<Change>, now: f64) {
+        step.retain(|change| change.before != change.after);
+        if step.is_empty() {
+            return;
+        }
+        self.undone.clear();
+        let close = self.at.is_some_and(|at| now - at < TOGETHER);
+        self.at = Some(now);
+        if let ([change], Some([last])) = (&step[..], self.done.last_mut().map(|l| &mut l[..]))
+            && close
+            && last.control == change.control
+        {
+            last.after = change.after;
+            return;
+        }
+        if self.done.len() == DEPTH {
+            self.done.remove(0);
+        }
+        self.done.push(step);
+    }
+
+    /// What to set to undo the last step.
+    pub fn undo(&mut self) -> Option<Vec<(Control, f32)>> {
+        let step = self.done.pop()?;
+        let values = step.iter().map(|change| (change.control, change.before)).collect();
+        self.undone.push(step);
+        self.at = None;
+        Some(values)
+    }
+
+    /// What to set to do the last undone step again.
+    pub fn redo(&mut self) -> Option<Vec<(Control, f32)>> {
+        let step = self.undone.pop()?;
+        let values = step.iter().map(|change| (change.control, change.after)).collect();
+        self.done.push(step);
+        self.at = None;
+        Some(values)
+    }
+
+    /// Whether there is something to undo.
+    pub fn can_undo(&self) -> bool {
+        !self.done.is_empty()
+    }
+
+    /// Whether there is something to do again.
+    pub fn can_redo(&self) -> bool {
+        !self.undone.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(control: Control, before: f32, after: f32) -> Change {
+        Change { control, before, after }
+    }
+
+    #[test]
+    fn steps_go_back_and_forth() {
+        let mut history = History::default();
+        history.record(vec![change(Control::Reduction, 1.0, 0.5)], 0.0);
+        history.record(
+            vec![change(Control::Output, 0.5, 0.6), change(Control::Ambience, 0.0, 0.2)],
+            5.0,
+        );
+        let back = vec![(Control::Output, 0.5), (Control::Ambience, 0.0)];
+        assert_eq!(history.undo(), Some(back));
+        assert_eq!(history.undo(), Some(vec![(Control::Reduction, 1.0)]));
+        assert_eq!(history.undo(), None);
+        assert_eq!(history.redo(), Some(vec![(Control::Reduction, 0.5)]));
+        assert!(history.can_undo() && history.can_redo());
+        // Something new: what was undone is gone.
+        history.record(vec![change(Control::Bypass, 0.0, 1.0)], 9.0);
+        assert_eq!(history.redo(), None);
+        assert_eq!(history.undo(), Some(vec![(Control::Bypass, 0.0)]));
+    }
+
+    #[test]
+    fn notches_of_one_wheel_are_one_step() {
+        let mut history = History::default();
+        for i in 0..5 {
+            let at = f64::from(i) * 0.1;
+            let value = i as f32 * 0.1;
+            history.record(vec![change(Control::Output, value, value + 0.1)], at);
+        }
+        history.record(vec![change(Control::Output, 0.5, 0.7)], 9.0);
+        history.record(vec![change(Control::Output, 0.7, 0.7)], 20.0);
+        assert_eq!(history.undo(), Some(vec![(Control::Output, 0.5)]));
+        assert_eq!(history.undo(), Some(vec![(Control::Output, 0.0)]));
+        assert_eq!(history.undo(), None);
+    }
+
+    #[test]
+    fn a_step_after_undoing_never_joins_an_older_one() {
+        let mut history = History::default();
+        history.record(vec![change(Control::Output, 0.5, 0.6)], 0.0);
+        history.record(vec![change(Control::Reduction, 1.0, 0.6)], 0.1);
+        history.undo();
+        history.record(vec![change(Control::Output, 0.6, 0.9)], 0.2);
+        assert_eq!(history.undo(), Some(vec![(Control::Output, 0.6)]));
+    }
+
+    #[test]
+    fn the_oldest_steps_are_forgotten() {
+        let mut history = History::default();
+        for i in 0..2 * DEPTH {
+            history.record(vec![change(Control::Output, 0.0, 1.0)], 10.0 * i as f64);
+        }
+        assert_eq!((0..).take_while(|_| history.undo().is_some()).count(), DEPTH);
+    }
+}

@@ -1,0 +1,369 @@
+//! Presets: those that come with Wisp, and the user's as readable files.
+//!
+//! A file is a JSON object: `"wisp": 1`, and by the parameters' ids the values as one would type them, such as
+//! `"reduction": "24 dB"`. What a file does not name stays as it is; what Wisp does not know is passed over.
+use std::fs;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use etcetera::base_strategy::{BaseStrategy, choose_native_strategy};
+use serde_json::{Map, Value};
+
+use super::params::{Control, WispParams};
+
+/// Version of the files, under the key `"wisp"`.
+const VERSION: u64 = 1;
+/// Larger files are no presets, bytes.
+const LARGEST: u64 = 64 * 1024;
+/// Longest name, characters.
+const LONGEST_NAME: usize = 60;
+
+/// A preset that comes with Wisp.
+#[derive(Debug)]
+pub struct Factory {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is for.
+    pub purpose: &'static str,
+    values: &'static [(Control, &'static str)],
+}
+
+const fn factory(
+    name: &'static str,
+    purpose: &'static str,
+    values: &'static [(Control, &'static str)],
+) -> Factory {
+    Factory { name, purpose, values }
+}
+
+/// The presets that come with Wisp. Output and Stereo depend on the recording, so they stay.
+pub const FACTORY: [Factory; 6] = [
+    factory(
+        "Voice-over",
+        "A quiet booth: what noise there is goes down, the voice keeps every detail.",
+        &[
+            (Control::Reduction, "30 dB"),
+            (Control::Sensitivity, "-2 dB"),
+            (Control::Ambience, "0 %"),
+        ],
+    ),
+    factory(
+        "Podcast",
+        "A living room: clean between the words, with a trace of the room left.",
+        &[
+            (Control::Reduction, "40 dB"),
+            (Control::Sensitivity, "0 dB"),
+            (Control::Ambience, "4 %"),
+        ],
+    ),
+    factory(
+        "Streaming mic",
+        "A fan and a keyboard beside the microphone: everything goes.",
+        &[
+            (Control::Reduction, "Full"),
+            (Control::Sensitivity, "+3 dB"),
+            (Control::Ambience, "0 %"),
+        ],
+    ),
+    factory(
+        "Phone call",
+        "Words first; a breath of noise stays, so that the line does not sound dead.",
+        &[
+            (Control::Reduction, "Full"),
+            (Control::Sensitivity, "+2 dB"),
+            (Control::Ambience, "3 %"),
+        ],
+    ),
+    factory(
+        "Noisy room",
+        "As much noise as voice: the last of it goes, at some cost to the voice.",
+        &[
+            (Control::Reduction, "Full"),
+            (Control::Sensitivity, "+6 dB"),
+            (Control::Ambience, "0 %"),
+        ],
+    ),
+    factory(
+        "Gentle",
+        "A good recording: 12 dB less noise, and nothing one could hear of the voice.",
+        &[
+            (Control::Reduction, "12 dB"),
+            (Control::Sensitivity, "-4 dB"),
+            (Control::Ambience, "0 %"),
+        ],
+    ),
+];
+
+impl Factory {
+    /// Normalized values of the parameters that it sets.
+    pub fn values(&self, params: &WispParams) -> Vec<(Control, f32)> {
+        let parse = |&(control, text)| Some((control, params.handle(control).parse(text)?));
+        self.values.iter().filter_map(parse).collect()
+    }
+}
+
+/// Why a preset was not loaded or saved; every message fits a line.
+#[derive(Debug, thiserror::Error)]
+pub enum PresetError {
+    /// The system knows no place for a user's files.
+    #[error("this system has no place for presets")]
+    NoFolder,
+    /// A name that is no file's name everywhere.
+    #[error("a name has 1 to 60 characters, none of / \\ : * ? \" < > |, no dot first or last")]
+    Name,
+    /// There is one of that name.
+    #[error("“{0}” exists")]
+    Exists(String),
+    /// The file cannot be read or written.
+    #[error("{name}: {source}")]
+    File {
+        /// The preset's name.
+        name: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file is not what it should be.
+    #[error("{name}: {reason}")]
+    Broken {
+        /// The preset's name.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// A folder of the user's presets.
+#[derive(Clone, Debug)]
+pub struct Presets {
+    folder: PathBuf,
+}
+
+impl Presets {
+    /// In the platform's place: `~/.local/share/wisp/presets`, `~/Library/Application Support/Wisp/presets`,
+    /// `%APPDATA%\Wisp\presets`.
+    pub fn of_user() -> Result<Self, PresetError> {
+        let place = choose_native_strategy().map_err(|_| PresetError::NoFolder)?;
+        let wisp = if cfg!(any(windows, target_os = "macos")) { "Wisp" } else { "wisp" };
+        Ok(Self { folder: place.data_dir().join(wisp).join("presets") })
+    }
+
+    /// In a folder, which need not exist yet.
+    pub fn in_folder(folder: PathBuf) -> Self {
+        Self { folder }
+    }
+
+    /// Where the files are.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Names in alphabetical order; none where there is no folder yet.
+    pub fn names(&self) -> Vec<String> {
+        let Ok(entries) = fs::read_dir(&self.folder) else { return Vec::new() };
+        let mut names: Vec<String> = entries
+            .filter_map(|entry| {
+                let path = entry.ok()?.path();
+                let json = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("json"));
+                let name = path.file_stem()?.to_str()?.to_owned();
+                (json && is_name(&name)).then_some(name)
+            })
+            .collect();
+        names.sort_by_key(|name| name.to_lowercase());
+        names
+    }
+
+    /// Normalized values of the parameters that a preset names; all or none.
+    pub fn load(
+        &self,
+        name: &str,
+        params: &WispParams,
+    ) -> Result<Vec<(Control, f32)>, PresetError> {
+        let file = |source| PresetError::File { name: name.to_owned(), source };
+        let mut text = String::new();
+        let handle = fs::File::open(self.path(name)?).map_err(file)?;
+        let length = handle.take(LARGEST + 1).read_to_string(&mut text).map_err(file)?;
+        if length as u64 > LARGEST {
+            return Err(broken(name, "too large for a preset"));
+        }
+        parse(&text, params).map_err(|reason| broken(name, reason))
+    }
+
+    /// Writes the values that make the sound, in one piece or not at all; an existing preset only if told so.
+    pub fn save(
+        &self,
+        name: &str,
+        params: &WispParams,
+        overwrite: bool,
+    ) -> Result<(), PresetError> {
+        let path = self.path(name)?;
+        let file = |source| PresetError::File { name: name.to_owned(), source };
+        fs::create_dir_all(&self.folder).map_err(file)?;
+        let mut handle = tempfile::NamedTempFile::new_in(&self.folder).map_err(file)?;
+        handle.write_all(text(name, params).as_bytes()).map_err(file)?;
+        handle.as_file().sync_all().map_err(file)?;
+        let kept = if overwrite { handle.persist(path) } else { handle.persist_noclobber(path) };
+        kept.map(drop).map_err(|error| match error.error.kind() {
+            io::ErrorKind::AlreadyExists => PresetError::Exists(name.to_owned()),
+            _ => file(error.error),
+        })
+    }
+
+    fn path(&self, name: &str) -> Result<PathBuf, PresetError> {
+        if is_name(name) {
+            Ok(self.folder.join(format!("{name}.json")))
+        } else {
+            Err(PresetError::Name)
+        }
+    }
+}
+
+fn broken(name: &str, reason: impl Into<String>) -> PresetError {
+    PresetError::Broken { name: name.to_owned(), reason: reason.into() }
+}
+
+/// Whether a name can be a file's on every system.
+fn is_name(name: &str) -> bool {
+    let ends = |c: char| c == '.' || c.is_whitespace();
+    let stem = name.split('.').next().unwrap_or_default().to_uppercase();
+    let device = ["CON", "PRN", "AUX", "NUL"].contains(&&*stem)
+        || ["COM", "LPT"].iter().any(|d| {
+            stem.strip_prefix(d).is_some_and(|n| n.len() == 1 && n.starts_with(char::is_numeric))
+        });
+    (1..=LONGEST_NAME).contains(&name.chars().count())
+        && !name.starts_with(ends)
+        && !name.ends_with(ends)
+        && !name.contains(|c: char| c.is_control() || "/\\:*?\"<>|".contains(c))
+        && !device
+}
+
+/// A file's text.
+fn text(name: &str, params: &WispParams) -> String {
+    let mut map = Map::new();
+    map.insert("wisp".to_owned(), VERSION.into());
+    map.insert("name".to_owned(), name.into());
+    for control in Control::SOUND {
+        let handle = params.handle(control);
+        map.insert(control.id().to_owned(), handle.text(handle.normalized()).into());
+    }
+    format!("{:#}\n", Value::Object(map))
+}
+
+/// A file's values, or what is wrong with it.
+fn parse(text: &str, params: &WispParams) -> Result<Vec<(Control, f32)>, String> {
+    let value: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let map = value.as_object().ok_or("no JSON object")?;
+    match map.get("wisp").and_then(Value::as_u64) {
+        Some(VERSION) => {}
+        Some(version) if version > VERSION => return Err("made by a newer Wisp".to_owned()),
+        _ => return Err("no preset of Wisp".to_owned()),
+    }
+    let mut values = Vec::new();
+    for control in Control::SOUND {
+        let text = match map.get(control.id()) {
+            None => continue,
+            Some(Value::String(text)) => text.clone(),
+            Some(other) => other.to_string(),
+        };
+        let value = params.handle(control).parse(&text);
+        values.push((control, value.ok_or(format!("{}: “{text}”?", control.id()))?));
+    }
+    Ok(values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn presets() -> (tempfile::TempDir, Presets) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let presets = Presets::in_folder(folder.path().join("not yet").join("presets"));
+        (folder, presets)
+    }
+
+    #[test]
+    fn factory_presets_are_all_understood() {
+        let params = WispParams::default();
+        for preset in &FACTORY {
+            assert_eq!(preset.values(&params).len(), preset.values.len(), "{}", preset.name);
+            assert!(is_name(preset.name) && !preset.purpose.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_saved_preset_comes_back_and_can_be_read_by_people() {
+        let (_folder, presets) = presets();
+        let params = WispParams::default();
+        assert!(presets.names().is_empty());
+        presets.save("Küche 2", &params, false).expect("saving");
+        presets.save("attic", &params, false).expect("saving");
+        assert_eq!(presets.names(), ["attic", "Küche 2"]);
+        let loaded = presets.load("Küche 2", &params).expect("loading");
+        let expected = Control::SOUND.map(|c| (c, params.handle(c).normalized()));
+        assert_eq!(loaded, expected);
+        let text = fs::read_to_string(presets.folder().join("Küche 2.json")).expect("text");
+        assert!(text.contains("\n  \"reduction\": \"Full\""), "{text}");
+        let files = fs::read_dir(presets.folder()).expect("the folder").count();
+        assert_eq!(files, 2, "nothing is left beside the presets");
+    }
+
+    #[test]
+    fn nothing_is_overwritten_unasked() {
+        let (_folder, presets) = presets();
+        let params = WispParams::default();
+        presets.save("mine", &params, false).expect("saving");
+        let path = presets.folder().join("mine.json");
+        fs::write(&path, "{\"wisp\": 1, \"ambience\": 50}").expect("writing");
+        let error = presets.save("mine", &params, false).expect_err("it exists");
+        assert!(matches!(error, PresetError::Exists(_)), "{error}");
+        assert_eq!(presets.load("mine", &params).expect("kept"), [(Control::Ambience, 0.5)]);
+        presets.save("mine", &params, true).expect("asked for");
+        assert_eq!(presets.load("mine", &params).expect("new").len(), Control::SOUND.len());
+    }
+
+    #[test]
+    fn broken_files_say_what_is_wrong() {
+        let (_folder, presets) = presets();
+        let params = WispParams::default();
+        fs::create_dir_all(presets.folder()).expect("a folder");
+        let long = format!("{{\"wisp\": 1}}{}", " ".repeat(LARGEST as usize));
+        for (text, part) in [
+            ("", "EOF"),
+            ("{\"wisp\": 1, ", "EOF"),
+            ("[1]", "no JSON object"),
+            ("{}", "no preset of Wisp"),
+            ("{\"wisp\": 2}", "newer"),
+            ("{\"wisp\": 1, \"ambience\": 20, \"reduction\": \"loud\"}", "reduction"),
+            ("{\"wisp\": 1, \"stereo\": []}", "stereo"),
+            (&long, "too large"),
+        ] {
+            fs::write(presets.folder().join("bad.json"), text).expect("writing");
+            let error = presets.load("bad", &params).expect_err(text).to_string();
+            assert!(error.contains(part) && !error.contains('\n'), "{text:?}: {error}");
+        }
+        fs::write(presets.folder().join("bad.json"), [0xff, 0xfe, 0]).expect("writing");
+        assert!(presets.load("bad", &params).is_err());
+        assert!(presets.load("missing", &params).is_err());
+    }
+
+    #[test]
+    fn unknown_fields_and_numbers_are_tolerated() {
+        let params = WispParams::default();
+        let text = "{\"wisp\": 1, \"colour\": {\"a\": 1}, \"reduction\": 0, \"output\": \"-24\"}";
+        let values = parse(text, &params).expect("a preset");
+        assert_eq!(values, [(Control::Reduction, 0.0), (Control::Output, 0.0)]);
+    }
+
+    #[test]
+    fn names_are_files_of_this_folder_and_no_other() {
+        for name in ["a", "My room", "Ä.b", "x".repeat(60).as_str()] {
+            assert!(is_name(name), "{name:?}");
+        }
+        for name in ["", " ", ".", "..", ".a", "a.", "a ", "a/b", "..\\b", "c:d", "nul", "COM1.x"] {
+            assert!(!is_name(name), "{name:?}");
+        }
+        assert!(!is_name(&"x".repeat(61)) && !is_name("a\nb"));
+        let (_folder, presets) = presets();
+        let error = presets.save("../out", &WispParams::default(), true).expect_err("a path");
+        assert!(matches!(error, PresetError::Name));
+    }
+}

@@ -1,0 +1,40 @@
+//! Parameters on standard output, for scripts and tests around the standalone.
+use std::io::{Write, stdout};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::params::{Control, WispParams};
+
+/// Seconds between looks.
+const INTERVAL: Duration = Duration::from_millis(20);
+
+static WANTED: AtomicBool = AtomicBool::new(false);
+
+/// Prints the next instance's parameters from now on: each as `id = text`, once and whenever it changes.
+pub fn print_parameters() {
+    WANTED.store(true, Ordering::Relaxed);
+}
+
+/// Starts printing, if that is wanted.
+pub(super) fn instance(params: &Arc<WispParams>) {
+    if !WANTED.swap(false, Ordering::Relaxed) {
+        return;
+    }
+    let params = Arc::clone(params);
+    std::thread::spawn(move || {
+        let mut shown = Control::ALL.map(|_| String::new());
+        loop {
+            for (control, shown) in Control::ALL.into_iter().zip(&mut shown) {
+                let handle = params.handle(control);
+                let text = handle.text(handle.normalized());
+                // A closed pipe: nobody reads any more.
+                if *shown != text && writeln!(stdout(), "{} = {text}", control.id()).is_err() {
+                    return;
+                }
+                *shown = text;
+            }
+            std::thread::sleep(INTERVAL);
+        }
+    });
+}

@@ -1,0 +1,179 @@
+//! An X server without a screen, and the standalone's real window in it.
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::tools::{install_packages, run};
+
+/// The server, OpenGL in software, what the window layer opens at run time, and what drives and photographs it.
+pub(crate) const PACKAGES: &[&str] = &[
+    "xvfb",
+    "x11-utils",
+    "libegl1",
+    "libgl1-mesa-dri",
+    "libx11-xcb1",
+    "libxkbcommon-x11-0",
+    "libxcb-xfixes0",
+    "xdotool",
+    "imagemagick",
+    "pngquant",
+];
+/// Longest wait for anything to appear.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Ends a program when it goes out of scope.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A display of its own.
+pub(crate) struct Display {
+    name: String,
+    _server: Running,
+}
+
+impl Display {
+    /// A screen of 1920 x 1200 logical points at a scale.
+    pub(crate) fn new(scale: u32) -> Result<Self> {
+        install_packages(PACKAGES)?;
+        let screen = format!("{}x{}x24", 1920 * scale, 1200 * scale);
+        let mut server = Command::new("Xvfb")
+            .args(["-displayfd", "1", "-nolisten", "tcp", "-screen", "0", &screen])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .context("cannot run Xvfb")?;
+        let stdout = server.stdout.take();
+        let server = Running(server);
+        let mut number = String::new();
+        BufReader::new(stdout.context("Xvfb says nothing")?).read_line(&mut number)?;
+        ensure!(!number.trim().is_empty(), "Xvfb did not start");
+        let display = Self { name: format!(":{}", number.trim()), _server: server };
+        let resources = format!("Xft.dpi:\t{}\n", 96 * scale);
+        run(display
+            .command("xprop")
+            .args(["-root", "-f", "RESOURCE_MANAGER", "8s", "-set", "RESOURCE_MANAGER"])
+            .arg(resources))?;
+        Ok(display)
+    }
+
+    /// As in `DISPLAY`.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A program on this display.
+    pub(crate) fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command.env("DISPLAY", &self.name).env("LIBGL_ALWAYS_SOFTWARE", "1");
+        command.env_remove("WAYLAND_DISPLAY");
+        command
+    }
+
+    fn said(&self, program: &str, args: &[&str]) -> Result<String> {
+        let output = self.command(program).args(args).stderr(Stdio::null()).output();
+        let output = output.with_context(|| format!("cannot run {program}"))?;
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    }
+}
+
+/// The standalone's window.
+pub(crate) struct Window<'a> {
+    display: &'a Display,
+    id: String,
+    scale: f32,
+    _program: Running,
+}
+
+impl<'a> Window<'a> {
+    /// Opens the program with a recording, or without sound.
+    pub(crate) fn open(
+        display: &'a Display,
+        scale: f32,
+        program: &Path,
+        recording: Option<&Path>,
+        home: &Path,
+    ) -> Result<Self> {
+        let mut command = display.command(program);
+        if let Some(recording) = recording {
+            command.arg("--play").arg(recording);
+        }
+        // Presets go where nobody's are.
+        command.args(["--backend", "dummy"]).env("XDG_DATA_HOME", home).env("HOME", home);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let program = Running(command.spawn().context("cannot run the standalone")?);
+        let start = Instant::now();
+        loop {
+            let found =
+                display.said("xdotool", &["search", "--onlyvisible", "--name", "^Wisp$"])?;
+            if let Some(id) = found.lines().next() {
+                let window = Self { display, id: id.to_owned(), scale, _program: program };
+                window.wait(1.5);
+                return Ok(window);
+            }
+            if start.elapsed() > PATIENCE {
+                bail!("no window appeared");
+            }
+            sleep(Duration::from_millis(100));
+        }
+    }
+
+    pub(crate) fn wait(&self, seconds: f32) {
+        sleep(Duration::from_secs_f32(seconds));
+    }
+
+    fn pixels(&self, points: f32) -> String {
+        format!("{:.0}", points * self.scale)
+    }
+
+    fn xdotool(&self, args: &[&str]) -> Result<()> {
+        run(self.display.command("xdotool").args(args))
+    }
+
+    /// Moves the pointer to a place in logical points.
+    pub(crate) fn point(&self, x: f32, y: f32) -> Result<()> {
+        let (x, y) = (self.pixels(x), self.pixels(y));
+        self.xdotool(&["mousemove", "--window", &self.id, &x, &y])?;
+        self.wait(0.1);
+        Ok(())
+    }
+
+    pub(crate) fn click(&self, x: f32, y: f32) -> Result<()> {
+        self.point(x, y)?;
+        self.xdotool(&["mousedown", "1"])?;
+        self.wait(0.08);
+        self.xdotool(&["mouseup", "1"])?;
+        self.wait(0.3);
+        Ok(())
+    }
+
+    /// Asks for a size in logical points, as a host or a window manager does.
+    pub(crate) fn resize(&self, width: f32, height: f32) -> Result<()> {
+        let (width, height) = (self.pixels(width), self.pixels(height));
+        self.xdotool(&["windowsize", "--sync", &self.id, &width, &height])?;
+        self.wait(1.0);
+        Ok(())
+    }
+
+    /// A picture of the window, few enough colours to be small.
+    pub(crate) fn photograph(&self, file: &Path) -> Result<()> {
+        let whole: PathBuf = file.with_extension("full.png");
+        run(self.display.command("import").args(["-window", &self.id]).arg(&whole))?;
+        run(Command::new("pngquant")
+            .args(["--force", "--strip", "--speed", "1", "--quality", "60-92", "--output"])
+            .arg(file)
+            .arg(&whole))?;
+        std::fs::remove_file(&whole).with_context(|| format!("cannot remove {}", whole.display()))
+    }
+}

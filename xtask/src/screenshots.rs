@@ -1,0 +1,89 @@
+//! Pictures of the editor for the documentation, from the real window fed with sound.
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::bundle::target_dir;
+use crate::demo::noisy_clip;
+use crate::display::{Display, Window};
+use crate::tools::{cargo, run};
+
+/// Places to click, logical points in a window of the size that it opens with.
+const SIZE: (f32, f32) = (920.0, 580.0);
+const SMALLEST: (f32, f32) = (700.0, 460.0);
+const LARGEST: (f32, f32) = (1920.0, 1200.0);
+const REMOVED: (f32, f32) = (233.0, 484.0);
+const PRESET: (f32, f32) = (355.0, 26.0);
+/// Seconds until the spectrogram is full.
+const FULL: f32 = 5.6;
+/// No picture is larger, bytes.
+const LARGEST_FILE: u64 = 250_000;
+
+pub(crate) fn screenshots() -> Result<()> {
+    if !cfg!(target_os = "linux") {
+        println!("screenshots are made on Linux alone: they need Xvfb");
+        return Ok(());
+    }
+    run(&mut cargo(&[
+        "build",
+        "--quiet",
+        "-p",
+        "wisp",
+        "--profile",
+        "test",
+        "--features",
+        "standalone",
+        "--bin",
+        "wisp-standalone",
+    ]))?;
+    let program = target_dir().join("debug").join("wisp-standalone");
+    let home = target_dir().join("screenshots");
+    fs::create_dir_all(&home).with_context(|| format!("cannot make {}", home.display()))?;
+    let clip = noisy_clip(&home)?;
+    let docs = Path::new("docs");
+
+    let display = Display::new(1)?;
+    let open = |recording| Window::open(&display, 1.0, &program, recording, &home);
+    {
+        let window = open(None)?;
+        window.point(SIZE.0 / 2.0, SIZE.1 - 4.0)?;
+        window.photograph(&docs.join("editor-idle.png"))?;
+    }
+    {
+        let window = open(Some(&clip))?;
+        window.point(SIZE.0 / 2.0, SIZE.1 - 4.0)?;
+        window.wait(FULL);
+        window.photograph(&docs.join("editor.png"))?;
+        window.click(PRESET.0, PRESET.1)?;
+        window.wait(1.0);
+        window.photograph(&docs.join("editor-presets.png"))?;
+        window.click(SIZE.0 / 2.0, SIZE.1 / 2.0)?;
+        window.click(REMOVED.0, REMOVED.1)?;
+        window.point(SIZE.0 / 2.0, SIZE.1 - 4.0)?;
+        window.wait(2.0);
+        window.photograph(&docs.join("editor-removed.png"))?;
+    }
+    for (size, name) in [(SMALLEST, "editor-smallest.png"), (LARGEST, "editor-largest.png")] {
+        let window = open(Some(&clip))?;
+        window.resize(size.0, size.1)?;
+        window.point(size.0 / 2.0, size.1 - 4.0)?;
+        window.wait(FULL);
+        window.photograph(&docs.join(name))?;
+    }
+    drop(display);
+    {
+        let display = Display::new(2)?;
+        let window = Window::open(&display, 2.0, &program, Some(&clip), &home)?;
+        window.point(SIZE.0 / 2.0, SIZE.1 - 4.0)?;
+        window.wait(FULL);
+        window.photograph(&docs.join("editor-2x.png"))?;
+    }
+    for name in ["", "-idle", "-presets", "-removed", "-smallest", "-largest", "-2x"] {
+        let file = docs.join(format!("editor{name}.png"));
+        let bytes = fs::metadata(&file).with_context(|| file.display().to_string())?.len();
+        println!("{} {} KB", file.display(), bytes / 1000);
+        ensure!(bytes <= LARGEST_FILE, "{} has {bytes} bytes", file.display());
+    }
+    Ok(())
+}
