@@ -157,6 +157,8 @@ impl Soak {
         let r = &mut self.random;
         self.controls = Controls {
             reduction_db: [0.0, 6.0, 24.0, f32::INFINITY][r.below(4)],
+            sensitivity_db: [0.0, -12.0, 12.0][r.below(3)],
+            ambience: [0.0, 0.2, 1.0][r.below(3)],
             output_db: [0.0, -6.0, 12.0][r.below(3)],
             listen: if r.below(4) == 0 { Listen::Removed } else { Listen::Result },
             stereo: if r.below(2) == 0 { Stereo::Linked } else { Stereo::Independent },

@@ -43,7 +43,7 @@ fn play(bytes: &mut Bytes) -> Option<()> {
     let mut controls = Controls::default();
     let mut left = LONGEST;
     while let Some(what) = bytes.next() {
-        match what % 8 {
+        match what % 10 {
             0 => controls.reduction_db = bytes.float()?,
             1 => controls.output_db = bytes.float()?,
             2 => {
@@ -63,6 +63,8 @@ fn play(bytes: &mut Bytes) -> Option<()> {
                 for i in 0..count {
                     let storm = Controls {
                         reduction_db: if i % 2 == 0 { db } else { 0.0 },
+                        sensitivity_db: if i % 4 == 0 { db } else { -db },
+                        ambience: if i % 7 == 0 { sample } else { 0.5 },
                         output_db: if i % 3 == 0 { db } else { -db },
                         bypass: i % 5 == 0,
                         ..controls
@@ -71,6 +73,8 @@ fn play(bytes: &mut Bytes) -> Option<()> {
                     left = left.saturating_sub(3);
                 }
             }
+            8 => controls.sensitivity_db = bytes.float()?,
+            9 => controls.ambience = bytes.float()?,
             kind => {
                 let length = bytes.below(5000)?.min(left);
                 let (a, b) = (bytes.float()?, bytes.float()?);
