@@ -1,10 +1,10 @@
-"""The same network, frame by frame with explicit state, in PyTorch, ONNX Runtime and tract, beside Wisp, one thread each.
+"""The same network, frame by frame with explicit state, in PyTorch and ONNX Runtime, beside Wisp, one thread each.
 
     pip install -r train/requirements.txt onnx onnxruntime
     python benches/frameworks.py [--steps 5000] [--weights bundled/wisp.safetensors]
 
 Prints microseconds of the thread's processor time per frame of 10 ms, from features to mask. Each first shows that it gives
-what `Folded` of train/export.py gives. Wisp and tract are built by cargo; tract lies outside the workspace, in benches/tract.
+what `Folded` of train/export.py gives. Wisp is built by cargo.
 """
 
 import argparse
@@ -159,7 +159,6 @@ def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--weights", type=Path, default=ROOT / "bundled/wisp.safetensors")
     p.add_argument("--steps", type=int, default=5000)
-    p.add_argument("--no-tract", action="store_true", help="leave tract, whose build takes minutes, out")
     a = p.parse_args()
     torch.set_num_threads(1)
     folded = Folded(a.weights, torch.float32)
@@ -206,13 +205,6 @@ def main() -> None:
             return y[:3], y[3:]
 
         medians[name] = measure(name, pytorch, step.zero_state(), low, bands, a.steps, want)
-
-    if not a.no_tract:
-        args = ["--release", "--quiet", "--manifest-path", "benches/tract/Cargo.toml", "--target-dir", "target/tract"]
-        text = cargo("run", *args, "--", str(model), str(a.steps))
-        lock = (ROOT / "benches/tract/Cargo.lock").read_text(encoding="utf-8")
-        name = "tract " + re.search(r'name = "tract-onnx"\nversion = "(.*)"', lock)[1]
-        medians[name] = report(name, *figures(text, "tract"))
 
     print("\ntimes as long as Wisp: " + ", ".join(f"{k} {v / medians['Wisp']:.1f}" for k, v in medians.items()))
 
