@@ -647,6 +647,7 @@ mod windows {
     use nice_plug::wrapper::vst3::vst3::Steinberg::Linux::*;
     use x11rb::connection::Connection;
     use x11rb::protocol::xproto::{ConnectionExt, CreateWindowAux, WindowClass};
+    use x11rb::wrapper::ConnectionExt as _;
 
     use super::*;
 
@@ -801,7 +802,8 @@ mod windows {
                 )
                 .expect("a window");
             connection.map_window(window).expect("mapped");
-            connection.flush().expect("sent");
+            // The plugin has a connection of its own: for it the window must be there already.
+            connection.sync().expect("an answer");
 
             let view = com!(plugin.controller.createView(ViewType::kEditor));
             // SAFETY: a view with one reference for us, or null.
