@@ -23,7 +23,7 @@ pub(crate) const PACKAGES: &[&str] = &[
     "pngquant",
 ];
 /// Longest wait for anything to appear.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Ends a program when it goes out of scope.
 struct Running(Child);
