@@ -23,7 +23,7 @@ pub(crate) const PACKAGES: &[&str] = &[
     "pngquant",
 ];
 /// Longest wait for anything to appear.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Ends a program when it goes out of scope.
 struct Running(Child);
@@ -48,7 +48,8 @@ impl Display {
         install_packages(PACKAGES)?;
         let screen = format!("{}x{}x24", 1920 * scale, 1200 * scale);
         let mut server = Command::new("Xvfb")
-            .args(["-displayfd", "1", "-nolisten", "tcp", "-screen", "0", &screen])
+            // Without a client it would start afresh and forget its resources.
+            .args(["-displayfd", "1", "-noreset", "-nolisten", "tcp", "-screen", "0", &screen])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -166,14 +167,26 @@ impl<'a> Window<'a> {
         Ok(())
     }
 
-    /// A picture of the window, few enough colours to be small.
-    pub(crate) fn photograph(&self, file: &Path) -> Result<()> {
+    /// A picture of the window, with as many colours as `limit` bytes allow, smaller if need be.
+    pub(crate) fn photograph(&self, file: &Path, limit: u64) -> Result<()> {
         let whole: PathBuf = file.with_extension("full.png");
         run(self.display.command("import").args(["-window", &self.id]).arg(&whole))?;
-        run(Command::new("pngquant")
-            .args(["--force", "--strip", "--speed", "1", "--quality", "60-92", "--output"])
-            .arg(file)
-            .arg(&whole))?;
+        for (size, colours) in [
+            ("100%", "256"),
+            ("100%", "128"),
+            ("100%", "64"),
+            ("100%", "32"),
+            ("67%", "64"),
+            ("67%", "32"),
+        ] {
+            run(Command::new("convert").arg(&whole).args(["-resize", size]).arg(file))?;
+            run(Command::new("pngquant")
+                .args(["--force", "--nofs", "--strip", "--speed", "1", "--ext", ".png", colours])
+                .arg(file))?;
+            if std::fs::metadata(file).is_ok_and(|file| file.len() <= limit) {
+                break;
+            }
+        }
         std::fs::remove_file(&whole).with_context(|| format!("cannot remove {}", whole.display()))
     }
 }

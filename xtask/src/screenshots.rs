@@ -48,28 +48,28 @@ pub(crate) fn screenshots() -> Result<()> {
     {
         let window = open(None)?;
         window.point(SIZE.0 / 2.0, SIZE.1 - 4.0)?;
-        window.photograph(&docs.join("editor-idle.png"))?;
+        window.photograph(&docs.join("editor-idle.png"), LARGEST_FILE)?;
     }
     {
         let window = open(Some(&clip))?;
         window.point(SIZE.0 / 2.0, SIZE.1 - 4.0)?;
         window.wait(FULL);
-        window.photograph(&docs.join("editor.png"))?;
+        window.photograph(&docs.join("editor.png"), LARGEST_FILE)?;
         window.click(PRESET.0, PRESET.1)?;
         window.wait(1.0);
-        window.photograph(&docs.join("editor-presets.png"))?;
+        window.photograph(&docs.join("editor-presets.png"), LARGEST_FILE)?;
         window.click(SIZE.0 / 2.0, SIZE.1 / 2.0)?;
         window.click(REMOVED.0, REMOVED.1)?;
         window.point(SIZE.0 / 2.0, SIZE.1 - 4.0)?;
         window.wait(2.0);
-        window.photograph(&docs.join("editor-removed.png"))?;
+        window.photograph(&docs.join("editor-removed.png"), LARGEST_FILE)?;
     }
     for (size, name) in [(SMALLEST, "editor-smallest.png"), (LARGEST, "editor-largest.png")] {
         let window = open(Some(&clip))?;
         window.resize(size.0, size.1)?;
         window.point(size.0 / 2.0, size.1 - 4.0)?;
         window.wait(FULL);
-        window.photograph(&docs.join(name))?;
+        window.photograph(&docs.join(name), LARGEST_FILE)?;
     }
     drop(display);
     {
@@ -77,7 +77,7 @@ pub(crate) fn screenshots() -> Result<()> {
         let window = Window::open(&display, 2.0, &program, Some(&clip), &home)?;
         window.point(SIZE.0 / 2.0, SIZE.1 - 4.0)?;
         window.wait(FULL);
-        window.photograph(&docs.join("editor-2x.png"))?;
+        window.photograph(&docs.join("editor-2x.png"), LARGEST_FILE)?;
     }
     for name in ["", "-idle", "-presets", "-removed", "-smallest", "-largest", "-2x"] {
         let file = docs.join(format!("editor{name}.png"));
