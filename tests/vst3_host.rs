@@ -641,7 +641,7 @@ mod windows {
     use std::io::{BufRead, BufReader};
     use std::process::{Child, Command, Stdio};
     use std::sync::Mutex;
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     use nice_plug::wrapper::vst3::vst3::ComRef;
     use nice_plug::wrapper::vst3::vst3::Steinberg::Linux::*;
@@ -761,22 +761,21 @@ mod windows {
         // In a process of its own: what goes wrong there ends it.
         let (_server, display) = Server::start();
         let name = "windows::the_editor_opens_and_closes_a_hundred_times_while_automation_runs";
-        let attempt = || {
-            let output = Command::new(std::env::current_exe().expect("this program"))
-                .args(["--exact", name, "--nocapture"])
-                .env(CHILD, "1")
-                .env("DISPLAY", &display)
-                .env("LIBGL_ALWAYS_SOFTWARE", "1")
-                .output()
-                .expect("a process");
-            let text = String::from_utf8_lossy(&output.stdout).into_owned();
-            let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-            assert!(!errors.contains("panicked"), "{}\n{text}\n{errors}", output.status);
-            let whole = text.contains(&format!("{OPENINGS} openings"));
-            output.status.success() && whole
-        };
-        // Under load some runs end in a heap fault that is not explained yet (docs/upstream.md), none in a panic.
-        assert!((0..3).any(|_| attempt()), "three runs ended in a crash");
+        let output = Command::new(std::env::current_exe().expect("this program"))
+            .args(["--exact", name, "--nocapture"])
+            .env(CHILD, "1")
+            .env("DISPLAY", &display)
+            .env("LIBGL_ALWAYS_SOFTWARE", "1")
+            .output()
+            .expect("a process");
+        let text = String::from_utf8_lossy(&output.stdout);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        let whole = text.contains(&format!("{OPENINGS} openings"));
+        assert!(
+            output.status.success() && whole && !errors.contains("panicked"),
+            "{}\n{text}\n{errors}",
+            output.status
+        );
     }
 
     fn open_and_close() {
@@ -785,6 +784,7 @@ mod windows {
         let plugin = Plugin::new();
         plugin.start(48_000, 2, 128);
         let ids: Vec<ParamID> = plugin.parameters().into_iter().map(|(_, id)| id).collect();
+        let before = threads();
         let processing = automate(&plugin, &ids);
         let mut random = signals::Random::new(3);
         let mut opened = 0;
@@ -839,6 +839,16 @@ mod windows {
         }
         processing.stop();
         plugin.stop();
+        // The last window's thread still takes its graphics driver down; nobody may exit meanwhile (docs/upstream.md).
+        let start = Instant::now();
+        while threads() > before {
+            assert!(start.elapsed() < Duration::from_secs(20), "a window's thread does not end");
+            std::thread::sleep(Duration::from_millis(5));
+        }
         println!("{opened} openings");
+    }
+
+    fn threads() -> usize {
+        std::fs::read_dir("/proc/self/task").expect("this process's threads").count()
     }
 }
