@@ -22,6 +22,7 @@ import hashlib
 import json
 import math
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -104,8 +105,7 @@ def fold(model: Dccrn) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def unfold(tensors: dict[str, Tensor], sizes: Sizes) -> Dccrn:
-    """The other way: a network to go on training from a weights' file. Of blocks that the file lacks, both layers start as
-    the identity (a norm of zero gain in front of the residual).
+    """The other way: a network to go on training from a weights' file.
 
     A folded norm is now one of unit statistics; `calibrate` gives it those of real batches."""
     model = Dccrn(sizes)
@@ -136,9 +136,6 @@ def unfold(tensors: dict[str, Tensor], sizes: Sizes) -> Dccrn:
             _unit(conv.norm, torch.cat([torch.ones_like(gain), gain]), bias)
     for name, layers in (("mix", model.mix), ("memory", model.memory)):
         for i, layer in enumerate(layers):
-            if f"{name}.{i}.linear.weight" not in left:
-                _unit(layer.norm, torch.zeros_like(layer.norm.weight), torch.zeros_like(layer.norm.bias))
-                continue
             put(f"{name}.{i}.linear.weight", layer.linear.weight)
             _unit(layer.norm, torch.ones_like(layer.norm.weight), left.pop(f"{name}.{i}.linear.bias"))
             for child in ("up", "down") if name == "mix" else ("gru",):
@@ -181,6 +178,27 @@ def calibrate(model: Dccrn, low: Tensor, bands: Tensor) -> None:
     for norm, m in zip(norms, momentum):
         norm.momentum = m
     model.eval()
+
+
+@torch.no_grad()
+def grow(model: Dccrn, sizes: Sizes) -> Dccrn:
+    """The same network with more blocks, or more frames in its filter, which have no say yet: both layers of a new block are
+    the identity (a norm of zero gain in front of the residual), new coefficients of the filter are zero."""
+    own = model.sizes
+    if replace(own, blocks=sizes.blocks, taps=sizes.taps) != sizes or sizes.blocks < own.blocks or sizes.taps < own.taps:
+        raise ValueError(f"{sizes} is not {own} with more blocks or taps")
+    grown = Dccrn(sizes)
+    state = grown.state_dict()
+    for name, value in model.state_dict().items():
+        if state[name].shape == value.shape:
+            state[name].copy_(value)
+        elif name.endswith(".bias"):  # real parts, imaginary parts
+            state[name].zero_().view(2, -1)[:, : own.taps] = value.view(2, -1)
+        else:
+            state[name].zero_()[: own.taps] = value
+    for layer in (*grown.mix[own.blocks :], *grown.memory[own.blocks :]):
+        layer.norm.weight.zero_()
+    return grown.train(model.training)
 
 
 class Folded:

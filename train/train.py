@@ -22,7 +22,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 import dsp
 from data import Batches, Cache, Mixer, Recipe
-from export import Folded, calibrate, load_checkpoint, unfold
+from export import Folded, calibrate, grow, load_checkpoint, unfold
 from loss import Loss
 from model import Dccrn, Sizes
 
@@ -44,8 +44,8 @@ def parse() -> argparse.Namespace:
     p.add_argument("--hidden", type=int, default=Sizes.hidden)
     p.add_argument("--channels", type=int, nargs="+", default=list(Sizes.channels), help="after each encoder layer")
     p.add_argument("--mix-hidden", type=int, default=Sizes.mix_hidden, help="units per direction across frequency")
-    p.add_argument("--blocks", type=int, default=Sizes.blocks, help="dual-path blocks; more than --init has start as nothing")
-    p.add_argument("--taps", type=int, default=Sizes.taps, help="frames in the complex filter")
+    p.add_argument("--blocks", type=int, default=Sizes.blocks, help="dual-path blocks; --init may have fewer")
+    p.add_argument("--taps", type=int, default=Sizes.taps, help="frames in the complex filter; --init may have fewer")
     p.add_argument("--pesq", type=float, default=0.0, help="weight of the PESQ term; 0 leaves it out")
     p.add_argument("--cut", type=float, default=0.3, help="weight of speech that is taken away")
     p.add_argument("--sdr", type=float, default=0.04, help="weight of the distortion ratio, per dB")
@@ -68,18 +68,19 @@ def start(a, sizes: Sizes) -> tuple[Dccrn, dict]:
     """The network as --init or chance has it, and the hours and steps that it has seen."""
     if not a.init:
         return Dccrn(sizes), dict(hours=0.0, step=0)
-    if not a.init.endswith(".safetensors"):
+    if a.init.endswith(".safetensors"):
+        folded = Folded(a.init, torch.float32)
+        model, about = unfold(folded.w, folded.sizes), {k: folded.about[k] for k in ("hours", "step")}
+        mixer = Mixer(Cache(a.cache, "train"), Recipe(seconds=a.seconds))
+        rng = np.random.default_rng(0)
+        noisy = torch.from_numpy(np.stack([mixer.item(rng, True)["noisy"] for _ in range(8)]))
+        calibrate(model, *dsp.features(dsp.stft(noisy, 48000)))
+    else:
         model, about = load_checkpoint(a.init)
-        if model.sizes != sizes:
-            raise SystemExit(f"{a.init}: {model.sizes}, expected {sizes}")
-        return model, about
-    folded = Folded(a.init, torch.float32)
-    model = unfold(folded.w, sizes)
-    mixer = Mixer(Cache(a.cache, "train"), Recipe(seconds=a.seconds))
-    rng = np.random.default_rng(0)
-    noisy = torch.from_numpy(np.stack([mixer.item(rng, True)["noisy"] for _ in range(8)]))
-    calibrate(model, *dsp.features(dsp.stft(noisy, 48000)))
-    return model, {k: folded.about[k] for k in ("hours", "step")}
+    try:
+        return grow(model, sizes), about
+    except ValueError as error:
+        raise SystemExit(f"{a.init}: {error}") from error
 
 
 def to(batch: dict, device) -> dict:

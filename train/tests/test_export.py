@@ -53,23 +53,43 @@ def test_a_blend_lies_between_its_two():
         blend(one, Dccrn(Sizes(**SMALL.json() | {"channels": (4, 8), "hidden": 16})), 0.5)
 
 
-@pytest.mark.parametrize("blocks", [2, 3])
-def test_unfolded_weights_are_the_same_network(shaken_model, blocks):
-    """Also with a block more, and after its norms took the statistics of a batch; then nearly so in training too."""
-    model = export.unfold(fold(shaken_model), replace(shaken_model.sizes, blocks=blocks))
+@pytest.mark.parametrize("more", [{}, {"blocks": 3}, {"taps": 5}, {"blocks": 3, "taps": 3}])
+def test_unfolded_weights_are_the_same_network(shaken_model, more):
+    """Also after its norms took the statistics of a batch, and with more blocks or taps; then nearly so in training too."""
+    model = export.unfold(fold(shaken_model), shaken_model.sizes)
     low = 0.3 * torch.randn(2, 40, 160, dtype=torch.complex64)
     bands = torch.rand(2, 40, 24)
-    want = shaken_model(low, bands)
+    mask, gains = shaken_model(low, bands)
 
     def check(tolerance):
-        for a, b in zip(model(low, bands), want):
-            torch.testing.assert_close(a, b, rtol=0, atol=tolerance)
+        got, got_gains = model(low, bands)
+        taps = mask.shape[1]
+        torch.testing.assert_close(got[:, :taps], mask, rtol=0, atol=tolerance)
+        assert got[:, taps:].abs().sum() == 0 and got.shape[1] == model.sizes.taps
+        torch.testing.assert_close(got_gains, gains, rtol=0, atol=tolerance)
 
     check(2e-5)
     export.calibrate(model, low, bands)
     check(2e-5)
+    model = export.grow(model, replace(model.sizes, **more))
+    check(2e-5)
     model.train()
     check(2e-3)
+
+
+def test_what_has_grown_learns(shaken_model):
+    """The new parts get gradients."""
+    model = export.grow(shaken_model, replace(shaken_model.sizes, blocks=3, taps=4)).train()
+    mask, _ = model(0.3 * torch.randn(1, 10, 160, dtype=torch.complex64), torch.rand(1, 10, 24))
+    torch.view_as_real(mask).sum().backward()
+    assert model.decoder[-1].real.grad[3].abs().max() > 0 and model.decoder[-1].bias.grad.view(2, -1)[1, 3] != 0
+    assert model.memory[2].norm.weight.grad.abs().max() > 0
+
+
+def test_nothing_shrinks(shaken_model):
+    for less in ({"taps": 1}, {"blocks": 1}, {"hidden": 32}):
+        with pytest.raises(ValueError, match="is not"):
+            export.grow(shaken_model, replace(shaken_model.sizes, **less))
 
 
 def test_what_does_not_fit_is_not_unfolded(shaken_model):

@@ -66,11 +66,11 @@ def test_init_starts_a_new_run(cache, tmp_path, monkeypatch):
 
 
 def test_weights_are_trained_on(cache, tmp_path, monkeypatch):
-    """From a weights' file, with a block more; the hours and steps before are kept."""
+    """From a weights' file, with a block and a tap more; the hours and steps before are kept."""
     run(monkeypatch, cache, tmp_path / "a", 2)
     model, about = load_checkpoint(tmp_path / "a/last.pt")
     export.export(model, about, tmp_path / "w.safetensors", tmp_path / "g.safetensors")
-    run(monkeypatch, cache, tmp_path / "b", 1, "--init", tmp_path / "w.safetensors", "--blocks", 3, "--lr", 1e-9)
+    run(monkeypatch, cache, tmp_path / "b", 1, "--init", tmp_path / "w.safetensors", "--blocks", 3, "--taps", 4, "--lr", 1e-9)
     longer, after = load_checkpoint(tmp_path / "b/last.pt")
     assert after["step"] == 3 and after["hours"] == pytest.approx(6 / 3600, abs=0.01)
     x = torch.from_numpy(voice(np.random.default_rng(1), 1, 16000))[None]
