@@ -2,8 +2,8 @@
 put to the test on this project's own data: small networks that differ in the recurrence alone, the same recipe, the same
 hours of audio in the same order, three seeds each.
 
-    python ghost_study.py train --cache CACHE --out runs/ghost --hours 3
-    python ghost_study.py report --cache CACHE --out runs/ghost --hours 3 --sets SET [SET ...]
+    python ghost_study.py train --cache CACHE --out runs/ghost
+    python ghost_study.py report --out runs/ghost --sets SET [SET ...]
 
 `train` runs `train.py` for each variant and seed, one after the other, and goes on where it was stopped (two shells with
 --variants work side by side). `report` scores every network on SET/noisy against SET/clean, has the Rust engine time
@@ -30,7 +30,7 @@ from model import Dccrn, Sizes, count_macs
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 SEEDS = (1, 2, 3)
-# Six layers of channels down to 5 + 4 positions: the recurrence is most of the network, as in the paper.
+# Five convolutions down to 5 + 4 positions: the recurrence is most of the network, as in the paper.
 CHANNELS = (8, 16, 24, 32, 48)
 MIX_HIDDEN = 8
 
@@ -241,7 +241,7 @@ def draw_states(states: np.ndarray, matrix: np.ndarray, path: Path) -> None:
     i, k = np.unravel_index(alike.argmax(), alike.shape)
     third = max((c for c in range(n) if c not in (i, k)), key=lambda c: alike[i, c] + alike[k, c])
     odd = min((c for c in range(n) if c not in (i, k, third)), key=lambda c: alike[i, c])
-    figure, axes = plt.subplots(4, 1, figsize=(7.5, 5), sharex=True, sharey=True)
+    figure, axes = plt.subplots(4, 1, figsize=(7.5, 5.6), sharex=True, sharey=True, layout="constrained")
     t = np.arange(200) / 100
     for ax, c in zip(axes, (i, k, third, odd)):
         ax.plot(t, states[50:250, position, c], lw=1, color="#b5541c" if c == odd else "#1f6f8b")
@@ -298,11 +298,11 @@ def report(a) -> None:
     text = tables(all_scores(a), hop_times(a))
     states = hidden_states(folder(a.out, variants()[0], SEEDS[0]) / "last.pt", pairs(a.sets[0])[0][0])
     matrix = similarity(states)
-    off = np.abs(matrix[~np.eye(len(matrix), dtype=bool)])
-    text += (
-        f"\n\nOf the trained GRU-128's pairs of hidden dimensions, {np.mean(off > 0.5) * 100:.0f} % have a cosine similarity above 0.5 in "
-        f"size, {np.mean(off > 0.8) * 100:.1f} % above 0.8; the median is {np.median(off):.2f}."
-    )
+    text += "\n\nPairs of the trained GRU-128's hidden dimensions by the size of their cosine similarity:\n\n"
+    text += "| | over 0.5 | over 0.8 | median |\n|---|---|---|---|"
+    for name, shown in (("as they are", states), ("each without its mean", states - states.mean((0, 1)))):
+        size = np.abs(similarity(shown)[~np.eye(states.shape[-1], dtype=bool)])
+        text += f"\n| {name} | {np.mean(size > 0.5) * 100:.0f} % | {np.mean(size > 0.8) * 100:.0f} % | {np.median(size):.2f} |"
     draw_similarity(matrix, DOCS / "ghost-similarity.png")
     draw_states(states, matrix, DOCS / "ghost-states.png")
     draw_cell(DOCS / "ghost-cell.svg")
@@ -316,7 +316,7 @@ def main() -> None:
         c = commands.add_parser(name)
         c.set_defaults(run=run)
         c.add_argument("--out", type=lambda s: Path(s).resolve(), required=True, help="folder of the runs")
-        c.add_argument("--hours", type=float, default=3.0, help="audio hours per run")
+        c.add_argument("--hours", type=float, default=2.0, help="audio hours per run")
         if name == "train":
             c.add_argument("--cache", type=lambda s: Path(s).resolve(), required=True, help="folder made by data.py")
             c.add_argument("--variants", nargs="+", help="only these, by name")
