@@ -1,10 +1,10 @@
-"""The same network, frame by frame with explicit state, in PyTorch and ONNX Runtime, beside Wisp, one thread each.
+"""The same network, frame by frame with explicit state, in PyTorch, ONNX Runtime and tract, beside Wisp, one thread each.
 
     pip install -r train/requirements.txt onnx onnxruntime
     python benches/frameworks.py [--steps 5000] [--weights bundled/wisp.safetensors]
 
 Prints microseconds of the thread's processor time per frame of 10 ms, from features to mask. Each first shows that it gives
-what `Folded` of train/export.py gives. Wisp is built by cargo.
+what `Folded` of train/export.py gives. Wisp is built by cargo, and so is benches/tract, which takes minutes the first time.
 """
 
 import argparse
@@ -147,6 +147,10 @@ def cargo(*args: str) -> str:
     return run.stdout
 
 
+def version_in(lock: Path, package: str) -> str:
+    return re.search(rf'name = "{package}"\nversion = "(.+)"', lock.read_text())[1]
+
+
 def figures(text: str, name: str) -> list[float]:
     """p50, p99, p99.9 and max of the line that begins with the name."""
     found = re.search(rf"^{name}\s+([\d. ]+)$", text, re.MULTILINE)
@@ -191,6 +195,17 @@ def main() -> None:
     def onnx(low, bands, state):
         y = session.run(None, {"low": low, "bands": bands} | dict(zip(state_names, state)))
         return y[:3], y[3:]
+
+    frames = ROOT / "target/wisp-frames.f32"
+    sizes = [len(low), low[0].numel(), bands[0].numel(), want.shape[1]]
+    parts = [np.array(sizes, np.float32), low.numpy().ravel(), bands.numpy().ravel(), want.ravel()]
+    np.concatenate(parts).astype("<f4").tofile(frames)
+    manifest = "benches/tract/Cargo.toml"
+    program = ["run", "--quiet", "--release", "--manifest-path", manifest, "--target-dir", "target/tract", "--"]
+    *quantiles, error = map(float, cargo(*program, str(model), str(frames), str(a.steps)).split())
+    name = f"tract {version_in(ROOT / 'benches/tract/Cargo.lock', 'tract-onnx')}"
+    assert error < TOLERANCE, f"{name} differs by {error:.1e}"
+    medians[name] = report(name, *quantiles)
 
     name = f"ONNX Runtime {onnxruntime.__version__}"
     zero = [s.numpy() for s in step.zero_state()]

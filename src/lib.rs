@@ -22,6 +22,8 @@ pub mod engine;
 pub mod nn;
 #[cfg(feature = "plugin")]
 pub mod plugin;
+#[cfg(any(feature = "cli", feature = "plugin"))]
+pub mod text;
 
 pub use engine::{Controls, Engine, EngineError, Listen, Stereo};
 pub use nn::dccrn::Dccrn;

@@ -673,6 +673,67 @@ fn reduction_0_nulls_whatever_the_other_controls_say() {
     }
 }
 
+/// Each end of each control against what it must add up to.
+#[test]
+fn every_edge_nulls() {
+    for entry in entries() {
+        let rate = 48_000;
+        let input = noisy(rate, 2, 0.5);
+        let run = |settings: &[(&str, &str)], input: &[Vec<f32>]| {
+            let mut plugin = Plugin::new(&entry);
+            settings.iter().for_each(|(name, text)| plugin.set(name, text));
+            let mut output = plugin.run(rate, input, &[333]);
+            let latency = plugin.latency();
+            output.iter_mut().for_each(|channel| drop(channel.drain(..latency)));
+            output
+        };
+        let nulls = |output: &[Vec<f32>], gain: f32, bound: f32, what: &str| {
+            for (input, output) in input.iter().zip(output) {
+                let expected: Vec<f32> = input[..output.len()].iter().map(|x| gain * x).collect();
+                let left = signals::level_of_difference(output, &expected);
+                assert!(left < bound, "{what} leaves {left:.1} dB");
+            }
+        };
+        for edge in [
+            ("Reduction", "0 dB"),
+            ("Reduction", "60 dB"),
+            ("Reduction", "Full"),
+            ("Sensitivity", "-12 dB"),
+            ("Sensitivity", "+12 dB"),
+            ("Ambience", "0 %"),
+            ("Ambience", "100 %"),
+            ("Stereo", "Linked"),
+            ("Stereo", "Independent"),
+        ] {
+            // What is heard and what is removed are the input.
+            let mut both = run(&[edge], &input);
+            let removed = run(&[edge, ("Listen", "Removed")], &input);
+            for (sum, removed) in both.iter_mut().flatten().zip(removed.iter().flatten()) {
+                *sum += removed;
+            }
+            nulls(&both, 1.0, -110.0, &format!("{edge:?}"));
+            // Bypass is the input whatever else is set.
+            let others = [("Listen", "Removed"), ("Output", "+24 dB"), ("Bypass", "on")];
+            let bypassed = run(&[&[edge][..], &others].concat(), &input);
+            nulls(&bypassed, 1.0, -200.0, &format!("bypass with {edge:?}"));
+        }
+        let nothing = ("Reduction", "0 dB");
+        for (text, gain) in [("-24 dB", 0.063_095_73), ("+24 dB", 15.848_932)] {
+            let output = run(&[nothing, ("Output", text)], &input);
+            nulls(&output, gain, -120.0, &format!("Output {text}"));
+        }
+        let removed = run(&[nothing, ("Listen", "Removed")], &input);
+        assert!(removed.iter().flatten().all(|&y| y == 0.0), "0 dB removes something");
+        // Apart, each channel is what it would be on a track of its own.
+        let apart = run(&[("Stereo", "Independent")], &input);
+        for (channel, apart) in input.iter().zip(&apart) {
+            let alone = run(&[], std::slice::from_ref(channel));
+            let left = signals::level_of_difference(apart, &alone[0]);
+            assert!(left < -110.0, "a channel apart leaves {left:.1} dB");
+        }
+    }
+}
+
 #[test]
 fn linked_stereo_keeps_the_place_of_a_voice() {
     for entry in entries() {

@@ -239,6 +239,9 @@ fn noise_alone_is_much_quieter() {
     writer.finalize().expect("WAV");
     lab.ok(&["hiss.wav", "-o", "full.wav"]);
     lab.ok(&["hiss.wav", "-o", "limited.wav", "--reduction", "6 dB"]);
+    lab.ok(&["hiss.wav", "-o", "eager.wav", "--sensitivity", "12"]);
+    lab.ok(&["hiss.wav", "-o", "shy.wav", "--sensitivity", "-12 dB"]);
+    lab.ok(&["hiss.wav", "-o", "room.wav", "--ambience", "25 %"]);
     let level = |name: &str| {
         let samples: Vec<f32> = ints(&lab.path(name)).iter().map(|&x| x as f32).collect();
         20.0 * rms(&samples[48_000..]).max(1e-3).log10()
@@ -247,6 +250,11 @@ fn noise_alone_is_much_quieter() {
     assert!(before - full > 10.0, "{before} dB became {full} dB");
     let limited = before - limited;
     assert!((2.0..6.5).contains(&limited), "a limit of 6 dB took {limited} dB");
+    let (eager, shy) = (level("eager.wav"), level("shy.wav"));
+    assert!(eager + 2.0 < full && full + 2.0 < shy, "{eager}, {full} and {shy} dB");
+    // A quarter is 12 dB down, once the floor is known.
+    let room = before - level("room.wav");
+    assert!((9.0..18.0).contains(&room), "a quarter of the hiss took {room} dB");
 }
 
 #[test]
@@ -415,6 +423,8 @@ fn wrong_usage_ends_with_status_2_before_any_work() {
         &["a.wav", "-o", "c.mp3"],
         &["a.wav", "--reduction", "-3"],
         &["a.wav", "--reduction", "lots"],
+        &["a.wav", "--sensitivity", "13"],
+        &["a.wav", "--ambience", "101"],
         &["a.wav", "--jobs", "0"],
         &["a.wav", "./a.wav", "--out-dir", "d"],
         &["a.wav", "--unknown"],

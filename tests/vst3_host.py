@@ -143,6 +143,40 @@ def test_reduction_0_nulls_against_the_input(plugin, rate):
     assert difference_db(plugin.process(sound, rate), sound) < -120
 
 
+@pytest.mark.parametrize(
+    "name, edge",
+    [
+        ("reduction", 0.0),
+        ("reduction", 60 / 61),
+        ("reduction", 1.0),
+        ("sensitivity", 0.0),
+        ("sensitivity", 1.0),
+        ("ambience", 0.0),
+        ("ambience", 1.0),
+        ("stereo", 0.0),
+        ("stereo", 1.0),
+    ],
+)
+def test_every_edge_nulls(plugin, name, edge):
+    plugin.parameters[name].raw_value = edge
+    sound = stereo(48_000, 0.5)
+    result = plugin.process(sound, 48_000)
+    plugin.parameters["listen"].raw_value = 1.0
+    removed = plugin.process(sound, 48_000)
+    assert difference_db(result + removed, sound) < -110
+    plugin.parameters["output"].raw_value = 1.0
+    plugin.parameters["bypass"].raw_value = 1.0
+    assert difference_db(plugin.process(sound, 48_000), sound) < -120
+
+
+@pytest.mark.parametrize("edge, gain_db", [(0.0, -24), (1.0, 24)])
+def test_output_is_a_gain_at_its_edges(plugin, edge, gain_db):
+    plugin.parameters["reduction"].raw_value = 0.0
+    plugin.parameters["output"].raw_value = edge
+    sound = stereo(48_000, 0.5)
+    assert difference_db(plugin.process(sound, 48_000), sound * 10 ** (gain_db / 20)) < -120
+
+
 def test_mono_is_the_left_of_equal_channels(plugin):
     plugin.parameters["sensitivity"].raw_value = 0.7
     plugin.parameters["ambience"].raw_value = 0.2

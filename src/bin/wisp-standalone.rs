@@ -40,6 +40,10 @@ them); a mono microphone needs --audio-layout 2.
 ";
 
 fn main() -> ExitCode {
+    #[cfg(unix)]
+    if let Err(error) = wisp::plugin::quit::on_signals() {
+        eprintln!("wisp-standalone: Ctrl-C will not close the window: {error}");
+    }
     let mut args: Vec<String> = std::env::args().collect();
     if args.iter().any(|arg| arg == "--help" || arg == "-h") {
         println!("{INTRODUCTION}");

@@ -8,7 +8,7 @@ use rubato::{
 /// Points of the filter at the lower of the two rates.
 const FILTER: usize = 128;
 /// Tabulated phases of the filter, interpolated between.
-const PHASES: usize = 256;
+const PHASES: usize = 64;
 
 /// Which side of a [`Resampler`] takes the same number of samples each time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,6 +5,8 @@ pub mod meters;
 pub mod params;
 pub mod presets;
 #[cfg(feature = "standalone")]
+pub mod quit;
+#[cfg(feature = "standalone")]
 pub mod source;
 mod state;
 #[cfg(feature = "standalone")]

@@ -8,6 +8,7 @@ use nice_plug::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::{self, Controls};
+use crate::text::{decibels, percent};
 
 /// The largest reduction with a number, dB; what lies above is "Full".
 pub const REDUCTION_LIMIT_DB: f32 = 60.0;
@@ -365,11 +366,12 @@ pub fn reduction_to_string(plain: f32) -> String {
 
 /// Text as a Reduction value: "24", "24 dB", "-24 dB" (a reduction either way) or "full".
 pub fn reduction_from_string(text: &str) -> Option<f32> {
-    let text = text.trim().to_lowercase();
-    if ["full", "max", "inf", "-inf", "∞", "-∞"].contains(&strip_db(&text)) {
+    let lower = text.trim().to_lowercase();
+    let bare = lower.strip_suffix("db").unwrap_or(&lower).trim();
+    if ["full", "max", "inf", "-inf", "∞", "-∞"].contains(&bare) {
         return Some(REDUCTION_FULL);
     }
-    let db = strip_db(&text).parse::<f32>().ok().filter(|db| db.is_finite())?.abs();
+    let db = decibels(text)?.abs();
     Some(if is_full(db) { REDUCTION_FULL } else { db.min(REDUCTION_LIMIT_DB) })
 }
 
@@ -381,9 +383,7 @@ pub fn signed_to_string(plain: f32) -> String {
 
 /// Text as a Sensitivity or Output value within a range either way: "-3", "+3 dB".
 pub fn signed_from_string(text: &str, range: f32) -> Option<f32> {
-    let text = text.trim().to_lowercase();
-    let db = strip_db(&text).parse::<f32>().ok().filter(|db| db.is_finite())?;
-    Some(db.clamp(-range, range))
+    Some(decibels(text)?.clamp(-range, range))
 }
 
 /// An Ambience value as text.
@@ -393,17 +393,7 @@ pub fn ambience_to_string(plain: f32) -> String {
 
 /// Text as an Ambience value: "25", "25 %", or the level of the noise that stays: "-12 dB".
 pub fn ambience_from_string(text: &str) -> Option<f32> {
-    let text = text.trim().to_lowercase();
-    let number = |text: &str| text.trim().parse::<f32>().ok().filter(|n| n.is_finite());
-    let percent = match text.strip_suffix("db") {
-        Some(db) => 100.0 * 10f32.powf(number(db)? / 20.0),
-        None => number(text.strip_suffix('%').unwrap_or(&text))?,
-    };
-    Some(percent.clamp(0.0, 100.0))
-}
-
-fn strip_db(text: &str) -> &str {
-    text.strip_suffix("db").unwrap_or(text).trim()
+    Some(percent(text)?.clamp(0.0, 100.0))
 }
 
 /// At most one decimal, none for whole numbers, never "-0".

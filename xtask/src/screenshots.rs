@@ -30,14 +30,13 @@ pub(crate) fn screenshots() -> Result<()> {
         "--quiet",
         "-p",
         "wisp",
-        "--profile",
-        "test",
+        "--release",
         "--features",
         "standalone",
         "--bin",
         "wisp-standalone",
     ]))?;
-    let program = target_dir().join("debug").join("wisp-standalone");
+    let program = target_dir().join("release").join("wisp-standalone");
     let home = target_dir().join("screenshots");
     fs::create_dir_all(&home).with_context(|| format!("cannot make {}", home.display()))?;
     let clip = noisy_clip(&home)?;

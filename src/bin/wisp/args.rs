@@ -3,6 +3,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 use wisp::Stereo;
+use wisp::text::{decibels, percent};
 
 use crate::wav::Depth;
 
@@ -11,6 +12,8 @@ Examples:
   wisp noisy.wav                        writes noisy.clean.wav beside it
   wisp noisy.wav -o clean.wav           names the output
   wisp noisy.wav --reduction 18         leaves some of the room in
+  wisp noisy.wav --sensitivity -3       keeps more of what may be voice
+  wisp noisy.wav --ambience 5%          leaves a trace of the room's steady noise
   wisp noisy.wav --removed              writes what was taken out: noisy.removed.wav
   wisp takes/*.flac --out-dir clean -j 4
 
@@ -39,6 +42,16 @@ pub(crate) struct Args {
     /// Largest reduction in dB, or "full"
     #[arg(short, long, value_name = "DB|full", default_value = "full", value_parser = reduction)]
     pub(crate) reduction: f32,
+
+    /// How eager, -12 to 12 dB: up, and what may be voice or noise goes with the noise
+    #[arg(long, value_name = "DB", default_value = "0", value_parser = sensitivity)]
+    #[arg(allow_hyphen_values = true)]
+    pub(crate) sensitivity: f32,
+
+    /// How much of the room's steady noise stays, 0 to 100 %, or its level as "-20 dB"
+    #[arg(long, value_name = "PERCENT", default_value = "0", value_parser = ambience)]
+    #[arg(allow_hyphen_values = true)]
+    pub(crate) ambience: f32,
 
     /// Write what was taken out instead of the voice
     #[arg(long)]
@@ -91,15 +104,23 @@ impl From<StereoArg> for Stereo {
 
 /// "full", "24", "24dB" or "24 dB".
 fn reduction(text: &str) -> Result<f32, String> {
-    let text = text.trim().to_ascii_lowercase();
-    if text == "full" {
+    if text.trim().eq_ignore_ascii_case("full") {
         return Ok(f32::INFINITY);
     }
-    let number = text.strip_suffix("db").unwrap_or(&text).trim_end();
-    match number.parse::<f32>() {
-        Ok(db) if db.is_finite() && db >= 0.0 => Ok(db),
-        _ => Err("expected a number of dB from 0 up, or \"full\"".into()),
-    }
+    let db = decibels(text).filter(|db| *db >= 0.0);
+    db.ok_or_else(|| "expected a number of dB from 0 up, or \"full\"".into())
+}
+
+/// "-3", "+3 dB".
+fn sensitivity(text: &str) -> Result<f32, String> {
+    let db = decibels(text).filter(|db| (-12.0..=12.0).contains(db));
+    db.ok_or_else(|| "expected a number of dB from -12 to 12".into())
+}
+
+/// "5", "5 %", "-26 dB" -> a share, 0..=1.
+fn ambience(text: &str) -> Result<f32, String> {
+    let share = percent(text).filter(|percent| (0.0..=100.0).contains(percent));
+    share.map(|percent| percent / 100.0).ok_or_else(|| "expected 0 to 100 %, or dB below 0".into())
 }
 
 #[cfg(test)]
@@ -125,6 +146,24 @@ mod tests {
         }
         for text in ["", "-3", "nan", "inf", "dB", "loud", "1e99"] {
             assert!(reduction(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn sensitivity_and_ambience_read_as_in_the_plugin() {
+        let args = |rest: &[&str]| Args::try_parse_from([&["wisp", "a.wav"], rest].concat());
+        for (text, db) in [("-3", -3.0), ("+3 dB", 3.0), ("-12dB", -12.0), ("0", 0.0)] {
+            let args = args(&["--sensitivity", text]).expect(text);
+            assert_eq!((args.sensitivity, args.ambience), (db, 0.0), "{text}");
+        }
+        for (text, share) in [("5", 0.05), ("25 %", 0.25), ("-20 dB", 0.1), ("100%", 1.0)] {
+            assert_eq!(args(&["--ambience", text]).expect(text).ambience, share, "{text}");
+        }
+        for text in ["", "12.1", "-13 dB", "nan", "5 %", "--removed"] {
+            assert!(args(&["--sensitivity", text]).is_err(), "{text}");
+        }
+        for text in ["", "-1", "101 %", "+1 dB", "nan", "much"] {
+            assert!(args(&["--ambience", text]).is_err(), "{text}");
         }
     }
 }

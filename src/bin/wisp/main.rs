@@ -71,6 +71,8 @@ fn main() -> ExitCode {
         network,
         controls: Controls {
             reduction_db: args.reduction,
+            sensitivity_db: args.sensitivity,
+            ambience: args.ambience,
             listen: if args.removed { Listen::Removed } else { Listen::Result },
             stereo: args.stereo.into(),
             ..Controls::default()

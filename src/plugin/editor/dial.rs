@@ -282,7 +282,7 @@ impl Dial<'_> {
             let place = self.param.preview_normalized(*value);
             let inner = at(center, radius - width * 1.6, place);
             let outer = at(center, radius - width * 1.6 - 4.0, place);
-            painter.line_segment([inner, outer], Stroke::new(1.0, LINE));
+            painter.line_segment([inner, outer], Stroke::new(1.0, LABEL.gamma_multiply(0.6)));
             let label = at(center, radius + width + 11.0, place);
             painter.text(label, Align2::CENTER_CENTER, text, theme::regular(10.5), LABEL);
         }
@@ -344,7 +344,7 @@ impl Geometry {
             );
             Self { center, radius, width: (radius * 0.085).max(5.0), value_rect }
         } else {
-            let radius = ((rect.height() - 40.0).min(rect.width() - 16.0) / 2.0).clamp(14.0, 26.0);
+            let radius = (rect.height() * 0.26).min(rect.width() / 2.0 - 8.0).max(14.0);
             let center = pos2(rect.center().x, rect.top() + radius + 5.0);
             let value_rect =
                 Rect::from_center_size(center + vec2(0.0, radius + 9.0), vec2(rect.width(), 16.0));

@@ -85,7 +85,7 @@ impl Layout {
             pos2(inner.left(), top + HEADER + GAP),
             pos2(inner.right(), footer.top() - GAP + 2.0),
         );
-        let controls_width = (body.width() * 0.29).clamp(232.0, 340.0);
+        let controls_width = (body.width() * 0.29).clamp(232.0, 400.0);
         let levels_width = 172.0;
         let controls = Rect::from_min_size(body.min, vec2(controls_width, body.height()));
         let levels = Rect::from_min_max(pos2(body.right() - levels_width, body.top()), body.max);
@@ -100,7 +100,7 @@ impl Layout {
         };
         let stereo = row(panel.bottom());
         let listen = row(stereo.top() - 8.0);
-        let dials_height = if panel.height() > 360.0 { 100.0 } else { 86.0 };
+        let dials_height = (panel.height() * 0.214).clamp(86.0, 140.0);
         let dials = Rect::from_min_max(
             pos2(panel.left(), listen.top() - 14.0 - dials_height),
             pos2(panel.right(), listen.top() - 14.0),

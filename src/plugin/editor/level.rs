@@ -96,7 +96,7 @@ impl LevelMeter {
             scale(&painter, bars, -db / -FLOOR, db);
         }
         let peak = self.channels[..channels].iter().map(|c| c.peak).fold(FLOOR, f32::max);
-        let text = if peak <= FLOOR { "–".to_owned() } else { format!("{peak:.0} dB") };
+        let text = if peak <= FLOOR { "–".to_owned() } else { format!("{} dB", whole(peak)) };
         let color = if clipped { ALARM } else { LABEL };
         footer(&painter, rect, &text, color);
         response.on_hover_cursor(CursorIcon::PointingHand).on_hover_text(self.tooltip);
@@ -161,18 +161,18 @@ fn scale(painter: &Painter, bars: Rect, share: f32, db: f32) {
     painter.hline(bars.left() - 4.0..=bars.left() - 1.0, y, (1.0, LINE));
     let place = pos2(bars.left() - 6.0, y);
     let text = format!("{:.0}", db.abs());
-    painter.text(
-        place,
-        Align2::RIGHT_CENTER,
-        text,
-        theme::regular(9.0),
-        LABEL.gamma_multiply(0.75),
-    );
+    painter.text(place, Align2::RIGHT_CENTER, text, theme::regular(9.5), LABEL);
 }
 
 fn footer(painter: &Painter, rect: Rect, text: &str, color: Color32) {
     let place = pos2(rect.center().x + 5.0, rect.bottom() - 8.0);
     painter.text(place, Align2::CENTER_CENTER, text, theme::regular(10.5), color);
+}
+
+/// A whole number with a minus sign as wide as a digit, never "−0".
+fn whole(db: f32) -> String {
+    let rounded = db.round();
+    if rounded < 0.0 { format!("−{:.0}", -rounded) } else { format!("{:.0}", rounded.abs()) }
 }
 
 /// A rectangle shaded from top to bottom.
@@ -201,4 +201,16 @@ pub(super) fn level_meters() -> (LevelMeter, LevelMeter) {
         ),
         LevelMeter::new("OUT", "Output level. The lamp lights on clipping; click to clear.", VOICE),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_have_a_true_minus_and_no_signed_zero() {
+        for (db, text) in [(-12.4, "−12"), (-0.6, "−1"), (-0.3, "0"), (0.0, "0"), (5.5, "6")] {
+            assert_eq!(whole(db), text);
+        }
+    }
 }

@@ -191,6 +191,10 @@ impl NiceEguiApp for App {
         window.show(ui, area, &hand, &self.meters);
         resize_corner(ui, area);
         ui.ctx().request_repaint_after(FRAME);
+        #[cfg(feature = "standalone")]
+        if super::quit::asked() {
+            ui.ctx().send_viewport_cmd(ViewportCommand::Close);
+        }
     }
 
     fn resized(&mut self, size: WindowSize) {

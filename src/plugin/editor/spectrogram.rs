@@ -1,6 +1,7 @@
 //! The moving picture: what came in, with the removed part tinted.
 use egui::{
-    Align2, Color32, ColorImage, Context, Painter, Rect, TextureHandle, TextureOptions, pos2, vec2,
+    Align2, Color32, ColorImage, Context, Painter, Rect, Shape, TextureHandle, TextureOptions,
+    pos2, vec2,
 };
 
 use super::theme::{self, LABEL, LINE, NOISE, TEXT, VOICE, WELL, mix};
@@ -123,20 +124,19 @@ impl Spectrogram {
     }
 }
 
+/// What the colours mean, on a ground of its own: the picture may have either colour there.
 fn legend(painter: &Painter, picture: Rect) {
-    let mut x = picture.left() + 10.0;
-    let y = picture.top() + 12.0;
+    let ground = painter.add(Shape::Noop);
+    let left = picture.left() + 8.0;
+    let (mut x, y) = (left + 8.0, picture.top() + 19.0);
     for (color, text) in [(VOICE, "kept"), (NOISE, "removed")] {
         painter.circle_filled(pos2(x + 4.0, y), 4.0, color);
-        let place = painter.text(
-            pos2(x + 13.0, y),
-            Align2::LEFT_CENTER,
-            text,
-            theme::regular(11.0),
-            TEXT.gamma_multiply(0.85),
-        );
+        let place = pos2(x + 13.0, y);
+        let place = painter.text(place, Align2::LEFT_CENTER, text, theme::regular(11.0), TEXT);
         x = place.right() + 14.0;
     }
+    let area = Rect::from_min_max(pos2(left, y - 11.0), pos2(x - 4.0, y + 11.0));
+    painter.set(ground, Shape::rect_filled(area, 11.0, WELL.gamma_multiply(0.8)));
 }
 
 /// Where a frequency lies among the rows, counted from the lowest row's lower edge, if it does.
