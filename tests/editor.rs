@@ -490,6 +490,7 @@ fn open(plugin: &mut PluginInstance<Host>, gui: &PluginGui, window: u32) {
     #[allow(unsafe_code)]
     let parent = unsafe { gui.set_parent(&handle, Window::from_x11_handle(window.into())) };
     parent.expect("the parent");
+    gui.show(&handle).expect("a visible editor");
 }
 
 #[test]
