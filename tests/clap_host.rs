@@ -2,6 +2,7 @@
 //! one.
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::collections::HashMap;
 use std::ffi::{CStr, CString};
 
 use clack_extensions::audio_ports_config::PluginAudioPortsConfig;
@@ -838,5 +839,90 @@ fn noisy_speech_is_cleaned() {
             assert!(report.voice_changes_db.abs() < 4.0, "{report:?}");
             assert!(report.snr_gain_db > 2.0, "{report:?}");
         }
+    }
+}
+
+/// A number from 0 to below `n`.
+fn below(random: &mut signals::Random, n: usize) -> usize {
+    ((random.next() + 1.0) * 0.5 * n as f32) as usize % n
+}
+
+/// What a host does when its user takes another device, in mid-sound.
+#[test]
+fn rate_layout_and_block_size_change_in_mid_stream() {
+    const RATES: [u32; 6] = [16_000, 22_050, 44_100, 48_000, 96_000, 192_000];
+    for entry in entries() {
+        let mut random = signals::Random::new(11);
+        let mut plugin = Plugin::new(&entry);
+        // What a new instance makes of the sound, by rate and channels.
+        let mut expected = HashMap::new();
+        for _ in 0..60 {
+            let (rate, channels) =
+                (RATES[below(&mut random, RATES.len())], 1 + below(&mut random, 2));
+            let (input, latency, output) = expected.entry((rate, channels)).or_insert_with(|| {
+                let input = noisy(rate, channels, 0.25);
+                let mut plugin = Plugin::new(&entry);
+                let output = plugin.run(rate, &input, &[512]);
+                (input, plugin.latency(), output)
+            });
+            let sizes: Vec<usize> = (0..3).map(|_| 1 + below(&mut random, 2048)).collect();
+            // Anywhere, in mid-hop too.
+            let length = 1 + below(&mut random, input[0].len());
+            let cut = |channels: &[Vec<f32>]| -> Vec<Vec<f32>> {
+                channels.iter().map(|channel| channel[..length].to_vec()).collect()
+            };
+            let mut running = plugin.start(rate, channels, *sizes.iter().max().expect("a size"));
+            assert_eq!(plugin.latency(), *latency);
+            let heard = running.run(&cut(input), &sizes, &[]);
+            plugin.stop(running);
+            assert!(heard == cut(output), "{rate} Hz, {channels} channels, blocks of {sizes:?}");
+        }
+    }
+}
+
+#[test]
+fn a_hundred_instances_come_and_go_on_several_threads() {
+    const EACH: usize = 25;
+    let input = noisy(48_000, 2, 0.3);
+    for entry in entries() {
+        let expected = Plugin::new(&entry).run(48_000, &input, &[512]);
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let (entry, input, expected) = (entry.clone(), &input, &expected);
+                scope.spawn(move || {
+                    let mut random = signals::Random::new(thread + 1);
+                    let mut alive: Vec<(Plugin, Running, usize)> = Vec::new();
+                    let mut made = 0;
+                    while made < EACH || !alive.is_empty() {
+                        match below(&mut random, 8) {
+                            0 | 1 if made < EACH => {
+                                let mut plugin = Plugin::new(&entry);
+                                let running = plugin.start(48_000, 2, 512);
+                                alive.push((plugin, running, 0));
+                                made += 1;
+                            }
+                            // Whichever it is, in mid-sound.
+                            2 if !alive.is_empty() => {
+                                let at = below(&mut random, alive.len());
+                                let (mut plugin, running, _) = alive.swap_remove(at);
+                                plugin.stop(running);
+                            }
+                            _ if !alive.is_empty() => {
+                                let which = below(&mut random, alive.len());
+                                let (_, running, at) = &mut alive[which];
+                                let to = input[0].len().min(*at + 1 + below(&mut random, 512));
+                                let part = |sound: &[Vec<f32>]| -> Vec<Vec<f32>> {
+                                    sound.iter().map(|channel| channel[*at..to].to_vec()).collect()
+                                };
+                                let heard = running.run(&part(input), &[512], &[]);
+                                assert!(heard == part(expected), "samples {at} to {to}");
+                                *at = to;
+                            }
+                            _ => {}
+                        }
+                    }
+                });
+            }
+        });
     }
 }

@@ -10,6 +10,8 @@ mod common;
 mod error;
 #[path = "../src/bin/wisp/input.rs"]
 mod input;
+#[path = "../fuzz/targets/presets.rs"]
+mod presets;
 #[path = "../src/bin/wisp/report.rs"]
 mod report;
 #[path = "../fuzz/targets/state.rs"]
@@ -98,5 +100,46 @@ fn no_state_breaks_the_plugin() {
             );
             state::run(json.as_bytes());
         }
+    }
+}
+
+#[test]
+fn no_preset_breaks_the_plugin() {
+    let seeds = seeds("presets");
+    seeds.iter().for_each(|seed| presets::run(seed));
+    let words: Vec<&[u8]> = [
+        "\"Full\"",
+        "\"24 dB\"",
+        "\"nan\"",
+        "\"inf dB\"",
+        "\"-inf\"",
+        "1e39",
+        "-1e999",
+        "1e-45",
+        "null",
+        "[]",
+        "{}",
+        "\"wisp\": 1",
+        "\"wisp\": 1.0",
+        "\"stereo\"",
+        "\"reduction\"",
+        "\u{0}",
+        "../",
+        "\\",
+        ".",
+        "ß",
+        "𝕎",
+        "CON",
+    ]
+    .iter()
+    .map(|word| word.as_bytes())
+    .collect();
+    let mut random = Random(5);
+    for _ in 0..3_000 {
+        presets::run(&changed(&seeds, &words, &mut random));
+    }
+    for name in ["", ".", "..", "../x", "a/../../x", "/tmp/x", "C:\\x", "nul", "a\0b", "file", "a."]
+    {
+        presets::run(name.as_bytes());
     }
 }

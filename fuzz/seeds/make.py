@@ -74,6 +74,20 @@ STATE = {
 put("state", "whole", json.dumps(STATE).encode())
 put("state", "empty", b'{"version":"","params":{},"fields":{}}')
 
+# ---- presets --------------------------------------------------------------------------------------------------------
+
+PRESETS = {
+    "whole": {"wisp": 1, "name": "whole", "reduction": "24 dB", "sensitivity": "+3 dB", "ambience": "20 %",
+              "output": "-6 dB", "stereo": "Linked"},
+    "numbers": {"wisp": 1, "reduction": 12, "sensitivity": -4.5, "ambience": 0, "output": 6, "stereo": 1},
+    "full": {"wisp": 1, "reduction": "Full", "later": {"a": [1, None]}},
+    "newer": {"wisp": 2, "reduction": "Full"},
+    "empty": {"wisp": 1},
+}
+for name, preset in PRESETS.items():
+    put("presets", name, json.dumps(preset, indent=2).encode())
+put("presets", "name", "Küche 2".encode())
+
 # ---- audio ----------------------------------------------------------------------------------------------------------
 
 
@@ -122,3 +136,8 @@ if shutil.which("ffmpeg"):
         command = ["ffmpeg", "-nostdin", "-v", "error", "-y", "-i", source, "-bitexact", "-map_metadata", "-1", *options, target]
         subprocess.run(command, check=True)
     source.unlink()
+    # Nibbles that make the step grow thrice with every sample, until it is too large for its integer.
+    steps = bytearray((HERE / "audio" / "adpcm.wav").read_bytes())
+    nibbles = steps.index(b"data") + 8 + 7
+    steps[nibbles:nibbles + 64] = b"\x88" * 64
+    put("audio", "steps.wav", bytes(steps))

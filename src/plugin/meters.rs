@@ -3,9 +3,13 @@
 //! The audio thread writes only while an editor is open. Levels are maxima that the editor takes
 //! away by swapping in zero; spectra pass through a ring with one writer and one reader. A reader
 //! that comes late loses frames, the writer never waits.
+mod ring;
+
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering};
 
 use atomic_float::AtomicF32;
+
+use self::ring::Ring;
 
 use crate::engine::{DISPLAY_BANDS, Telemetry};
 
@@ -15,8 +19,6 @@ pub const ROWS: usize = DISPLAY_BANDS;
 pub const FLOOR_DB: f32 = -120.0;
 /// Spectrum frames kept for a slow reader: 1.28 s at 100 frames per second.
 const SLOTS: usize = 128;
-/// Bytes of one slot: the input's rows, then the output's.
-const SLOT: usize = 2 * ROWS;
 
 /// One displayed frame: levels in steps of half a decibel above [`FLOOR_DB`].
 #[derive(Clone, Copy)]
@@ -48,69 +50,6 @@ pub(super) fn byte_to_level(byte: u8) -> f32 {
     FLOOR_DB + f32::from(byte) / 2.0
 }
 
-/// A ring of spectrum frames with one writer and one reader.
-struct SpectrumRing {
-    bytes: Box<[AtomicU8]>,
-    /// Frames ever written; only the writer stores it.
-    written: AtomicUsize,
-    /// Frames ever read; only the reader stores it.
-    read: AtomicUsize,
-}
-
-impl SpectrumRing {
-    fn new() -> Self {
-        Self {
-            bytes: (0..SLOTS * SLOT).map(|_| AtomicU8::new(0)).collect(),
-            written: AtomicUsize::new(0),
-            read: AtomicUsize::new(0),
-        }
-    }
-
-    fn slot(&self, frame: usize) -> &[AtomicU8] {
-        let start = (frame % SLOTS) * SLOT;
-        &self.bytes[start..start + SLOT]
-    }
-
-    /// Drops the frame when the reader is too far behind.
-    fn push(&self, frame: &SpectrumFrame) {
-        let written = self.written.load(Ordering::Relaxed);
-        // Acquire: the reader has finished with the slot before it is written again.
-        if written.wrapping_sub(self.read.load(Ordering::Acquire)) >= SLOTS {
-            return;
-        }
-        let (input, output) = self.slot(written).split_at(ROWS);
-        for (cell, &byte) in input.iter().zip(&frame.input) {
-            cell.store(byte, Ordering::Relaxed);
-        }
-        for (cell, &byte) in output.iter().zip(&frame.output) {
-            cell.store(byte, Ordering::Relaxed);
-        }
-        // Release: the bytes are there before the count says so.
-        self.written.store(written.wrapping_add(1), Ordering::Release);
-    }
-
-    fn pop(&self) -> Option<SpectrumFrame> {
-        let read = self.read.load(Ordering::Relaxed);
-        if read == self.written.load(Ordering::Acquire) {
-            return None;
-        }
-        let mut frame = SpectrumFrame::SILENT;
-        let (input, output) = self.slot(read).split_at(ROWS);
-        for (byte, cell) in frame.input.iter_mut().zip(input) {
-            *byte = cell.load(Ordering::Relaxed);
-        }
-        for (byte, cell) in frame.output.iter_mut().zip(output) {
-            *byte = cell.load(Ordering::Relaxed);
-        }
-        self.read.store(read.wrapping_add(1), Ordering::Release);
-        Some(frame)
-    }
-
-    fn clear(&self) {
-        self.read.store(self.written.load(Ordering::Acquire), Ordering::Release);
-    }
-}
-
 /// Peaks since they were last taken, and what the engine says of the newest frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Readings {
@@ -137,7 +76,8 @@ pub struct Meters {
     reduction_db: AtomicF32,
     voice: AtomicF32,
     load: AtomicF32,
-    spectra: SpectrumRing,
+    /// The input's rows, then the output's.
+    spectra: Ring<SLOTS, { 2 * ROWS }>,
 }
 
 impl Default for Meters {
@@ -153,7 +93,7 @@ impl Default for Meters {
             reduction_db: zero(),
             voice: zero(),
             load: zero(),
-            spectra: SpectrumRing::new(),
+            spectra: Ring::new(),
         }
     }
 }
@@ -213,10 +153,8 @@ impl Meters {
     pub fn add_frame(&self, telemetry: &Telemetry) {
         self.reduction_db.store(-telemetry.gain_db, Ordering::Relaxed);
         self.voice.store(telemetry.voice, Ordering::Relaxed);
-        self.spectra.push(&SpectrumFrame {
-            input: telemetry.input.map(power_to_byte),
-            output: telemetry.output.map(power_to_byte),
-        });
+        let powers = telemetry.input.iter().chain(&telemetry.output);
+        self.spectra.push(powers.map(|&power| power_to_byte(power)));
     }
 
     /// Audio thread: smoothed share of real time spent.
@@ -240,7 +178,11 @@ impl Meters {
 
     /// Editor: the next spectrum frame, oldest first.
     pub fn next_spectrum(&self) -> Option<SpectrumFrame> {
-        self.spectra.pop()
+        let bytes = self.spectra.pop()?;
+        let mut frame = SpectrumFrame::SILENT;
+        frame.input.copy_from_slice(&bytes[..ROWS]);
+        frame.output.copy_from_slice(&bytes[ROWS..]);
+        Some(frame)
     }
 }
 
@@ -258,13 +200,13 @@ mod tests {
 
     use super::*;
 
-    /// A frame whose every byte follows from its number, so that a torn frame shows.
-    fn numbered(n: usize) -> SpectrumFrame {
-        let byte = |row: usize| (n.wrapping_mul(31) + row) as u8;
-        SpectrumFrame {
-            input: std::array::from_fn(byte),
-            output: std::array::from_fn(|row| byte(row + 100)),
-        }
+    /// Bytes that follow from the frame's number, so that a torn frame shows.
+    fn numbered(n: usize) -> impl Iterator<Item = u8> {
+        (0..2 * ROWS).map(move |row| (n.wrapping_mul(31) + row) as u8)
+    }
+
+    fn is_numbered(frame: &SpectrumFrame, n: usize) -> bool {
+        frame.input.iter().chain(&frame.output).copied().eq(numbered(n))
     }
 
     #[test]
@@ -274,34 +216,30 @@ mod tests {
         let writer = {
             let meters = Arc::clone(&meters);
             std::thread::spawn(move || {
-                let mut dropped = 0;
+                let mut written = 0;
                 for n in 0..FRAMES {
-                    let before = meters.spectra.written.load(Ordering::Relaxed);
                     // The frame carries how many were written before it, which the reader counts.
-                    meters.spectra.push(&numbered(before));
-                    dropped +=
-                        usize::from(before == meters.spectra.written.load(Ordering::Relaxed));
+                    written += usize::from(meters.spectra.push(numbered(written)));
                     if n % 64 == 0 {
                         std::thread::yield_now();
                     }
                 }
-                dropped
+                written
             })
         };
         let mut seen = 0;
         let check = |seen: &mut usize| {
             while let Some(frame) = meters.next_spectrum() {
-                let expected = numbered(*seen);
-                assert!(frame.input == expected.input && frame.output == expected.output);
+                assert!(is_numbered(&frame, *seen), "frame {seen}");
                 *seen += 1;
             }
         };
         while !writer.is_finished() {
             check(&mut seen);
         }
-        let dropped = writer.join().expect("writer");
+        let written = writer.join().expect("writer");
         check(&mut seen);
-        assert_eq!(seen + dropped, FRAMES);
+        assert_eq!(seen, written);
         assert!(seen >= SLOTS);
     }
 
@@ -309,9 +247,9 @@ mod tests {
     fn a_full_ring_keeps_the_oldest_and_opening_empties_it() {
         let meters = Meters::default();
         for n in 0..SLOTS + 5 {
-            meters.spectra.push(&numbered(n));
+            meters.spectra.push(numbered(n));
         }
-        assert_eq!(meters.next_spectrum().expect("a frame").input, numbered(0).input);
+        assert!(is_numbered(&meters.next_spectrum().expect("a frame"), 0));
         meters.open();
         assert!(meters.next_spectrum().is_none());
         assert!(meters.wanted());

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
+use crate::suite::NOTE;
 use crate::tools::{cargo, run, works};
 
 /// The only files with unsafe code, and why.
@@ -12,7 +13,8 @@ const UNSAFE: [(&str, &str); 2] = [
     ("src/plugin/mod.rs", "the entry points that hosts look up, by the framework's macros"),
 ];
 
-/// Counts; fails where unsafe code is somewhere else, or where cargo-deny is installed and finds something.
+/// Counts; fails where unsafe code is somewhere else or without its reason, or where cargo-deny is installed and finds
+/// something.
 pub(crate) fn audit() -> Result<()> {
     let mut files = Vec::new();
     sources(Path::new("src"), &mut files)?;
@@ -24,11 +26,12 @@ pub(crate) fn audit() -> Result<()> {
         let counts = Counts::of(&text);
         let allowed = UNSAFE.iter().find(|(allowed, _)| *allowed == name);
         ensure!(
-            allowed.is_some()
-                || (counts == Counts::default() && !text.contains("allow(unsafe_code")),
+            allowed.is_some() || (!counts.any() && !text.contains("allow(unsafe_code")),
             "{name} has unsafe code, which belongs into {}",
             UNSAFE[0].0
         );
+        let (needed, reasons) = (counts.blocks + counts.implementations, counts.reasons);
+        ensure!(reasons >= needed, "{name}: {needed} unsafe places, {reasons} reasons (SAFETY: …)");
         if let Some((_, why)) = allowed {
             println!(
                 "{name}: {} unsafe blocks, {} functions, {} implementations: {why}",
@@ -38,14 +41,14 @@ pub(crate) fn audit() -> Result<()> {
         total.add(counts);
     }
     println!(
-        "unsafe in all: {} blocks, {} functions, {} implementations",
-        total.blocks, total.functions, total.implementations
+        "{NOTE}unsafe in all: {} blocks, {} functions, {} implementations; {} reasons given",
+        total.blocks, total.functions, total.implementations, total.reasons
     );
-    if works("cargo", "deny") || works("cargo-deny", "--version") {
+    if works("cargo-deny", "--version") {
         run(&mut cargo(&["deny", "--all-features", "check"]))?;
     } else {
         println!(
-            "cargo-deny is not installed: `cargo install cargo-deny` checks licences and advisories"
+            "{NOTE}dependencies not checked: `cargo install cargo-deny` brings what looks at licences and advisories"
         );
     }
     Ok(())
@@ -56,12 +59,18 @@ struct Counts {
     blocks: usize,
     functions: usize,
     implementations: usize,
+    /// Comments that say why it is sound.
+    reasons: usize,
 }
 
 impl Counts {
-    /// In a source text, comments left out.
+    fn any(self) -> bool {
+        self.blocks + self.functions + self.implementations > 0
+    }
+
+    /// In a source text; comments count as reasons alone.
     fn of(text: &str) -> Self {
-        let mut counts = Self::default();
+        let mut counts = Self { reasons: text.matches("// SAFETY: ").count(), ..Self::default() };
         for line in text.lines().map(|line| line.split("//").next().unwrap_or_default()) {
             counts.blocks += line.matches("unsafe {").count();
             counts.functions += line.matches("unsafe fn").count();
@@ -74,6 +83,7 @@ impl Counts {
         self.blocks += other.blocks;
         self.functions += other.functions;
         self.implementations += other.implementations;
+        self.reasons += other.reasons;
     }
 }
 
@@ -98,8 +108,8 @@ mod tests {
 
     #[test]
     fn code_is_counted_and_comments_are_not() {
-        let text =
-            "unsafe fn f() {}\n// unsafe { }\nlet x = unsafe { f() };\nunsafe impl Send for T {}\n";
-        assert_eq!(Counts::of(text), Counts { blocks: 1, functions: 1, implementations: 1 });
+        let text = "unsafe fn f() {}\n// unsafe { }\n// SAFETY: so.\nlet x = unsafe { f() };\nunsafe impl Send for T {}\n";
+        let expected = Counts { blocks: 1, functions: 1, implementations: 1, reasons: 1 };
+        assert_eq!(Counts::of(text), expected);
     }
 }

@@ -61,13 +61,7 @@ enum Task {
     /// Draw docs/editor*.png anew, from the real window fed with sound
     Screenshots,
     /// Run the whole test suite, or the steps named
-    Test {
-        /// Steps to run [default: all]
-        steps: Vec<String>,
-        /// Only print the names of the steps
-        #[arg(long)]
-        list: bool,
-    },
+    Test(suite::Options),
 }
 
 fn main() -> ExitCode {
@@ -93,7 +87,7 @@ fn run() -> Result<bool> {
         Task::Soak { hours } => suite::soak(hours)?,
         Task::Validate { require } => return validate::validate(&require),
         Task::Screenshots => screenshots::screenshots()?,
-        Task::Test { steps, list } => return suite::test(&steps, list),
+        Task::Test(options) => return suite::test(&options),
     }
     Ok(true)
 }

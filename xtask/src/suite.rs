@@ -50,9 +50,28 @@ const STEPS: &[Step] = &[
     Step { name: "training", purpose: "tests of the training recipe", run: training },
 ];
 
+/// Begins what a step has to say though it passed; the rest of its output is shown only when it fails.
+pub(crate) const NOTE: &str = "note: ";
+/// So many lines of a failed step's output are shown.
+const SHOWN: usize = 500;
+
+/// Which steps to run, and how.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Steps to run [default: all]
+    steps: Vec<String>,
+    /// Only print the names of the steps
+    #[arg(long)]
+    list: bool,
+    /// Show all that a step prints, while it prints it
+    #[arg(long, short)]
+    verbose: bool,
+}
+
 /// Runs the steps named, or all; false if one failed.
-pub(crate) fn test(names: &[String], list: bool) -> Result<bool> {
-    if list {
+pub(crate) fn test(options: &Options) -> Result<bool> {
+    let names = &options.steps;
+    if options.list {
         STEPS.iter().for_each(|step| println!("{:12} {}", step.name, step.purpose));
         return Ok(true);
     }
@@ -63,13 +82,15 @@ pub(crate) fn test(names: &[String], list: bool) -> Result<bool> {
     let chosen = |step: &&Step| names.is_empty() || names.iter().any(|name| name == step.name);
     let mut rows = Vec::new();
     for step in STEPS.iter().filter(chosen) {
-        println!("\n==> {}: {}", step.name, step.purpose);
+        println!("==> {}: {}", step.name, step.purpose);
         let start = Instant::now();
-        let result = (step.run)();
-        if let Err(error) = &result {
-            eprintln!("{} failed: {error:#}", step.name);
+        let result = if options.verbose { (step.run)() } else { quietly(step.name) };
+        let seconds = start.elapsed().as_secs_f64();
+        match &result {
+            Ok(()) => println!("    passed in {seconds:.1} s"),
+            Err(error) => println!("{}{error:#}", failed(step.name)),
         }
-        rows.push((step.name, result, start.elapsed().as_secs_f64()));
+        rows.push((step.name, result, seconds));
     }
     println!("\n{:<13} {:<8} {:>8}", "step", "result", "seconds");
     for (name, result, seconds) in &rows {
@@ -82,6 +103,45 @@ pub(crate) fn test(names: &[String], list: bool) -> Result<bool> {
     let failed = rows.iter().filter(|(_, result, _)| result.is_err()).count();
     println!("\n{} passed, {failed} failed", rows.len() - failed);
     Ok(failed == 0)
+}
+
+/// What a line begins with that says why a step failed.
+fn failed(step: &str) -> String {
+    format!("{step} failed: ")
+}
+
+/// Runs a step by this program anew, with its output in a file, and shows what of it matters.
+fn quietly(step: &str) -> Result<()> {
+    let folder = target_dir().join("suite");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let path = folder.join(format!("{step}.log"));
+    let file =
+        fs::File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    let this = std::env::current_exe().context("cannot find this program")?;
+    let status = Command::new(this)
+        .args(["test", "--verbose", step])
+        .stdin(Stdio::null())
+        .stdout(file.try_clone().context("cannot share the log")?)
+        .stderr(file)
+        .status()
+        .context("cannot run this program again")?;
+    let log = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let log = String::from_utf8_lossy(&log);
+    if status.success() {
+        log.lines().filter_map(|line| line.strip_prefix(NOTE)).for_each(|n| println!("    {n}"));
+        return Ok(());
+    }
+    let lines: Vec<&str> = log.lines().collect();
+    let from = lines.len().saturating_sub(SHOWN);
+    if from > 0 {
+        println!("[{from} lines before these are in {}]", path.display());
+    }
+    lines[from..].iter().for_each(|line| println!("{line}"));
+    let prefix = failed(step);
+    match lines.iter().rev().find_map(|line| line.strip_prefix(&prefix)) {
+        Some(reason) => bail!("{reason}"),
+        None => bail!("it ended with {status}"),
+    }
 }
 
 fn tools() -> Result<()> {
@@ -162,7 +222,7 @@ fn hosts() -> Result<()> {
 
 fn editor() -> Result<()> {
     if !cfg!(target_os = "linux") {
-        println!("the editor is driven on Linux alone: this needs Xvfb and xdotool");
+        println!("{NOTE}not run: the editor is driven on Linux alone, by Xvfb and xdotool");
         return Ok(());
     }
     let display = Display::new(1)?;
@@ -202,22 +262,32 @@ fn package() -> Result<()> {
 
 fn release() -> Result<()> {
     run(&mut cargo(&["test", "--quiet", "-p", "wisp", "--release", "--test", "realtime"]))?;
-    clap_hosts()
+    run(&mut clap_host()?)
 }
 
-/// The bundled CLAP, in release.
-pub(crate) fn clap_hosts() -> Result<()> {
+/// The test of the bundled CLAP, in release.
+pub(crate) fn clap_host() -> Result<Command> {
     let clap = absolute(clap_bundle())?;
-    let args = ["test", "--quiet", "-p", "wisp", "--release", "--test", "clap_host"];
-    run(cargo(&args).env("WISP_CLAP", clap))
+    let mut test = cargo(&["test", "--quiet", "-p", "wisp", "--release", "--test", "clap_host"]);
+    test.env("WISP_CLAP", clap);
+    Ok(test)
 }
 
-/// The bundled VST3 in pedalboard.
-pub(crate) fn vst3_hosts() -> Result<()> {
+fn vst3_hosts() -> Result<()> {
+    run(&mut python_host("pedalboard", "tests/vst3_host.py")?)
+}
+
+/// The test of the bundled VST3 in a host that is a Python package.
+pub(crate) fn python_host(package: &str, file: &str) -> Result<Command> {
     let bundle = absolute(vst3_bundle())?;
-    let python = python_with("venv-hosts", &["pytest", "numpy", "pedalboard", "soundfile"])?;
-    let args = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/vst3_host.py"];
-    run(Command::new(python).args(args).env("WISP_VST3", bundle))
+    let mut test = Command::new(host_python(package)?);
+    test.args(["-m", "pytest", "-q", "-p", "no:cacheprovider", file]).env("WISP_VST3", bundle);
+    Ok(test)
+}
+
+/// The Python that has a host.
+pub(crate) fn host_python(package: &str) -> Result<PathBuf> {
+    python_with(&format!("venv-{package}"), &["pytest", "numpy", "soundfile", package])
 }
 
 fn training() -> Result<()> {
@@ -248,6 +318,7 @@ const PEERS: &[&str] =
 fn speed() -> Result<()> {
     let text = output_of(cargo(PEERS).args(["--", "--quick"]))?;
     print!("{text}");
+    text.lines().filter(|l| l.starts_with(FACTOR)).for_each(|line| println!("{NOTE}{line}"));
     let factor = real_time_factor(&text).context("the bench printed no real-time factor")?;
     if factor > REAL_TIME_FACTOR {
         bail!("real-time factor {factor}, expected at most {REAL_TIME_FACTOR}");
@@ -270,7 +341,7 @@ fn output_of(command: &mut Command) -> Result<String> {
 
 fn instructions() -> Result<()> {
     if cfg!(not(target_os = "linux")) {
-        println!("counted on Linux only, where Valgrind is");
+        println!("{NOTE}not run: instructions are counted on Linux alone, by Valgrind");
         return Ok(());
     }
     let built = output_of(cargo(PEERS).args(["--no-run", "--message-format=json"]))?;
@@ -290,10 +361,10 @@ fn instructions() -> Result<()> {
     let kernels = about.split_once("kernels: ").and_then(|(_, rest)| rest.split(',').next());
     let kernels = kernels.context("the bench names no kernels")?;
     println!(
-        "{kernels}: {per_hop:.0} instructions per hop, {multiply_adds} multiply-adds: ratio {ratio:.4}"
+        "{NOTE}{kernels}: {per_hop:.0} instructions per hop, {multiply_adds} multiply-adds: ratio {ratio:.4}"
     );
     let Some((_, most)) = INSTRUCTIONS.iter().find(|(name, _)| *name == kernels) else {
-        println!("nothing is stored to hold this against");
+        println!("{NOTE}nothing is stored to hold this against");
         return Ok(());
     };
     ensure!(ratio <= *most, "{ratio:.4} instructions per multiply-add, expected at most {most}");
@@ -321,9 +392,12 @@ fn number_after(text: &str, words: &str) -> Result<f64> {
     number.with_context(|| format!("no number after {words:?} in: {text}"))
 }
 
+/// What the bench puts before its figure.
+const FACTOR: &str = "real-time factor: wisp ";
+
 /// From "real-time factor: wisp 0.0123, …".
 fn real_time_factor(text: &str) -> Option<f64> {
-    let (_, rest) = text.split_once("real-time factor: wisp ")?;
+    let (_, rest) = text.split_once(FACTOR)?;
     rest.split([',', '\n']).next()?.trim().parse().ok()
 }
 
@@ -354,6 +428,7 @@ mod tests {
         for (i, step) in STEPS.iter().enumerate() {
             assert!(STEPS[..i].iter().all(|other| other.name != step.name), "{}", step.name);
         }
-        assert!(test(&["no-such-step".into()], false).is_err());
+        let steps = vec!["no-such-step".into()];
+        assert!(test(&Options { steps, list: false, verbose: true }).is_err());
     }
 }

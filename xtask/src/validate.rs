@@ -1,4 +1,5 @@
 //! The plugin under validators and in hosts, and a table of what they said.
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -6,8 +7,8 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 
 use crate::bundle::{bundle_wisp, clap_bundle, target_dir, vst3_bundle};
-use crate::suite::{absolute, clap_hosts, vst3_hosts};
-use crate::tools::{python_with, run, works};
+use crate::suite::{absolute, clap_host, host_python, python_host};
+use crate::tools::{cargo, works};
 
 /// Runs of pluginval: what goes wrong in its windows goes wrong now and then.
 const PLUGINVAL_RUNS: usize = 5;
@@ -67,15 +68,26 @@ const TOOLS: &[Tool] = &[
     },
 ];
 
-/// A host's tests; the file that they are in.
-type Host = fn() -> Result<String>;
+/// A host that comes with the tests: its name and version, and the test in it.
+type Host = fn() -> Result<(String, Command, &'static str)>;
 
-/// Hosts that come with the tests.
 const HOSTS: &[(&str, Host)] = &[
-    ("clack-host", || clap_hosts().map(|()| "tests/clap_host.rs".to_owned())),
-    ("vst3 bindings", || vst3_host().map(|()| "tests/vst3_host.rs".to_owned())),
-    ("pedalboard", || vst3_hosts().map(|()| "tests/vst3_host.py".to_owned())),
-    ("dawdreamer", || dawdreamer().map(|()| "tests/dawdreamer_host.py".to_owned())),
+    ("clack-host", || {
+        let file = "tests/clap_host.rs";
+        Ok((locked("clack-host")?, clap_host()?, file))
+    }),
+    ("vst3 bindings", || {
+        let test = cargo(&["test", "--quiet", "-p", "wisp", "--release", "--test", "vst3_host"]);
+        Ok((locked("vst3")?, test, "tests/vst3_host.rs"))
+    }),
+    ("pedalboard", || {
+        let file = "tests/vst3_host.py";
+        Ok((package("pedalboard")?, python_host("pedalboard", file)?, file))
+    }),
+    ("dawdreamer", || {
+        let file = "tests/dawdreamer_host.py";
+        Ok((package("dawdreamer")?, python_host("dawdreamer", file)?, file))
+    }),
 ];
 
 /// False if anything failed, or something required is missing.
@@ -89,7 +101,7 @@ pub(crate) fn validate(required: &[String]) -> Result<bool> {
     for (name, host) in HOSTS {
         println!("\n==> {name}");
         let start = Instant::now();
-        let (word, what) = match host() {
+        let (word, what) = match hosted(*host) {
             Ok(note) => ("passed", note),
             Err(error) => ("FAILED", format!("{error:#}")),
         };
@@ -102,7 +114,10 @@ pub(crate) fn validate(required: &[String]) -> Result<bool> {
             None if required.iter().any(|name| name == tool.name) => {
                 ("FAILED", format!("missing: {}", tool.how_to_get))
             }
-            None => ("missing", format!("{}; PATH or {}", tool.how_to_get, tool.variable)),
+            None => {
+                let note = format!("{}; on the PATH or in {}", tool.how_to_get, tool.variable);
+                ("missing", note)
+            }
             Some(program) => match (tool.run)(&program) {
                 Ok(note) => ("passed", note),
                 Err(error) => ("FAILED", format!("{error:#}")),
@@ -110,9 +125,9 @@ pub(crate) fn validate(required: &[String]) -> Result<bool> {
         };
         rows.push((tool.name, word, start.elapsed().as_secs_f64(), what));
     }
-    println!("\n{:<15} {:<8} {:>8}", "host", "result", "seconds");
+    println!("\n{:<15} {:<8} {:>7}  what it says, or how to get it", "host", "result", "seconds");
     for (name, word, seconds, what) in &rows {
-        println!("{name:<15} {word:<8} {seconds:>8.1}  {what}");
+        println!("{name:<15} {word:<8} {seconds:>7.1}  {what}");
     }
     let failed = rows.iter().filter(|(_, word, ..)| *word == "FAILED").count();
     let missing = rows.iter().filter(|(_, word, ..)| *word == "missing").count();
@@ -224,17 +239,37 @@ fn qtractor(program: &Path) -> Result<String> {
     Ok(line_with(&text, "Wisp"))
 }
 
-fn vst3_host() -> Result<()> {
-    let features = ["--features", "standalone"];
-    run(crate::tools::cargo(&["test", "--quiet", "-p", "wisp", "--test", "vst3_host"])
-        .args(features))
+/// Runs a host's test; how many of its cases passed.
+fn hosted(host: Host) -> Result<String> {
+    let (version, mut test, file) = host()?;
+    let text = output_of(&mut test)?;
+    let cases = cases(&text).with_context(|| format!("{file} names no case that passed"))?;
+    Ok(format!("{version}: {cases} cases of {file} passed"))
 }
 
-fn dawdreamer() -> Result<()> {
-    let bundle = absolute(vst3_bundle())?;
-    let python = python_with("venv-dawdreamer", &["pytest", "numpy", "dawdreamer"])?;
-    let args = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/dawdreamer_host.py"];
-    run(Command::new(python).args(args).env("WISP_VST3", bundle))
+/// From "test result: ok. 7 passed; 0 failed" or "7 passed in 1.2s".
+fn cases(text: &str) -> Option<usize> {
+    let (before, _) = text.rsplit_once(" passed")?;
+    before.rsplit(' ').next()?.lines().next_back()?.parse().ok()
+}
+
+/// Name and version of a crate that is built in.
+fn locked(name: &str) -> Result<String> {
+    let lock = fs::read_to_string("Cargo.lock").context("cannot read Cargo.lock")?;
+    let version = lock.split("[[package]]").find_map(|package| {
+        let rest =
+            package.trim_start().strip_prefix(&format!("name = \"{name}\"\nversion = \""))?;
+        rest.split('"').next()
+    });
+    Ok(format!("{name} {}", version.with_context(|| format!("Cargo.lock has no {name}"))?))
+}
+
+/// Name and version of a Python package.
+fn package(name: &str) -> Result<String> {
+    let code = "import importlib.metadata, sys; print(importlib.metadata.version(sys.argv[1]))";
+    let output = Command::new(host_python(name)?).args(["-c", code, name]).output();
+    let version = output.context("cannot run Python")?.stdout;
+    Ok(format!("{name} {}", String::from_utf8_lossy(&version).trim()))
 }
 
 #[cfg(test)]
@@ -262,6 +297,19 @@ mod tests {
     #[test]
     fn what_is_unknown_cannot_be_required() {
         assert!(validate(&["no-such-validator".to_owned()]).is_err());
+    }
+
+    #[test]
+    fn cases_are_counted() {
+        assert_eq!(cases("running 7 tests\ntest result: ok. 7 passed; 0 failed"), Some(7));
+        assert_eq!(cases("....\n27 passed in 1.24s\n"), Some(27));
+        assert_eq!(cases("no tests ran in 0.01s"), None);
+    }
+
+    #[test]
+    fn versions_are_those_of_the_lock() {
+        assert!(locked("clack-host").expect("a version").starts_with("clack-host 0."));
+        assert!(locked("no-such-crate").is_err());
     }
 
     #[test]

@@ -1,0 +1,73 @@
+//! Bytes as a preset's file, and short ones as its name: values in their range or a reason, and no file elsewhere.
+use std::fs;
+use std::sync::OnceLock;
+
+use serde_json::{Map, Value};
+use tempfile::TempDir;
+use wisp::plugin::params::{Control, WispParams};
+use wisp::plugin::presets::Presets;
+
+/// Names are at most this long; longer input is a file alone. Saving is slow.
+const LONGEST_NAME: usize = 64;
+
+/// Loads the file; saves one of the name.
+pub(crate) fn run(data: &[u8]) {
+    static FOLDER: OnceLock<TempDir> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| tempfile::tempdir().expect("a folder"));
+    let thread = format!("{:?}", std::thread::current().id());
+    let place = folder.path().join(thread);
+    let presets = Presets::in_folder(place.join("presets"));
+    fs::create_dir_all(presets.folder()).expect("the folder");
+    let params = WispParams::default();
+    if let Some(values) = load(&presets, data, &params) {
+        // What it means, written as people would, means the same.
+        let texts = |values: &[(Control, f32)]| -> Map<String, Value> {
+            let text = |&(control, value): &(Control, f32)| {
+                (control.id().to_owned(), params.handle(control).text(value).into())
+            };
+            values.iter().map(text).collect()
+        };
+        let mut file = texts(&values);
+        file.insert("wisp".to_owned(), 1.into());
+        let again = load(&presets, Value::Object(file).to_string().as_bytes(), &params);
+        let again = again.expect("its own texts are refused");
+        assert_eq!(texts(&again), texts(&values));
+    }
+    if let (..=LONGEST_NAME, Ok(name)) = (data.len(), std::str::from_utf8(data)) {
+        save(&presets, name, &params);
+        let beside = fs::read_dir(&place).expect("the place").count();
+        assert_eq!(beside, 1, "{name:?} is a file outside the folder");
+    }
+}
+
+fn load(presets: &Presets, data: &[u8], params: &WispParams) -> Option<Vec<(Control, f32)>> {
+    let file = presets.folder().join("file.json");
+    fs::write(&file, data).expect("the file");
+    let loaded = presets.load("file", params);
+    fs::remove_file(file).expect("the file");
+    match loaded {
+        Ok(values) => {
+            for (control, value) in &values {
+                assert!((0.0..=1.0).contains(value), "{}: {value}", control.id());
+            }
+            Some(values)
+        }
+        Err(error) => {
+            let text = error.to_string();
+            assert!(!text.is_empty() && !text.contains('\n'), "{text:?}");
+            None
+        }
+    }
+}
+
+/// Either it is listed and comes back, or nothing is there.
+fn save(presets: &Presets, name: &str, params: &WispParams) {
+    let saved = presets.save(name, params, true).is_ok();
+    assert_eq!(presets.names().iter().any(|other| other == name), saved, "{name:?}");
+    if saved {
+        let values = presets.load(name, params).expect("its own file is refused");
+        assert_eq!(values.len(), Control::SOUND.len());
+        let file = presets.folder().join(format!("{name}.json"));
+        fs::remove_file(file).expect("a file of the name");
+    }
+}

@@ -1,0 +1,69 @@
+//! The channel from the audio thread to the editor under loom: every order of steps that two threads can take, and every value
+//! that the memory model lets them read.
+use loom::sync::Arc;
+use loom::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use loom::thread;
+
+#[path = "../src/plugin/meters/ring.rs"]
+mod ring;
+
+const SLOTS: usize = 2;
+const WIDTH: usize = 2;
+type Ring = ring::Ring<SLOTS, WIDTH>;
+
+/// Two bytes that belong together, so that a torn frame shows.
+fn frame(n: u8) -> [u8; WIDTH] {
+    [n, 100 + n]
+}
+
+/// Takes what there is; every frame is whole, and later than those before it.
+fn take(ring: &Ring, newest: &mut u8) -> usize {
+    let mut taken = 0;
+    while let Some(seen) = ring.pop() {
+        assert_eq!(seen, frame(seen[0]), "a torn frame");
+        assert!(seen[0] > *newest, "frame {} after {newest}", seen[0]);
+        *newest = seen[0];
+        taken += 1;
+    }
+    taken
+}
+
+#[test]
+fn frames_come_whole_and_in_order_and_none_is_lost_unsaid() {
+    loom::model(|| {
+        let ring = Arc::new(Ring::new());
+        let writer = {
+            let ring = Arc::clone(&ring);
+            // More than there are slots: one is used again while the reader is at it.
+            thread::spawn(move || (1..=3).filter(|&n| ring.push(frame(n))).count())
+        };
+        let mut newest = 0;
+        let mut taken = take(&ring, &mut newest);
+        let written = writer.join().unwrap();
+        taken += take(&ring, &mut newest);
+        assert_eq!(taken, written);
+        assert!(written >= SLOTS);
+    });
+}
+
+#[test]
+fn an_editor_that_opens_meanwhile_sees_whole_frames() {
+    loom::model(|| {
+        let ring = Arc::new(Ring::new());
+        assert!(ring.push(frame(1)));
+        let writer = {
+            let ring = Arc::clone(&ring);
+            thread::spawn(move || {
+                ring.push(frame(2));
+                ring.push(frame(3));
+            })
+        };
+        ring.clear();
+        // The one from before is gone.
+        let mut newest = 1;
+        take(&ring, &mut newest);
+        writer.join().unwrap();
+        take(&ring, &mut newest);
+        assert!(ring.pop().is_none() && ring.push(frame(4)));
+    });
+}
