@@ -11,6 +11,7 @@ pub mod source;
 mod state;
 #[cfg(feature = "standalone")]
 pub mod watch;
+mod window;
 mod worker;
 
 use std::num::NonZeroU32;
@@ -24,6 +25,7 @@ use crate::nn::dccrn::Dccrn;
 use editor::WispEditor;
 use meters::Meters;
 use params::WispParams;
+pub use window::ClosingEditor;
 pub use worker::Task;
 
 /// The plugin.
@@ -100,7 +102,7 @@ impl Plugin for Wisp {
     // The engine's output does not depend on how a block is cut.
     const SAMPLE_ACCURATE_AUTOMATION: bool = true;
 
-    type Editor = WispEditor;
+    type Editor = ClosingEditor;
     type SysExMessage = ();
     type BackgroundTask = Task;
 
@@ -116,11 +118,11 @@ impl Plugin for Wisp {
         state::filter(state);
     }
 
-    fn editor(&mut self, executor: AsyncExecutor<Self>) -> Option<WispEditor> {
+    fn editor(&mut self, executor: AsyncExecutor<Self>) -> Option<ClosingEditor> {
         self.executor = Some(executor);
         #[cfg(feature = "standalone")]
         watch::instance(&self.params);
-        Some(WispEditor::new(self.params.clone(), self.meters.clone()))
+        Some(ClosingEditor(WispEditor::new(self.params.clone(), self.meters.clone())))
     }
 
     fn activate(
