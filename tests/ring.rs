@@ -1,5 +1,5 @@
-//! The channel from the audio thread to the editor under loom: every order of steps that two threads can take, and every value
-//! that the memory model lets them read.
+//! The channel from the audio thread to the editor under loom, which tries the orders of steps that two threads can take, and
+//! the stale values that the memory model lets them read (not values of the future: a release of the slots is beyond it).
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use loom::thread;
@@ -32,14 +32,16 @@ fn take(ring: &Ring, newest: &mut u8) -> usize {
 fn frames_come_whole_and_in_order_and_none_is_lost_unsaid() {
     loom::model(|| {
         let ring = Arc::new(Ring::new());
-        let writer = {
-            let ring = Arc::clone(&ring);
-            // More than there are slots: one is used again while the reader is at it.
-            thread::spawn(move || (1..=3).filter(|&n| ring.push(frame(n))).count())
-        };
-        let mut newest = 0;
-        let mut taken = take(&ring, &mut newest);
+        let (to_write, to_read) = (Arc::clone(&ring), Arc::clone(&ring));
+        // More than there are slots: one is used again while the reader is at it. The reader comes second: loom looks for
+        // another order where a read follows a write, not where a write follows a read.
+        let writer = thread::spawn(move || (1..=3).filter(|&n| to_write.push(frame(n))).count());
+        let reader = thread::spawn(move || {
+            let mut newest = 0;
+            (take(&to_read, &mut newest), newest)
+        });
         let written = writer.join().unwrap();
+        let (mut taken, mut newest) = reader.join().unwrap();
         taken += take(&ring, &mut newest);
         assert_eq!(taken, written);
         assert!(written >= SLOTS);
