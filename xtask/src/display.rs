@@ -181,7 +181,7 @@ impl<'a> Window<'a> {
         ] {
             run(Command::new("convert").arg(&whole).args(["-resize", size]).arg(file))?;
             run(Command::new("pngquant")
-                .args(["--force", "--nofs", "--strip", "--speed", "1", "--ext", ".png", colours])
+                .args(["--force", "--strip", "--speed", "1", "--ext", ".png", colours])
                 .arg(file))?;
             if std::fs::metadata(file).is_ok_and(|file| file.len() <= limit) {
                 break;

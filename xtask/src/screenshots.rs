@@ -18,7 +18,7 @@ const PRESET: (f32, f32) = (355.0, 26.0);
 /// Seconds until the spectrogram is full.
 const FULL: f32 = 5.6;
 /// No picture is larger, bytes.
-const LARGEST_FILE: u64 = 250_000;
+const LARGEST_FILE: u64 = 900_000;
 
 pub(crate) fn screenshots() -> Result<()> {
     if !cfg!(target_os = "linux") {
