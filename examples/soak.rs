@@ -41,7 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let quarter = (stretches / 4).max(1);
     let (first, last) = (median(&times[..quarter]), median(&times[stretches - quarter..]));
     println!(
-        "{:.2} h of audio in {:.0} s: {} blocks, {} changes, {} sums checked to the bit, {} side engines",
+        "{:.2} h of audio in {:.0} s: {} blocks, {} changes, {} samples checked to the bit, {} side engines",
         stretches as f64 / 60.0,
         start.elapsed().as_secs_f64(),
         soak.blocks,
