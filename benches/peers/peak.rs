@@ -9,11 +9,11 @@ const ROUNDS: usize = 20_000;
 /// Enough of them to keep two units busy over the instruction's latency.
 const CHAINS: usize = 12;
 
-/// Chains of fused multiply-adds that do not wait for each other.
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 /// A name, lanes, and rounds of multiply-adds in registers.
 type Best = Option<(&'static str, usize, fn(usize))>;
 
+/// Chains of fused multiply-adds that do not wait for each other.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 macro_rules! chains {
     ($name:ident, $feature:literal, $splat:ident, |$sum:ident, $a:ident| $step:expr) => {
         #[target_feature(enable = $feature)]

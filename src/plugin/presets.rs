@@ -85,7 +85,7 @@ pub const FACTORY: [Factory; 6] = [
     ),
     factory(
         "Gentle",
-        "A good recording: 12 dB less noise, and nothing one could hear of the voice.",
+        "A good recording: 12 dB less noise, and as little of the voice as can be.",
         &[
             (Control::Reduction, "12 dB"),
             (Control::Sensitivity, "-4 dB"),
