@@ -11,6 +11,7 @@ them (`examples/hops.rs`), and writes ../docs/ghost-study.md's table between its
 """
 
 import argparse
+import functools
 import json
 import math
 import subprocess
@@ -25,7 +26,7 @@ import torch
 import dsp
 from evaluate import pairs, read, resample, scores
 from export import export, load_checkpoint, replace_block
-from model import Dccrn, Sizes, count_macs
+from model import Dccrn, Sizes, TimeMemory, count_macs
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -50,14 +51,19 @@ class Variant:
 
 def gru_of_weights(count: int) -> int:
     """The width of the plain GRU whose bottleneck has as close to `count` weights as can be."""
-    return min(range(8, 256), key=lambda h: abs(bottleneck(Dccrn(Variant("", h, 1).sizes)) - count))
+    return min(range(8, 256), key=lambda h: abs(weights(TimeMemory(CHANNELS[-1], h, 1)) - count))
+
+
+def weights(part: torch.nn.Module) -> int:
+    return sum(p.numel() for p in part.parameters())
 
 
 def bottleneck(model: Dccrn) -> int:
     """Weights of the recurrence and the layer that brings it back to the channels."""
-    return sum(p.numel() for p in model.memory.parameters())
+    return weights(model.memory)
 
 
+@functools.cache
 def variants() -> list[Variant]:
     half = Variant("GhostGRU-128, ratio 2", 128, 2)
     equal = gru_of_weights(bottleneck(Dccrn(half.sizes)))
@@ -163,7 +169,7 @@ def tables(results: dict, times: dict) -> str:
     reference = bottleneck(Dccrn(base.sizes))
     for v in variants():
         model, macs = Dccrn(v.sizes), count_macs(v.sizes)
-        own, every = bottleneck(model), sum(p.numel() for p in model.parameters())
+        own, every = bottleneck(model), weights(model)
         change = "" if v == base else f" ({(own / reference - 1) * 100:+.0f} %)"
         lines.append(
             f"| {v.name} | {own:,}{change} | {every:,} | {every * 4 / 1024:.0f} | {macs['memory'] / 1e4:.1f} "
