@@ -6,19 +6,14 @@ mod engine;
 mod weights;
 
 use common::Random;
-use common::corpus::{changed, seeds};
+use common::corpus::run_changed;
 
 #[test]
 fn no_host_breaks_the_engine() {
-    let seeds = seeds("engine");
-    seeds.iter().for_each(|seed| engine::run(seed));
     let floats = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX, 1e30, -1e30, 1e-40, -0.0];
-    let floats = floats.map(f32::to_le_bytes);
-    let words: Vec<&[u8]> = floats.iter().map(|float| &float[..]).collect();
+    let words = floats.map(f32::to_le_bytes);
     let mut random = Random(1);
-    for _ in 0..150 {
-        engine::run(&changed(&seeds, &words, &mut random));
-    }
+    run_changed("engine", &words, &mut random, 150, engine::run);
     // Nothing but chance.
     for _ in 0..100 {
         let length = 40 + random.below(400);
@@ -28,9 +23,7 @@ fn no_host_breaks_the_engine() {
 
 #[test]
 fn no_file_of_weights_does_harm() {
-    let seeds = seeds("weights");
-    seeds.iter().for_each(|seed| weights::run(seed));
-    let words: Vec<&[u8]> = [
+    let words = [
         "0",
         "1",
         "18446744073709551615",
@@ -47,12 +40,6 @@ fn no_file_of_weights_does_harm() {
         "\"",
         "taps",
         "channels",
-    ]
-    .iter()
-    .map(|word| word.as_bytes())
-    .collect();
-    let mut random = Random(2);
-    for _ in 0..20_000 {
-        weights::run(&changed(&seeds, &words, &mut random));
-    }
+    ];
+    run_changed("weights", &words, &mut Random(2), 20_000, weights::run);
 }

@@ -20,12 +20,10 @@ mod state;
 mod wav;
 
 use common::Random;
-use common::corpus::{changed, seeds};
+use common::corpus::run_changed;
 
 #[test]
 fn no_audio_file_breaks_the_command_line() {
-    let seeds = seeds("audio");
-    seeds.iter().for_each(|seed| audio::run(seed));
     let words: Vec<&[u8]> = vec![
         b"\xff\xff\xff\xff",
         b"\0\0\0\0",
@@ -43,17 +41,12 @@ fn no_audio_file_breaks_the_command_line() {
         b"FORM",
         b"ID3\x04",
     ];
-    let mut random = Random(3);
-    for _ in 0..3_000 {
-        audio::run(&changed(&seeds, &words, &mut random));
-    }
+    run_changed("audio", &words, &mut Random(3), 3_000, audio::run);
 }
 
 #[test]
 fn no_state_breaks_the_plugin() {
-    let seeds = seeds("state");
-    seeds.iter().for_each(|seed| state::run(seed));
-    let words: Vec<&[u8]> = [
+    let words = [
         "1e999",
         "-1e39",
         "1e39",
@@ -74,14 +67,8 @@ fn no_state_breaks_the_plugin() {
         "\"stereo\"",
         "\"editor\"",
         "\"fields\"",
-    ]
-    .iter()
-    .map(|word| word.as_bytes())
-    .collect();
-    let mut random = Random(4);
-    for _ in 0..10_000 {
-        state::run(&changed(&seeds, &words, &mut random));
-    }
+    ];
+    run_changed("state", &words, &mut Random(4), 10_000, state::run);
     // Numbers of any size where numbers belong.
     for number in
         ["1e38", "-1e38", "1e39", "-1e300", "1e999", "0", "-0.0", "1e-45", "61.0001", "60.7"]
@@ -105,9 +92,7 @@ fn no_state_breaks_the_plugin() {
 
 #[test]
 fn no_preset_breaks_the_plugin() {
-    let seeds = seeds("presets");
-    seeds.iter().for_each(|seed| presets::run(seed));
-    let words: Vec<&[u8]> = [
+    let words = [
         "\"Full\"",
         "\"24 dB\"",
         "\"nan\"",
@@ -130,14 +115,8 @@ fn no_preset_breaks_the_plugin() {
         "ß",
         "𝕎",
         "CON",
-    ]
-    .iter()
-    .map(|word| word.as_bytes())
-    .collect();
-    let mut random = Random(5);
-    for _ in 0..3_000 {
-        presets::run(&changed(&seeds, &words, &mut random));
-    }
+    ];
+    run_changed("presets", &words, &mut Random(5), 3_000, presets::run);
     for name in ["", ".", "..", "../x", "a/../../x", "/tmp/x", "C:\\x", "nul", "a\0b", "file", "a."]
     {
         presets::run(name.as_bytes());

@@ -16,8 +16,24 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
     paths.iter().map(|path| fs::read(path).unwrap()).collect()
 }
 
+/// Runs a target with each of its seeds, then with `times` changes of them.
+pub fn run_changed(
+    target: &str,
+    words: &[impl AsRef<[u8]>],
+    random: &mut Random,
+    times: usize,
+    run: impl Fn(&[u8]),
+) {
+    let seeds = seeds(target);
+    let words: Vec<&[u8]> = words.iter().map(AsRef::as_ref).collect();
+    seeds.iter().for_each(|seed| run(seed));
+    for _ in 0..times {
+        run(&changed(&seeds, &words, random));
+    }
+}
+
 /// A seed with a few changes: bytes, bits, cuts, pieces moved or repeated, words put in.
-pub fn changed(seeds: &[Vec<u8>], words: &[&[u8]], random: &mut Random) -> Vec<u8> {
+fn changed(seeds: &[Vec<u8>], words: &[&[u8]], random: &mut Random) -> Vec<u8> {
     let mut data = seeds[random.below(seeds.len())].clone();
     for _ in 0..1 + random.below(4) {
         // Headers matter most.
