@@ -25,7 +25,6 @@ use crate::nn::dccrn::Dccrn;
 use editor::WispEditor;
 use meters::Meters;
 use params::WispParams;
-pub use window::ClosingEditor;
 pub use worker::Task;
 
 /// The plugin.
@@ -102,7 +101,7 @@ impl Plugin for Wisp {
     // The engine's output does not depend on how a block is cut.
     const SAMPLE_ACCURATE_AUTOMATION: bool = true;
 
-    type Editor = ClosingEditor;
+    type Editor = WispEditor;
     type SysExMessage = ();
     type BackgroundTask = Task;
 
@@ -118,11 +117,11 @@ impl Plugin for Wisp {
         state::filter(state);
     }
 
-    fn editor(&mut self, executor: AsyncExecutor<Self>) -> Option<ClosingEditor> {
+    fn editor(&mut self, executor: AsyncExecutor<Self>) -> Option<WispEditor> {
         self.executor = Some(executor);
         #[cfg(feature = "standalone")]
         watch::instance(&self.params);
-        Some(ClosingEditor(WispEditor::new(self.params.clone(), self.meters.clone())))
+        Some(WispEditor::new(self.params.clone(), self.meters.clone()))
     }
 
     fn activate(

@@ -14,19 +14,13 @@ use nice_plug::editor::dpi::NativeSize;
 use nice_plug::editor::{
     EditorHandle, HostMainThreadCaller, HostMethods, Modifiers, SpawnedEditor, VirtualKeyCode,
 };
-use nice_plug::plugin::TrackInfo;
-use nice_plug::prelude::{Editor, ParentWindowHandle, ResizeHint};
-use nice_plug_egui::{EguiEditorHandle, baseview};
-
-use super::editor::WispEditor;
+use nice_plug::prelude::{Editor, ParentWindowHandle};
+use nice_plug_egui::{EguiEditor, EguiEditorHandle, NiceEguiApp, baseview};
 
 /// Taking a driver down needs some ten milliseconds; a thread that hangs must not hang the host.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Elsewhere windows have no thread of their own.
 const AFFECTED: bool = cfg!(all(target_family = "unix", not(target_os = "macos")));
-
-/// The editor, whose windows are gone when they are closed.
-pub struct ClosingEditor(pub WispEditor);
 
 /// What the host's wrapper keeps of an open editor.
 pub struct ClosingHandle(EguiEditorHandle);
@@ -77,47 +71,32 @@ impl Drop for Caller {
     }
 }
 
-impl Editor for ClosingEditor {
-    type Handle = ClosingHandle;
-
-    fn spawn(
-        &self,
-        parent: Option<ParentWindowHandle>,
-        wait_for_parent: bool,
-        fallback_scale_factor: Option<f64>,
-        gui_context: GuiContext,
-        host: Option<HostMethods>,
-    ) -> Result<SpawnedEditor<Self::Handle>, Box<dyn Error>> {
-        let mut end = None;
-        let host = host.map(|host| {
-            if !AFFECTED {
-                return host;
-            }
-            let (alive, ended) = mpsc::channel();
-            end = Some(ended);
-            let caller = host.main_thread_caller;
-            let caller = Caller { caller, alive: Some(alive), opener: thread::current().id() };
-            HostMethods { main_thread_caller: Box::new(caller), ..host }
-        });
-        let SpawnedEditor { handle, window } =
-            self.0.spawn(parent, wait_for_parent, fallback_scale_factor, gui_context, host)?;
-        Ok(SpawnedEditor {
-            handle: ClosingHandle(handle),
-            window: ClosingWindow { window, thread: WindowThread(end) },
-        })
-    }
-
-    fn size(&self) -> NativeSize<u32> {
-        self.0.size()
-    }
-
-    fn resize_hint(&self) -> ResizeHint {
-        self.0.resize_hint()
-    }
-
-    fn track_info_updated(&self, info: TrackInfo) {
-        self.0.track_info_updated(info);
-    }
+/// Opens the framework's window, as [`Editor::spawn`] does, so that closing it waits for its thread.
+pub(super) fn spawn(
+    window: &EguiEditor<impl NiceEguiApp>,
+    parent: Option<ParentWindowHandle>,
+    wait_for_parent: bool,
+    fallback_scale_factor: Option<f64>,
+    gui_context: GuiContext,
+    host: Option<HostMethods>,
+) -> Result<SpawnedEditor<ClosingHandle>, Box<dyn Error>> {
+    let mut end = None;
+    let host = host.map(|host| {
+        if !AFFECTED {
+            return host;
+        }
+        let (alive, ended) = mpsc::channel();
+        end = Some(ended);
+        let caller = host.main_thread_caller;
+        let caller = Caller { caller, alive: Some(alive), opener: thread::current().id() };
+        HostMethods { main_thread_caller: Box::new(caller), ..host }
+    });
+    let SpawnedEditor { handle, window } =
+        window.spawn(parent, wait_for_parent, fallback_scale_factor, gui_context, host)?;
+    Ok(SpawnedEditor {
+        handle: ClosingHandle(handle),
+        window: ClosingWindow { window, thread: WindowThread(end) },
+    })
 }
 
 impl EditorHandle for ClosingHandle {

@@ -21,8 +21,8 @@ use nice_plug::plugin::TrackInfo;
 use nice_plug::prelude::{Editor, Param, ParentWindowHandle, ResizeHint};
 use nice_plug_egui::baseview::{HandlerError, WindowSize};
 use nice_plug_egui::{
-    EguiEditor, EguiEditorHandle, EguiEditorState, EguiNiceSettings, Frame, KeyCapture,
-    NiceEguiApp, RepaintNotifier, create_egui_editor,
+    EguiEditor, EguiEditorState, EguiNiceSettings, Frame, KeyCapture, NiceEguiApp, RepaintNotifier,
+    create_egui_editor,
 };
 
 use self::button::Sign;
@@ -36,6 +36,7 @@ use self::spectrogram::Spectrogram;
 use self::theme::{ALARM, BACKGROUND, CORNER, LABEL, LINE, NOISE, PANEL, TEXT, VOICE};
 use super::meters::Meters;
 use super::params::{Control, EditorMemory, Listen, REDUCTION_FULL, Slot, Stereo, WispParams};
+use super::window::{self, ClosingHandle};
 
 /// Seconds between pictures.
 const FRAME: Duration = Duration::from_micros(16_667);
@@ -74,7 +75,7 @@ impl WispEditor {
 }
 
 impl Editor for WispEditor {
-    type Handle = EguiEditorHandle;
+    type Handle = ClosingHandle;
 
     fn spawn(
         &self,
@@ -85,8 +86,14 @@ impl Editor for WispEditor {
         host: Option<HostMethods>,
     ) -> Result<SpawnedEditor<Self::Handle>, Box<dyn Error>> {
         let window = self.window().ok_or("the window could not be described")?;
-        let spawned =
-            window.spawn(parent, wait_for_parent, fallback_scale_factor, gui_context, host)?;
+        let spawned = window::spawn(
+            &window,
+            parent,
+            wait_for_parent,
+            fallback_scale_factor,
+            gui_context,
+            host,
+        )?;
         *self.last.lock().unwrap_or_else(|e| e.into_inner()) = Some(window);
         Ok(spawned)
     }
