@@ -197,7 +197,8 @@ impl NiceEguiApp for App {
         let hand = Hand::new(&self.params, gui_context.param_setter(), &self.histories, now);
         window.show(ui, area, &hand, &self.meters);
         resize_corner(ui, area);
-        ui.ctx().request_repaint_after(FRAME);
+        // Early, since the window layer is late by up to 15 ms (X11 without Present).
+        ui.ctx().request_repaint_after(FRAME / 2);
         #[cfg(feature = "standalone")]
         if super::quit::asked() {
             ui.ctx().send_viewport_cmd(ViewportCommand::Close);
