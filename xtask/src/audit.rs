@@ -44,14 +44,24 @@ pub(crate) fn audit() -> Result<()> {
         "{NOTE}unsafe in all: {} blocks, {} functions, {} implementations; {} reasons given",
         total.blocks, total.functions, total.implementations, total.reasons
     );
-    if works("cargo-deny", "--version") {
-        run(&mut cargo(&["deny", "--all-features", "check"]))?;
-    } else {
+    dependencies()
+}
+
+/// Licences, sources and advisories by cargo-deny, as far as it and the database of advisories are to be had.
+fn dependencies() -> Result<()> {
+    if !works("cargo-deny", "--version") {
         println!(
             "{NOTE}dependencies not checked: `cargo install cargo-deny` brings what looks at licences and advisories"
         );
+        return Ok(());
     }
-    Ok(())
+    let deny = |args: &[&str]| run(&mut cargo(&[&["deny", "--all-features"], args].concat()));
+    deny(&["check", "bans", "licenses", "sources"])?;
+    if deny(&["fetch", "db"]).is_err() {
+        println!("{NOTE}advisories not checked: their database cannot be fetched");
+        return Ok(());
+    }
+    deny(&["check", "--disable-fetch", "advisories"])
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
