@@ -267,6 +267,7 @@ class Recipe:
     p_eq: float = 0.5
     p_band_limit: float = 0.12
     p_babble: float = 0.12
+    p_babble_alone: float = 0.25  # of what is noise only
     p_synthetic: float = 0.25
     p_two_noises: float = 0.3
     p_rumble: float = 0.06  # of the voice's own recording, below what is heard: it stays
@@ -299,16 +300,19 @@ class Mixer:
             bandwidth = min(bandwidth, item["bandwidth"])
         return out, bandwidth
 
+    def babble(self, rng, rate: int, n: int) -> np.ndarray:
+        x = np.zeros(n, np.float32)
+        for _ in range(rng.integers(3, 8)):
+            v = self.voice(rng, rate, n)[0]
+            x += v / max(active_rms(v, rate), 1e-4) * 10 ** (rng.normal(0, 3) / 20)
+        return x
+
     def noise(self, rng, rate: int, n: int) -> np.ndarray:
         r = self.recipe
         if rng.random() < r.p_synthetic or not self.cache.items["noise", rate]:
             return synthetic_noise(rng, n, rate)
         if rng.random() < r.p_babble:
-            x = np.zeros(n, np.float32)
-            for _ in range(rng.integers(3, 8)):
-                v = self.voice(rng, rate, n)[0]
-                x += v / max(active_rms(v, rate), 1e-4) * 10 ** (rng.normal(0, 3) / 20)
-            return x
+            return self.babble(rng, rate, n)
         x = self.cache.read(self.cache.pick(rng, "noise", rate), rate)
         if len(x) >= n:
             start = int(rng.integers(len(x) - n + 1))
@@ -361,7 +365,8 @@ class Mixer:
         if rng.random() < r.p_rumble:
             own = rumble(rng, n, rate) * active_rms(heard, rate) * 10 ** (rng.uniform(-30, 0) / 20)
             heard, kept = heard + own, kept + own
-        noise = self.noise(rng, rate, n)
+        alone = noise_only and rng.random() < r.p_babble_alone
+        noise = self.babble(rng, rate, n) if alone else self.noise(rng, rate, n)
         if rng.random() < r.p_two_noises:
             other = self.noise(rng, rate, n)
             noise = noise / rms(noise) + other / rms(other) * 10 ** (rng.normal(0, 6) / 20)

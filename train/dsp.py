@@ -9,6 +9,8 @@ from torch import Tensor
 from model import HIGH_BANDS, LOW_BINS, apply_filter, band_features, compress
 
 HIGH_BINS = 240  # bins 161..=400, 8.05 .. 20 kHz
+EXPANDER_BAND = 16  # bins
+EXPANDER_THRESHOLD = 1.585e-3  # power, -28 dB
 
 
 def band_edges() -> list[int]:
@@ -99,6 +101,18 @@ def filter_low(mask: Tensor, spectrum: Tensor) -> Tensor:
     return torch.cat([y[..., :1].real + 0j, y[..., 1:]], -1)
 
 
+def expand(spectrum: Tensor, kept: Tensor) -> Tensor:
+    """Downward expander on frames in which the network heard no voice, (B, T, bins) -> what is kept of them.
+
+    Where each band of 800 Hz keeps less than -28 dB, the frame loses as many dB again as the one that keeps most lies below;
+    20 dB at most. A band that is 40 dB softer than the frame counts as if it were not."""
+    bands = (spectrum.shape[-1] - 1) // EXPANDER_BAND
+    heard, left = (power(x[..., 1 : 1 + bands * EXPANDER_BAND]).unflatten(-1, (bands, -1)).sum(-1) for x in (spectrum, kept))
+    faint = 1e-4 * power(spectrum).sum(-1, keepdim=True) + 1e-14
+    most = (left / torch.maximum(heard, faint)).amax(-1, keepdim=True)
+    return kept * (most / EXPANDER_THRESHOLD).sqrt().clamp(0.1, 1)
+
+
 def denoise(model: torch.nn.Module, x: Tensor, rate: int) -> Tensor:
     """(B, N) noisy -> (B, N) denoised, aligned: the whole way of a frame, offline, at a multiple of 100 Hz."""
     n, hop = x.shape[-1], rate // 100
@@ -112,4 +126,4 @@ def denoise(model: torch.nn.Module, x: Tensor, rate: int) -> Tensor:
         g = gains @ gain_matrix().to(x.device)
         g = torch.cat([g, g[..., -1:].expand(*g.shape[:2], max(y.shape[-1] - LOW_BINS - 1 - HIGH_BINS, 0))], -1)
         y[..., LOW_BINS + 1 :] = spectrum[..., LOW_BINS + 1 :] * g[..., : y.shape[-1] - LOW_BINS - 1]
-    return istft(y, rate)[:, :n]
+    return istft(expand(spectrum, y), rate)[:, :n]

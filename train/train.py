@@ -35,6 +35,7 @@ def parse() -> argparse.Namespace:
     p.add_argument("--batch", type=int, default=16, help="items per process and step")
     p.add_argument("--seconds", type=float, default=3.0)
     p.add_argument("--full-band", type=float, default=0.3, help="share of 48 kHz items")
+    p.add_argument("--optimizer", choices=["soap", "adamw"], default="soap")
     p.add_argument("--lr", type=float, default=2e-3)
     p.add_argument("--warmup", type=int, default=200, help="steps")
     p.add_argument("--weight-decay", type=float, default=1e-3)
@@ -62,6 +63,15 @@ def parse() -> argparse.Namespace:
 def rate(step: int, hours: float, a) -> float:
     warm = min(1.0, (step + 1) / a.warmup)
     return a.lr * warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(hours / a.hours, 1.0))))
+
+
+def optimizer(model: Dccrn, a) -> torch.optim.Optimizer:
+    """SOAP (Vyas et al. 2024, arXiv 2409.11321): Adam in the eigenbasis of Shampoo's preconditioner."""
+    if a.optimizer == "adamw":
+        return torch.optim.AdamW(model.parameters(), lr=a.lr, betas=(0.9, 0.98), weight_decay=a.weight_decay)
+    from pytorch_optimizer import SOAP
+
+    return SOAP(model.parameters(), lr=a.lr, betas=(0.95, 0.95), weight_decay=a.weight_decay, precondition_frequency=10)
 
 
 def start(a, sizes: Sizes) -> tuple[Dccrn, dict]:
@@ -123,7 +133,7 @@ def main() -> None:
     sizes = Sizes(tuple(a.channels), mix_hidden=a.mix_hidden, hidden=a.hidden, ratio=a.ratio, taps=a.taps, blocks=a.blocks)
     model, before = start(a, sizes)
     model.to(device)
-    opt = torch.optim.AdamW(model.parameters(), lr=a.lr, betas=(0.9, 0.98), weight_decay=a.weight_decay)
+    opt = optimizer(model, a)
     step, hours = 0, 0.0
     last = f"{a.out}/last.pt"
     ema = copy.deepcopy(model).eval()

@@ -2,6 +2,7 @@
 mod controls;
 mod converter;
 mod denoiser;
+mod expander;
 mod mask;
 mod shape;
 mod telemetry;

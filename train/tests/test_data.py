@@ -78,6 +78,17 @@ def test_noise_only_items_have_a_silent_target(cache):
         assert item["reference"] == pytest.approx(rms(item["noisy"]), rel=1e-3)
 
 
+def test_babble_alone_is_as_often_as_asked_for(cache, monkeypatch):
+    calls = []
+    monkeypatch.setattr(Mixer, "babble", lambda self, rng, rate, n: calls.append(n) or rng.standard_normal(n).astype(np.float32))
+    for share, expected in ((0.0, 0), (1.0, 20)):
+        calls.clear()
+        made = mixer(cache, p_noise_only=1.0, p_babble=0.0, p_babble_alone=share)
+        for k in range(20):
+            assert not made.item(np.random.default_rng(k), False)["clean"].any()
+        assert len(calls) == expected
+
+
 def test_a_voice_keeps_its_rumble(cache):
     below = lambda x: 20 * np.log10(rms(np.fft.irfft(np.fft.rfft(x)[:60], len(x))))  # 30 Hz  # noqa: E731
     for item, bare in zip(items(cache, p_clean=1.0, p_rumble=1.0), items(cache, p_clean=1.0, p_rumble=0.0)):

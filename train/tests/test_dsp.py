@@ -74,3 +74,21 @@ def test_filter_reaches_back():
     y = apply_filter(mask, x)
     torch.testing.assert_close(y[:, 2:], 1j * x[:, :-2])
     assert not y[:, :2].any()
+
+
+@pytest.mark.parametrize("gain, expected", [(-20, -20), (-28, -28), (-38, -48), (-60, -80)])
+def test_frames_without_voice_are_expanded(gain, expected):
+    spectrum = torch.full((1, 3, 481), 0.01j, dtype=torch.complex64)
+    y = dsp.expand(spectrum, spectrum * 10 ** (gain / 20))
+    db = 20 * torch.log10((y / spectrum).abs())
+    assert torch.allclose(db, torch.full_like(db, expected), atol=0.1)
+
+
+def test_a_voice_in_one_band_leaves_the_frame():
+    spectrum = torch.full((1, 2, 481), 0.02j, dtype=torch.complex64)
+    kept = spectrum * 0.001
+    kept[:, 1, 100:116] = 0.3 * spectrum[:, 1, 100:116]
+    y = dsp.expand(spectrum, kept)
+    assert torch.equal(y[:, 1], kept[:, 1])
+    assert (y[:, 0].abs() < kept[:, 0].abs()).all()
+    assert torch.isfinite(dsp.expand(0 * spectrum, 0 * kept).abs()).all()

@@ -42,11 +42,12 @@ def test_training_lowers_the_loss(cache, tmp_path, monkeypatch):
     assert {"loss", "lr", "norm", "x_real_time", "valid_sdr"} <= log[-1].keys()
 
 
-def test_resumed_steps_are_the_same(cache, tmp_path, monkeypatch):
+@pytest.mark.parametrize("optimizer", ["adamw", "soap"])
+def test_resumed_steps_are_the_same(cache, tmp_path, monkeypatch, optimizer):
     """Three steps in one go, and three times one step: the same weights, average and optimiser, to the bit."""
-    run(monkeypatch, cache, tmp_path / "whole", 3)
+    run(monkeypatch, cache, tmp_path / "whole", 3, "--optimizer", optimizer)
     for _ in range(3):
-        run(monkeypatch, cache, tmp_path / "parts", 3, "--minutes", 0)
+        run(monkeypatch, cache, tmp_path / "parts", 3, "--optimizer", optimizer, "--minutes", 0)
     whole, parts = (torch.load(tmp_path / k / "last.pt") for k in ("whole", "parts"))
     assert whole["step"] == parts["step"] == 3
     for which in ("model", "ema"):
