@@ -1,7 +1,7 @@
 """Draws the loss of training runs over the hours of audio that they have heard.
 
-    python curves.py --run "AdamW=../docs/training/six.jsonl" --run "SOAP=../docs/training/seven.jsonl" --out curves.png
-    python curves.py --against "AdamW=control.jsonl" --run "SOAP=soap.jsonl" --out differences.png
+    python curves.py --run "first=runs/first/log.jsonl" --out curves.png
+    python curves.py --against "AdamW=../docs/training/adamw.jsonl" --run "SOAP=../docs/training/soap.jsonl" --out differences.png
 
 A log is what `train.py` writes: its loss is smoothed over a hundred steps. With --against, the differences from that run at the
 same steps are drawn: runs with the same seed hear the same items in the same order.
@@ -28,13 +28,12 @@ def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--run", action="append", required=True, metavar="NAME=LOG")
     p.add_argument("--against", metavar="NAME=LOG")
-    p.add_argument("--skip", type=float, default=0.0, help="hours at the start that are left out")
     p.add_argument("--out", required=True)
     a = p.parse_args()
     name, against = read(a.against) if a.against else (None, None)
     figure, axes = plt.subplots(figsize=(7.5, 3.6), layout="constrained")
     for label, log in map(read, a.run):
-        lines = [line for line in log.values() if line["hours"] >= a.skip and (against is None or line["step"] in against)]
+        lines = [line for line in log.values() if against is None or line["step"] in against]
         base = [against[line["step"]]["loss"] if against else 0.0 for line in lines]
         axes.plot([line["hours"] for line in lines], [line["loss"] - b for line, b in zip(lines, base)], label=label)
     if against:
