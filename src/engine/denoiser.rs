@@ -5,7 +5,6 @@ use std::sync::Arc;
 use realfft::num_complex::Complex32;
 
 use super::controls::{Controls, Stereo};
-use super::expander::expand;
 use super::mask::{self, History};
 use super::shape::{Pair, Shape};
 use super::telemetry::{Meter, Telemetry};
@@ -153,16 +152,10 @@ impl Denoiser {
         self.meter.listen(self.channels.iter().map(|c| (&c.spectrum[..], &c.removed[..])));
         self.shape.set(controls);
         match &mut self.channels[..] {
-            [left, right] if linked => {
-                let pairs = &mut [left.pair(), right.pair()];
-                expand(pairs);
-                self.shape.apply(0, pairs);
-            }
+            [left, right] if linked => self.shape.apply(0, &mut [left.pair(), right.pair()]),
             channels => {
                 for (i, channel) in channels.iter_mut().enumerate() {
-                    let pair = &mut [channel.pair()];
-                    expand(pair);
-                    self.shape.apply(i, pair);
+                    self.shape.apply(i, &mut [channel.pair()]);
                 }
             }
         }
