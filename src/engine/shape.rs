@@ -1,7 +1,8 @@
-//! What the user's taste makes of what is removed: Sensitivity and Ambience.
+//! What becomes of what the mask removes: an expander, and the user's taste, Sensitivity and Ambience.
 use realfft::num_complex::Complex32;
 
 use super::controls::Controls;
+use super::expander;
 
 /// Bins of the narrowest band in which a steady noise is followed: 200 Hz.
 const NARROWEST: usize = 4;
@@ -19,7 +20,9 @@ const AMBIENCE_STEP: f32 = 0.1;
 /// A channel's spectrum and what is removed from it, changed in place.
 pub(crate) type Pair<'a> = (&'a [Complex32], &'a mut [Complex32]);
 
-/// Changes what is removed, a frame at a time. At 0 dB and 0 it touches nothing.
+/// Changes what is removed, a frame at a time. At 0 dB and 0 it touches nothing of a frame that holds a voice.
+///
+/// Of a frame without one, the [`expander`] removes more.
 ///
 /// Sensitivity: with G = |X - R| / |X| read as a Wiener gain, the noise is taken to be louder by a factor s, which makes
 /// the gain G / (G + s (1 - G)). What is surely voice or surely noise (G near 1 or 0) keeps its place, the doubtful moves.
@@ -33,8 +36,8 @@ pub(crate) struct Shape {
     ambience: f32,
     /// Per group of channels, per band: natural logarithm of the steady noise's power; none: not yet heard.
     floors: Vec<Vec<Option<f32>>>,
-    before: Vec<f32>,
-    after: Vec<f32>,
+    before: Vec<f32>, // power of each bin, all channels of the group
+    after: Vec<f32>,  // of what is kept of it
 }
 
 impl Shape {
@@ -70,6 +73,8 @@ impl Shape {
 
     /// Channels that go together get the same gains, so that their image stays.
     pub(crate) fn apply(&mut self, group: usize, channels: &mut [Pair<'_>]) {
+        self.measure(channels);
+        self.expand(channels);
         let sensitivity_db = self.sensitivity_db.unwrap_or(0.0);
         if sensitivity_db != 0.0 {
             self.lean(10f32.powf(sensitivity_db / 20.0), channels);
@@ -79,17 +84,31 @@ impl Shape {
         }
     }
 
-    /// Sensitivity: the noise is taken to be louder by a factor.
-    fn lean(&mut self, factor: f32, channels: &mut [Pair<'_>]) {
+    fn measure(&mut self, channels: &[Pair<'_>]) {
         self.before.fill(0.0);
         self.after.fill(0.0);
-        for (spectrum, removed) in channels.iter() {
+        for (spectrum, removed) in channels {
             let powers = self.before.iter_mut().zip(&mut self.after);
             for ((before, after), (x, r)) in powers.zip(spectrum.iter().zip(removed.iter())) {
                 *before += x.norm_sqr();
                 *after += (x - r).norm_sqr();
             }
         }
+    }
+
+    /// Frames without voice fall further.
+    fn expand(&mut self, channels: &mut [Pair<'_>]) {
+        let gain = expander::gain(&self.before, &self.after);
+        if gain < 1.0 {
+            for (spectrum, removed) in channels {
+                removed.iter_mut().zip(*spectrum).for_each(|(r, x)| *r = x - (x - *r) * gain);
+            }
+            self.after.iter_mut().for_each(|after| *after *= gain * gain);
+        }
+    }
+
+    /// Sensitivity: the noise is taken to be louder by a factor.
+    fn lean(&mut self, factor: f32, channels: &mut [Pair<'_>]) {
         for bin in 0..self.before.len() {
             // Over three bins, so that no single one rings.
             let around = bin.saturating_sub(1)..(bin + 2).min(self.before.len());
@@ -165,6 +184,21 @@ mod tests {
     fn neutral_touches_nothing() {
         let mut shape = Shape::new(BINS, 1);
         assert_eq!(shaped(&mut shape, &Controls::default(), 0.3, 0.1), 0.1);
+    }
+
+    #[test]
+    fn a_frame_without_voice_falls_further_by_one_gain_for_all_its_channels() {
+        let left = vec![Complex32::new(0.01, 0.0); BINS];
+        let right = vec![Complex32::new(0.0, 0.02); BINS];
+        let all_but = 1.0 - 10f32.powf(-38.0 / 20.0);
+        let mut removed =
+            [&left, &right].map(|x| x.iter().map(|x| x * all_but).collect::<Vec<_>>());
+        let [l, r] = &mut removed;
+        Shape::new(BINS, 2).apply(0, &mut [(&left, l), (&right, r)]);
+        for (x, r) in [&left, &right].into_iter().zip(&removed) {
+            let kept = x.iter().zip(r).map(|(x, r)| 20.0 * ((x - r).norm() / x.norm()).log10());
+            kept.for_each(|db| assert!((db + 48.0).abs() < 0.1, "{db} dB"));
+        }
     }
 
     #[test]
