@@ -139,6 +139,9 @@ def main() -> None:
     ema = copy.deepcopy(model).eval()
     if os.path.exists(last):
         c = torch.load(last, map_location=device)
+        used = c["args"].get("optimizer", "adamw")
+        if used != a.optimizer:
+            raise SystemExit(f"{last}: trained with --optimizer {used}, expected {a.optimizer}")
         model.load_state_dict(c["model"])
         ema.load_state_dict(c["ema"])
         opt.load_state_dict(c["opt"])

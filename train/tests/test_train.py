@@ -58,6 +58,12 @@ def test_resumed_steps_are_the_same(cache, tmp_path, monkeypatch, optimizer):
             torch.testing.assert_close(parts["opt"]["state"][k][name], state[name], rtol=0, atol=0)
 
 
+def test_another_optimizer_does_not_go_on(cache, tmp_path, monkeypatch):
+    run(monkeypatch, cache, tmp_path, 2, "--optimizer", "adamw", "--minutes", 0)
+    with pytest.raises(SystemExit, match=r"last\.pt: trained with --optimizer adamw, expected soap"):
+        run(monkeypatch, cache, tmp_path, 2)
+
+
 def test_init_starts_a_new_run(cache, tmp_path, monkeypatch):
     run(monkeypatch, cache, tmp_path / "a", 2)
     run(monkeypatch, cache, tmp_path / "b", 1, "--init", tmp_path / "a/last.pt", "--lr", 1e-9)
