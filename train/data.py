@@ -261,8 +261,10 @@ class Recipe:
     snr_mean: float = 6.0
     snr_spread: float = 9.0
     snr_range: tuple = (-8.0, 30.0)
-    p_clean: float = 0.08
-    p_noise_only: float = 0.07
+    p_clean: float = 0.1
+    p_nearly_clean: float = 0.06  # SNR evenly from nearly_clean, what good microphones give
+    nearly_clean: tuple = (25.0, 50.0)
+    p_noise_only: float = 0.1
     p_reverb: float = 0.3
     p_eq: float = 0.5
     p_band_limit: float = 0.12
@@ -273,6 +275,7 @@ class Recipe:
     p_rumble: float = 0.06  # of the voice's own recording, below what is heard: it stays
     p_noise_rumble: float = 0.3  # what traffic and buildings add there
     early_ms: float = 50.0  # reflections that stay in the target
+    peak: float = 3.0  # louder items are turned down; hosts' samples may pass full scale
 
 
 class Mixer:
@@ -377,6 +380,8 @@ class Mixer:
         if voice_level < 1e-5:
             noise_only = True
         snr = float(np.clip(rng.normal(r.snr_mean, r.snr_spread), *r.snr_range))
+        if rng.random() < r.p_nearly_clean:
+            snr = rng.uniform(*r.nearly_clean)
         level = rng.normal(-27, 7) if rng.random() < 0.7 else rng.uniform(-60, -6)
         if noise_only:
             noisy = noise / rms(noise) * 10 ** (level / 20)
@@ -387,8 +392,8 @@ class Mixer:
             noise *= voice_level / rms(noise) * 10 ** (-snr / 20) * (0 if clean_only else 1)
             noisy, clean = (heard + noise) * gain, kept * gain
         peak = np.abs(noisy).max()
-        if peak > 1:
-            noisy, clean = noisy / peak, clean / peak
+        if peak > r.peak:
+            noisy, clean = noisy * (r.peak / peak), clean * (r.peak / peak)
         reference = rms(noisy) if noise_only else max(active_rms(clean, rate), 1e-5)
         # A low-pass of our own is known silence above: only the recording's own limit hides the target.
         return dict(

@@ -7,6 +7,8 @@ from torch import Tensor
 import dsp
 from model import COMPRESSION, LOW_BINS
 
+MOST_DB = 40  # a distortion ratio beyond this is as good
+
 
 def _compressed(x: Tensor) -> tuple[Tensor, Tensor]:
     """|X|^0.3 and X |X|^(0.3-1), with a floor that keeps the gradient finite."""
@@ -101,7 +103,7 @@ class Loss:
             part["high"] = 0 * gains.float().sum()  # every weight gets a gradient: DistributedDataParallel waits for it
         voiced = target.square().mean(1) > 1e-6
         sdr = 10 * torch.log10((target.square().sum(1) + 1e-4) / ((target - wave).square().sum(1) + 1e-4))
-        part["sdr"] = -(sdr.clamp_max(30) * voiced).sum() / voiced.sum().clamp_min(1)
+        part["sdr"] = -(sdr.clamp_max(MOST_DB) * voiced).sum() / voiced.sum().clamp_min(1)
         w = self.weights
         total = 400 * sum(w[k] * part[k] for k in part if k != "sdr") + w["sdr"] * part["sdr"]
         if self.pesq and voiced.any():

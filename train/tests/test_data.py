@@ -13,7 +13,9 @@ from data import Batches, Cache, Mixer, Recipe, active_rms, rms
 from loss import Loss, _pesq_distance
 from test_dsp import open_network
 
-PLAIN = Recipe(seconds=2, p_clean=0, p_noise_only=0, p_reverb=0, p_eq=0, p_band_limit=0, p_two_noises=0, p_synthetic=0, p_rumble=0, p_noise_rumble=0)
+PLAIN = Recipe(
+    seconds=2, p_clean=0, p_nearly_clean=0, p_noise_only=0, p_reverb=0, p_eq=0, p_band_limit=0, p_two_noises=0, p_synthetic=0, p_rumble=0, p_noise_rumble=0,
+)
 
 
 def mixer(cache, **changes):
@@ -56,11 +58,22 @@ def test_snr_stays_in_its_range(cache):
     assert -8.1 < min(got) < -7.9 and 29.9 < max(got) < 30.1
 
 
-def test_levels_spread_and_never_clip(cache):
+def test_nearly_clean_items_are_as_often_as_asked_for(cache):
+    got = [
+        20 * np.log10(active_rms(i["clean"], 16000) / rms(i["noisy"] - i["clean"]))
+        for i in items(cache, 60, snr_mean=0.0, snr_spread=3.0, p_nearly_clean=0.5)
+    ]
+    assert 15 < sum(24.9 < x < 50.1 for x in got) < 45
+    assert all(x < 12 or x > 24.9 for x in got)
+
+
+def test_levels_spread_and_pass_full_scale_as_far_as_asked_for(cache):
     made = items(cache, 80)
     level = [20 * np.log10(active_rms(i["clean"], 16000)) for i in made]
     assert min(level) < -45 and max(level) > -15
-    assert max(np.abs(i["noisy"]).max() for i in made) <= 1
+    peaks = [np.abs(i["noisy"]).max() for i in made]
+    assert 1 < max(peaks) <= 3 * 1.0001
+    assert max(np.abs(i["noisy"]).max() for i in items(cache, 80, peak=0.5)) <= 0.5 * 1.0001
     for i in made:
         assert i["reference"] == pytest.approx(active_rms(i["clean"], 16000), rel=1e-3)
         assert i["noisy"].dtype == i["clean"].dtype == np.float32
