@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use crate::patched;
+
 /// Where cargo builds to.
 pub(crate) fn target_dir() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from)
@@ -15,7 +17,8 @@ pub(crate) fn bundled_dir() -> PathBuf {
 
 /// Builds `package` and puts what hosts and people open into [`bundled_dir`].
 pub(crate) fn bundle(package: &str, cargo_args: &[String]) -> Result<()> {
-    nice_plug_xtask::build(&[package.to_string()], cargo_args)?;
+    let all: Vec<String> = cargo_args.iter().cloned().chain(patched::arguments()?).collect();
+    nice_plug_xtask::build(&[package.to_string()], &all)?;
     nice_plug_xtask::bundle(&target_dir(), package, cargo_args, false)?;
     // Bundling copies the one program that bears the package's name.
     let standalone = format!("wisp-standalone{}", std::env::consts::EXE_SUFFIX);

@@ -6,6 +6,7 @@ mod display;
 mod image;
 mod licences;
 mod package;
+mod patched;
 mod screenshots;
 mod suite;
 mod synth;

@@ -11,6 +11,7 @@ use crate::audit::audit;
 use crate::bundle::{bundle_wisp, clap_bundle, target_dir, vst3_bundle};
 use crate::demo::make_clips;
 use crate::display::Display;
+use crate::patched::{self, plugin_cargo};
 use crate::tools::{cargo, install_packages, python_with, run, rust_component, works};
 
 /// Largest share of real time that one core may need at 48 kHz, mono.
@@ -212,8 +213,8 @@ const EDITOR: &str = "editor";
 
 /// What `core` does not run for want of features.
 fn hosts() -> Result<()> {
-    let mut test =
-        cargo(&["test", "--quiet", "-p", "wisp", "--features", "standalone", "--lib", "--bins"]);
+    let args = ["test", "--quiet", "-p", "wisp", "--features", "standalone", "--lib", "--bins"];
+    let mut test = plugin_cargo(&args)?;
     for name in tests_with_features()? {
         test.args(["--test", &name]);
     }
@@ -228,7 +229,7 @@ fn editor() -> Result<()> {
     let display = Display::new(1)?;
     let args = ["test", "--quiet", "-p", "wisp", "--features", "standalone", "--test", EDITOR];
     let mut test = display.command("cargo");
-    run(test.args(args).env("WISP_DISPLAY", display.name()))
+    run(test.args(args).args(patched::arguments()?).env("WISP_DISPLAY", display.name()))
 }
 
 fn tests_with_features() -> Result<Vec<String>> {
@@ -261,14 +262,15 @@ fn package() -> Result<()> {
 }
 
 fn release() -> Result<()> {
-    run(&mut cargo(&["test", "--quiet", "-p", "wisp", "--release", "--test", "realtime"]))?;
+    run(&mut plugin_cargo(&["test", "--quiet", "-p", "wisp", "--release", "--test", "realtime"])?)?;
     run(&mut clap_host()?)
 }
 
 /// The test of the bundled CLAP, in release.
 pub(crate) fn clap_host() -> Result<Command> {
     let clap = absolute(clap_bundle())?;
-    let mut test = cargo(&["test", "--quiet", "-p", "wisp", "--release", "--test", "clap_host"]);
+    let args = ["test", "--quiet", "-p", "wisp", "--release", "--test", "clap_host"];
+    let mut test = plugin_cargo(&args)?;
     test.env("WISP_CLAP", clap);
     Ok(test)
 }

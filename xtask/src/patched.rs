@@ -1,0 +1,259 @@
+//! On Linux: this workspace with a mended nice-plug, for whatever is built with the plugin (docs/upstream.md).
+//!
+//! In the target folder lie the framework's sources with the changes below, and a workspace whose entries are links to those
+//! of the real one, but for a manifest that names them. Nothing outside the target folder changes, and a plain `cargo build`
+//! works as ever, without the changes.
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use crate::bundle::target_dir;
+use crate::suite::absolute;
+use crate::tools::cargo;
+
+const NAME: &str = "nice-plug";
+const VERSION: &str = "0.4.2";
+const FILE: &str = "src/wrapper/vst3/view.rs";
+/// Gets a line in front: cargo shows the warnings of what lies on this disk, and those are not ours.
+const ROOT: &str = "src/lib.rs";
+const NO_WARNINGS: &str = "#![allow(warnings)]\n";
+
+/// What is replaced in [`FILE`], and by what: the handler of the host's event loop keeps a plain pointer to itself instead of a
+/// reference that nobody gives back, and the host is told that it goes before it goes.
+const CHANGES: &[(&str, &str)] = &[
+    (
+        "handler.to_com_ptr::<IEventHandler>().unwrap().into_raw();",
+        "handler.as_com_ref::<IEventHandler>().unwrap().as_ptr();",
+    ),
+    (
+        "    /// Post a task to the tasks queue so it will be run on the host's GUI thread later.",
+        "    /// Takes the handler from the host, which may hold a reference to it until then.
+    fn unregister(&self) {
+        unsafe {
+            self.run_loop
+                .unregisterEventHandler(self.event_handler_ptr.0.get());
+        }
+    }
+
+    /// Post a task to the tasks queue so it will be run on the host's GUI thread later.",
+    ),
+    (
+        "        match unsafe { ComRef::from_raw(frame) } {
+            Some(frame) => {
+                // On Linux",
+        "        #[cfg(all(target_family = \"unix\", not(target_os = \"macos\")))]
+        self.drop_run_loop_event_handler();
+
+        match unsafe { ComRef::from_raw(frame) } {
+            Some(frame) => {
+                // On Linux",
+    ),
+    (
+        "            libc::close(self.socket_write_fd);
+        }
+
+        unsafe {
+            self.run_loop
+                .unregisterEventHandler(self.event_handler_ptr.0.get());
+        }
+    }
+}",
+        "            libc::close(self.socket_write_fd);
+        }
+    }
+}
+
+#[cfg(all(target_family = \"unix\", not(target_os = \"macos\")))]
+impl<P: Vst3Plugin> WrapperView<P> {
+    fn drop_run_loop_event_handler(&self) {
+        let handler = self.run_loop_event_handler.write().take();
+        if let Some(handler) = handler {
+            handler.unregister();
+        }
+    }
+}
+
+#[cfg(all(target_family = \"unix\", not(target_os = \"macos\")))]
+impl<P: Vst3Plugin> Drop for WrapperView<P> {
+    fn drop(&mut self) {
+        self.drop_run_loop_event_handler();
+    }
+}",
+    ),
+];
+
+/// `cargo` with these arguments, in the workspace with the mended framework where there is one.
+pub(crate) fn plugin_cargo(args: &[&str]) -> Result<Command> {
+    let mut command = cargo(args);
+    let place = arguments()?;
+    if !place.is_empty() {
+        command.env("WISP_PATCHED", "1");
+    }
+    command.args(place);
+    Ok(command)
+}
+
+/// What cargo must be told to build there; nothing where the fault does not exist.
+pub(crate) fn arguments() -> Result<Vec<String>> {
+    if cfg!(not(target_os = "linux")) {
+        return Ok(Vec::new());
+    }
+    let manifest = absolute(workspace()?.join("Cargo.toml"))?;
+    let target = absolute(target_dir())?;
+    let text = |path: PathBuf| path.to_string_lossy().into_owned();
+    Ok(vec![
+        "--manifest-path".into(),
+        text(manifest),
+        "--target-dir".into(),
+        text(target),
+        "--locked".into(),
+    ])
+}
+
+/// Makes the workspace or brings it up to date. Files that are right already stay untouched: cargo goes by their times.
+fn workspace() -> Result<PathBuf> {
+    let folder = target_dir().join("patched");
+    let (original, framework) = (sources()?, folder.join(NAME));
+    copy(&original, &framework)?;
+    let file = original.join(FILE);
+    let mended = changed(&read(&file)?);
+    write(
+        &framework.join(FILE),
+        &mended.with_context(|| format!("cannot mend {}", file.display()))?,
+    )?;
+    write(&framework.join(ROOT), &format!("{NO_WARNINGS}{}", read(&original.join(ROOT))?))?;
+
+    let here = folder.join("wisp");
+    make(&here)?;
+    for entry in fs::read_dir(".").context("cannot list the workspace")? {
+        let name = entry.context("cannot list the workspace")?.file_name();
+        let own = ["Cargo.toml", "Cargo.lock", "target", ".git"].iter().any(|own| name == *own);
+        if !own && !here.join(&name).exists() {
+            link(&absolute(PathBuf::from(&name))?, &here.join(&name))?;
+        }
+    }
+    let manifest = read(Path::new("Cargo.toml"))?;
+    let patch = format!("{manifest}\n[patch.crates-io]\n{NAME} = {{ path = \"../{NAME}\" }}\n");
+    write(&here.join("Cargo.toml"), &patch)?;
+    write(&here.join("Cargo.lock"), &unlocked(&read(Path::new("Cargo.lock"))?)?)?;
+    Ok(here)
+}
+
+/// Where cargo keeps the framework's sources.
+fn sources() -> Result<PathBuf> {
+    let output =
+        cargo(&["metadata", "--format-version", "1"]).output().context("cannot run cargo")?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "cargo metadata ended with {}: {errors}", output.status);
+    let metadata: Value =
+        serde_json::from_slice(&output.stdout).context("cargo metadata is not JSON")?;
+    let packages = metadata["packages"].as_array().map_or(&[][..], Vec::as_slice);
+    let package = packages.iter().find(|package| package["name"] == NAME);
+    let package = package.with_context(|| format!("cargo metadata names no package {NAME}"))?;
+    ensure!(
+        package["version"] == VERSION,
+        "{NAME} {}, expected {VERSION}: see whether xtask/src/patched.rs is needed still",
+        package["version"]
+    );
+    let manifest = package["manifest_path"].as_str().map(Path::new).and_then(Path::parent);
+    Ok(manifest.context("cargo metadata names no manifest")?.to_owned())
+}
+
+/// The file's text with every change made.
+fn changed(text: &str) -> Result<String> {
+    let mut text = text.to_string();
+    for (old, new) in CHANGES {
+        let found = text.matches(old).count();
+        ensure!(found == 1, "found {found} times, expected once: {old}");
+        text = text.replace(old, new);
+    }
+    Ok(text)
+}
+
+/// The lock file of a workspace that has the framework beside it.
+fn unlocked(lock: &str) -> Result<String> {
+    let head = format!("name = \"{NAME}\"\nversion = \"{VERSION}\"\n");
+    let (before, after) = lock.split_once(&head).context("Cargo.lock does not name it")?;
+    let rest = after.trim_start_matches(|c| c != '\n').trim_start(); // source
+    let rest = rest.trim_start_matches(|c| c != '\n').trim_start_matches('\n'); // checksum
+    Ok(format!("{before}{head}{rest}"))
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    make(to)?;
+    for entry in fs::read_dir(from).with_context(|| format!("cannot list {}", from.display()))? {
+        let entry = entry.with_context(|| format!("cannot list {}", from.display()))?;
+        let (old, new) = (entry.path(), to.join(entry.file_name()));
+        if old.is_dir() {
+            copy(&old, &new)?;
+        } else if !old.ends_with(FILE) && !old.ends_with(ROOT) && !as_long(&old, &new) {
+            fs::copy(&old, &new).with_context(|| format!("cannot copy {}", old.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// A copy that was cut short is not.
+fn as_long(old: &Path, new: &Path) -> bool {
+    let length = |file: &Path| fs::metadata(file).ok().map(|data| data.len());
+    length(new).is_some_and(|new| length(old) == Some(new))
+}
+
+fn make(folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))
+}
+
+fn read(file: &Path) -> Result<String> {
+    fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
+}
+
+fn write(file: &Path, text: &str) -> Result<()> {
+    if fs::read_to_string(file).is_ok_and(|old| old == text) {
+        return Ok(());
+    }
+    fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
+}
+
+#[cfg(unix)]
+fn link(from: &Path, to: &Path) -> Result<()> {
+    let _ = fs::remove_file(to); // a link to what is gone
+    std::os::unix::fs::symlink(from, to).with_context(|| format!("cannot link {}", to.display()))
+}
+
+#[cfg(not(unix))]
+fn link(_: &Path, to: &Path) -> Result<()> {
+    anyhow::bail!("cannot link {}: needed on Linux alone", to.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_change_is_made_once_or_not_at_all() {
+        let all: String = CHANGES.iter().map(|(old, _)| format!("{old}\n")).collect();
+        let expected: String = CHANGES.iter().map(|(_, new)| format!("{new}\n")).collect();
+        assert_eq!(changed(&all).unwrap(), expected);
+        let twice = format!("{all}{all}");
+        assert!(changed(&twice).unwrap_err().to_string().contains("2 times"));
+        assert!(changed("").unwrap_err().to_string().contains("0 times"));
+    }
+
+    #[test]
+    fn the_lock_file_keeps_all_else() {
+        let entry = |name: &str, source: &str| {
+            format!(
+                "[[package]]\nname = \"{name}\"\nversion = \"0.4.2\"\n{source}dependencies = []\n\n"
+            )
+        };
+        let source = "source = \"registry+https://example.org\"\nchecksum = \"0123\"\n";
+        let lock = |own: &str| {
+            entry("nice-plug", own) + &entry("nice-plug-core", source) + &entry("zip", source)
+        };
+        assert_eq!(unlocked(&lock(source)).unwrap(), lock(""));
+        assert!(unlocked("").is_err());
+    }
+}
