@@ -3,12 +3,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::tools::cargo;
+use crate::tools::metadata;
 
 /// Folders below a package's own that are searched for licence texts.
 const DEPTH: usize = 2;
@@ -71,14 +70,11 @@ pub(crate) fn third_party(cargo_args: &[String]) -> Result<(String, usize)> {
 
 /// What `wisp` needs at run time for this system, by `cargo metadata`.
 fn packages(cargo_args: &[String]) -> Result<Vec<Package>> {
-    let mut command = cargo(&["metadata", "--format-version", "1", "--filter-platform", &host()?]);
+    let mut args = vec!["--filter-platform".to_owned(), host()?];
     if let Some(at) = cargo_args.iter().position(|arg| arg == "--features") {
-        command.args(&cargo_args[at..(at + 2).min(cargo_args.len())]);
+        args.extend_from_slice(&cargo_args[at..(at + 2).min(cargo_args.len())]);
     }
-    let output = command.stderr(Stdio::inherit()).output().context("cannot run cargo")?;
-    ensure!(output.status.success(), "cargo metadata ended with {}", output.status);
-    let metadata: Value =
-        serde_json::from_slice(&output.stdout).context("cargo metadata is not JSON")?;
+    let metadata = metadata(&args)?;
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let all = list(&metadata["packages"]);

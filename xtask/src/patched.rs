@@ -8,11 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
 
 use crate::bundle::target_dir;
 use crate::suite::absolute;
-use crate::tools::cargo;
+use crate::tools::{cargo, metadata};
 
 const NAME: &str = "nice-plug";
 const VERSION: &str = "0.4.2";
@@ -102,15 +101,9 @@ pub(crate) fn arguments() -> Result<Vec<String>> {
         return Ok(Vec::new());
     }
     let manifest = absolute(workspace()?.join("Cargo.toml"))?;
-    let target = absolute(target_dir())?;
     let text = |path: PathBuf| path.to_string_lossy().into_owned();
-    Ok(vec![
-        "--manifest-path".into(),
-        text(manifest),
-        "--target-dir".into(),
-        text(target),
-        "--locked".into(),
-    ])
+    let target = text(absolute(target_dir())?);
+    Ok(vec!["--manifest-path".into(), text(manifest), "--target-dir".into(), target])
 }
 
 /// Makes the workspace or brings it up to date. Files that are right already stay untouched: cargo goes by their times.
@@ -144,12 +137,7 @@ fn workspace() -> Result<PathBuf> {
 
 /// Where cargo keeps the framework's sources.
 fn sources() -> Result<PathBuf> {
-    let output =
-        cargo(&["metadata", "--format-version", "1"]).output().context("cannot run cargo")?;
-    let errors = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "cargo metadata ended with {}: {errors}", output.status);
-    let metadata: Value =
-        serde_json::from_slice(&output.stdout).context("cargo metadata is not JSON")?;
+    let metadata = metadata::<&str>(&[])?;
     let packages = metadata["packages"].as_array().map_or(&[][..], Vec::as_slice);
     let package = packages.iter().find(|package| package["name"] == NAME);
     let package = package.with_context(|| format!("cargo metadata names no package {NAME}"))?;

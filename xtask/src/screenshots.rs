@@ -7,7 +7,8 @@ use anyhow::{Context, Result, ensure};
 use crate::bundle::target_dir;
 use crate::demo::noisy_clip;
 use crate::display::{Display, Window};
-use crate::tools::{cargo, run};
+use crate::patched::plugin_cargo;
+use crate::tools::run;
 
 /// Places to click, logical points in a window of the size that it opens with.
 const SIZE: (f32, f32) = (920.0, 580.0);
@@ -25,7 +26,7 @@ pub(crate) fn screenshots() -> Result<()> {
         println!("screenshots are made on Linux alone: they need Xvfb");
         return Ok(());
     }
-    run(&mut cargo(&[
+    run(&mut plugin_cargo(&[
         "build",
         "--quiet",
         "-p",
@@ -35,7 +36,7 @@ pub(crate) fn screenshots() -> Result<()> {
         "standalone",
         "--bin",
         "wisp-standalone",
-    ]))?;
+    ])?)?;
     let program = target_dir().join("release").join("wisp-standalone");
     let home = target_dir().join("screenshots");
     fs::create_dir_all(&home).with_context(|| format!("cannot make {}", home.display()))?;

@@ -12,7 +12,7 @@ use crate::bundle::{bundle_wisp, clap_bundle, target_dir, vst3_bundle};
 use crate::demo::make_clips;
 use crate::display::Display;
 use crate::patched::{self, plugin_cargo};
-use crate::tools::{cargo, install_packages, python_with, run, rust_component, works};
+use crate::tools::{cargo, install_packages, metadata, python_with, run, rust_component, works};
 
 /// Largest share of real time that one core may need at 48 kHz, mono.
 const REAL_TIME_FACTOR: f64 = 0.05;
@@ -233,12 +233,7 @@ fn editor() -> Result<()> {
 }
 
 fn tests_with_features() -> Result<Vec<String>> {
-    let output = cargo(&["metadata", "--format-version", "1", "--no-deps"])
-        .stderr(Stdio::inherit())
-        .output()
-        .context("cannot run cargo")?;
-    let metadata: Value =
-        serde_json::from_slice(&output.stdout).context("cargo metadata is not JSON")?;
+    let metadata = metadata(&["--no-deps"])?;
     let packages = metadata["packages"].as_array().map_or(&[][..], Vec::as_slice);
     let package = packages.iter().find(|package| package["name"] == "wisp");
     let targets = package.and_then(|package| package["targets"].as_array());

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
 
 use crate::bundle::target_dir;
 
@@ -22,6 +23,15 @@ pub(crate) fn cargo<S: AsRef<OsStr>>(args: &[S]) -> Command {
     let mut command = Command::new("cargo");
     command.args(args);
     command
+}
+
+/// What `cargo metadata` says with these arguments.
+pub(crate) fn metadata<S: AsRef<OsStr>>(args: &[S]) -> Result<Value> {
+    let mut command = cargo(&["metadata", "--format-version", "1"]);
+    let output =
+        command.args(args).stderr(Stdio::inherit()).output().context("cannot run cargo")?;
+    ensure!(output.status.success(), "cargo metadata ended with {}", output.status);
+    serde_json::from_slice(&output.stdout).context("cargo metadata is not JSON")
 }
 
 /// Whether the program starts at all with this argument.
