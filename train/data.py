@@ -273,6 +273,7 @@ class Recipe:
     p_synthetic: float = 0.25
     p_two_noises: float = 0.3
     p_rumble: float = 0.06  # of the voice's own recording, below what is heard: it stays
+    p_rumble_clean: float = 0.35  # the same where there is no noise that it could belong to
     p_noise_rumble: float = 0.3  # what traffic and buildings add there
     early_ms: float = 50.0  # reflections that stay in the target
     peak: float = 3.0  # louder items are turned down; hosts' samples may pass full scale
@@ -365,7 +366,7 @@ class Mixer:
         cut = float(rng.choice([3400, 4000, 5500, 7000, 10000, 12000, 16000])) if rng.random() < r.p_band_limit else None
         reverb = rng.random() < r.p_reverb
         heard, kept = self.filtered(rng, speech, rate, cut, self.room(rng, rate) if reverb else None)
-        if rng.random() < r.p_rumble:
+        if rng.random() < (r.p_rumble_clean if clean_only else r.p_rumble):
             own = rumble(rng, n, rate) * active_rms(heard, rate) * 10 ** (rng.uniform(-30, 0) / 20)
             heard, kept = heard + own, kept + own
         alone = noise_only and rng.random() < r.p_babble_alone
@@ -382,7 +383,7 @@ class Mixer:
         snr = float(np.clip(rng.normal(r.snr_mean, r.snr_spread), *r.snr_range))
         if rng.random() < r.p_nearly_clean:
             snr = rng.uniform(*r.nearly_clean)
-        level = rng.normal(-27, 7) if rng.random() < 0.7 else rng.uniform(-60, -6)
+        level = rng.choice([rng.normal(-27, 7), rng.uniform(-60, -6), rng.uniform(-15, -3)], p=[0.62, 0.26, 0.12])
         if noise_only:
             noisy = noise / rms(noise) * 10 ** (level / 20)
             clean = np.zeros(n, np.float32)

@@ -14,6 +14,7 @@ import math
 import os
 import signal
 import time
+from dataclasses import fields, replace
 
 import numpy as np
 import torch
@@ -41,12 +42,13 @@ def parse() -> argparse.Namespace:
     p.add_argument("--weight-decay", type=float, default=1e-3)
     p.add_argument("--clip", type=float, default=3.0, help="gradient norm")
     p.add_argument("--ema", type=float, default=0.998)
-    p.add_argument("--ratio", type=int, default=Sizes.ratio, help="1 trains a plain GRU")
-    p.add_argument("--hidden", type=int, default=Sizes.hidden)
-    p.add_argument("--channels", type=int, nargs="+", default=list(Sizes.channels), help="after each encoder layer")
-    p.add_argument("--mix-hidden", type=int, default=Sizes.mix_hidden, help="units per direction across frequency")
-    p.add_argument("--blocks", type=int, default=Sizes.blocks, help="dual-path blocks; --init may have fewer")
-    p.add_argument("--taps", type=int, default=Sizes.taps, help="frames in the complex filter; --init may have fewer")
+    sizes = p.add_argument_group("sizes", "those of --init; without it as said here")
+    sizes.add_argument("--ratio", type=int, help=f"1 trains a plain GRU (default {Sizes.ratio})")
+    sizes.add_argument("--hidden", type=int, help=f"units over time (default {Sizes.hidden})")
+    sizes.add_argument("--channels", type=int, nargs="+", help=f"after each encoder layer (default {Sizes.channels})")
+    sizes.add_argument("--mix-hidden", type=int, help=f"units per direction across frequency (default {Sizes.mix_hidden})")
+    sizes.add_argument("--blocks", type=int, help=f"dual-path blocks; --init may have fewer (default {Sizes.blocks})")
+    sizes.add_argument("--taps", type=int, help=f"frames in the complex filter; --init may have fewer (default {Sizes.taps})")
     p.add_argument("--pesq", type=float, default=0.0, help="weight of the PESQ term; 0 leaves it out")
     p.add_argument("--cut", type=float, default=0.3, help="weight of speech that is taken away")
     p.add_argument("--sdr", type=float, default=0.04, help="weight of the distortion ratio, per dB")
@@ -74,10 +76,14 @@ def optimizer(model: Dccrn, a) -> torch.optim.Optimizer:
     return SOAP(model.parameters(), lr=a.lr, betas=(0.95, 0.95), weight_decay=a.weight_decay, precondition_frequency=10)
 
 
-def start(a, sizes: Sizes) -> tuple[Dccrn, dict]:
+def start(a) -> tuple[Dccrn, dict]:
     """The network as --init or chance has it, and the hours and steps that it has seen."""
+    names = [field.name for field in fields(Sizes)]
+    asked = {name: value for name, value in vars(a).items() if name in names and value is not None}
+    if "channels" in asked:
+        asked["channels"] = tuple(asked["channels"])
     if not a.init:
-        return Dccrn(sizes), dict(hours=0.0, step=0)
+        return Dccrn(Sizes(**asked)), dict(hours=0.0, step=0)
     if a.init.endswith(".safetensors"):
         folded = Folded(a.init, torch.float32)
         model, about = unfold(folded.w, folded.sizes), {k: folded.about[k] for k in ("hours", "step")}
@@ -88,7 +94,7 @@ def start(a, sizes: Sizes) -> tuple[Dccrn, dict]:
     else:
         model, about = load_checkpoint(a.init)
     try:
-        return grow(model, sizes), about
+        return grow(model, replace(model.sizes, **asked)), about
     except ValueError as error:
         raise SystemExit(f"{a.init}: {error}") from error
 
@@ -130,8 +136,7 @@ def main() -> None:
     torch.manual_seed(a.seed)
 
     recipe = Recipe(seconds=a.seconds, full_band=round(a.full_band * a.batch))
-    sizes = Sizes(tuple(a.channels), mix_hidden=a.mix_hidden, hidden=a.hidden, ratio=a.ratio, taps=a.taps, blocks=a.blocks)
-    model, before = start(a, sizes)
+    model, before = start(a)
     model.to(device)
     opt = optimizer(model, a)
     step, hours = 0, 0.0

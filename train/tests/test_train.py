@@ -84,6 +84,15 @@ def test_weights_are_trained_on(cache, tmp_path, monkeypatch):
     torch.testing.assert_close(dsp.denoise(longer, x, 16000), dsp.denoise(model, x, 16000), rtol=0, atol=1e-2)
 
 
+def test_init_brings_its_sizes(cache, tmp_path, monkeypatch):
+    run(monkeypatch, cache, tmp_path / "a", 1, "--blocks", 1, "--channels", 8, 16, "--taps", 2)
+    run(monkeypatch, cache, tmp_path / "b", 1, "--init", tmp_path / "a/last.pt", "--taps", 3)
+    sizes = load_checkpoint(tmp_path / "b/last.pt")[0].sizes
+    assert (sizes.blocks, sizes.channels, sizes.taps) == (1, (8, 16), 3)
+    with pytest.raises(SystemExit, match=r"last\.pt: Sizes\(.* is not .* with more blocks or taps"):
+        run(monkeypatch, cache, tmp_path / "c", 1, "--init", tmp_path / "a/last.pt", "--hidden", 32)
+
+
 def test_plain_gru_by_one_option(cache, tmp_path, monkeypatch):
     run(monkeypatch, cache, tmp_path, 1, "--ratio", 1)
     model, _ = load_checkpoint(tmp_path / "last.pt")
