@@ -12,7 +12,10 @@ use crate::bundle::{bundle_wisp, clap_bundle, target_dir, vst3_bundle};
 use crate::demo::make_clips;
 use crate::display::Display;
 use crate::patched::{self, plugin_cargo};
-use crate::tools::{cargo, install_packages, metadata, python_with, run, rust_component, works};
+use crate::tools::{
+    cargo, free_bytes, has_python_with, install_packages, metadata, python_with, run,
+    rust_component, works,
+};
 
 /// Largest share of real time that one core may need at 48 kHz, mono.
 const REAL_TIME_FACTOR: f64 = 0.05;
@@ -121,6 +124,8 @@ fn quietly(step: &str) -> Result<()> {
     let this = std::env::current_exe().context("cannot find this program")?;
     let status = Command::new(this)
         .args(["test", "--verbose", step])
+        // Of no use to a suite, and gigabytes.
+        .env("CARGO_INCREMENTAL", "0")
         .stdin(Stdio::null())
         .stdout(file.try_clone().context("cannot share the log")?)
         .stderr(file)
@@ -287,8 +292,29 @@ pub(crate) fn host_python(package: &str) -> Result<PathBuf> {
     python_with(&format!("venv-{package}"), &["pytest", "numpy", "soundfile", package])
 }
 
+/// What PyPI's PyTorch for Linux needs with its downloads, bytes: most of it CUDA, which no test uses.
+const CUDA_BYTES: u64 = 10 << 30;
+
 fn training() -> Result<()> {
-    let python = python_with("venv-training", &["-r", "train/requirements.txt"])?;
+    const ENVIRONMENT: &str = "venv-training";
+    const REQUIREMENTS: &[&str] = &["-r", "train/requirements.txt"];
+    if cfg!(target_os = "linux") && !has_python_with(ENVIRONMENT, REQUIREMENTS) {
+        let index = "https://download.pytorch.org/whl/cpu";
+        let small =
+            ["--index-url", index, "--retries", "0", "--timeout", "10", "torch", "torchaudio"];
+        if python_with(ENVIRONMENT, &small).is_err()
+            && let Some(free) = free_bytes(&target_dir())
+            && free < CUDA_BYTES
+        {
+            println!(
+                "{NOTE}not run: {index} cannot be reached, PyPI's PyTorch needs {} GiB, {} are free",
+                CUDA_BYTES >> 30,
+                free >> 30
+            );
+            return Ok(());
+        }
+    }
+    let python = python_with(ENVIRONMENT, REQUIREMENTS)?;
     let args = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "train/tests"];
     run(Command::new(python).args(args).env("OMP_NUM_THREADS", "1"))
 }

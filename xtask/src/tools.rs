@@ -104,6 +104,24 @@ pub(crate) fn rust_component(subcommand: &str, component: &str) -> Result<()> {
         .with_context(|| format!("please install {component}"))
 }
 
+/// What the disk of this folder has left, where `df` tells.
+pub(crate) fn free_bytes(folder: &Path) -> Option<u64> {
+    let output = Command::new("df").args(["-P", "-k"]).arg(folder).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let available = text.lines().nth(1)?.split_whitespace().nth(3)?;
+    available.parse::<u64>().ok()?.checked_mul(1024)
+}
+
+/// Whether such an environment is there already.
+pub(crate) fn has_python_with(name: &str, requirements: &[&str]) -> bool {
+    stamp(&target_dir().join(name), requirements).exists()
+}
+
+/// Says in an environment's folder that these requirements were installed.
+fn stamp(folder: &Path, requirements: &[&str]) -> PathBuf {
+    folder.join(format!("requirements-{:016x}", hash(requirements)))
+}
+
 /// The Python of an environment in the target folder with these requirements (as pip takes them).
 pub(crate) fn python_with(name: &str, requirements: &[&str]) -> Result<PathBuf> {
     let folder = fs::canonicalize(target_dir())
@@ -118,7 +136,7 @@ pub(crate) fn python_with(name: &str, requirements: &[&str]) -> Result<PathBuf> 
         make_environment(&folder)?;
     }
     // What was asked for last time is there still.
-    let stamp = folder.join(format!("requirements-{:016x}", hash(requirements)));
+    let stamp = stamp(&folder, requirements);
     if !stamp.exists() {
         let mut pip = Command::new(&python);
         pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
@@ -166,6 +184,13 @@ mod tests {
         assert_eq!(hash(&["numpy", "scipy"]), hash(&["numpy", "scipy"]));
         assert_ne!(hash(&["numpy", "scipy"]), hash(&["numpyscipy"]));
         assert_ne!(hash(&["numpy"]), hash(&["numpy", "scipy"]));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_disk_has_room() {
+        assert!(free_bytes(Path::new(".")).expect("df tells") > 0);
+        assert_eq!(free_bytes(Path::new("/no/such/folder")), None);
     }
 
     #[test]
