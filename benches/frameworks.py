@@ -25,7 +25,7 @@ import onnxruntime  # noqa: E402
 import torch  # noqa: E402
 import torch.nn.functional as F  # noqa: E402
 from export import Folded  # noqa: E402
-from model import HIGH_BANDS, LOW_BINS  # noqa: E402
+from model import HIGH_BANDS, LOW_BINS, LOWEST_BINS  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
 TOLERANCE = 1e-4
@@ -34,7 +34,8 @@ TOLERANCE = 1e-4
 class Step(nn.Module):
     """One frame: low (1, 2, 1, 160), bands (n, 24/n) and the state -> real, imag (taps, 160), gains (24) and the new state.
 
-    State: the frames before for each encoder layer (1, C, time_kernel - 1, F), then (positions, hidden) for each memory.
+    State: the frames before for each encoder layer (1, C, time_kernel - 1, F), then (positions, hidden) for each memory, and
+    (1, low_hidden) where the lowest bins have one.
     """
 
     def __init__(self, folded: Folded):
@@ -68,7 +69,20 @@ class Step(nn.Module):
         s = self.sizes
         channels = (2, *s.channels)
         frames = [torch.zeros(1, channels[i], s.time_kernel - 1, LOW_BINS >> i) for i in range(len(s.channels))]
-        return frames + [torch.zeros(s.positions, s.hidden) for _ in range(s.blocks)]
+        memories = [torch.zeros(s.positions, s.hidden) for _ in range(s.blocks)]
+        return frames + memories + ([torch.zeros(1, s.low_hidden)] if s.low_hidden else [])
+
+    def ghost_gru(self, x: Tensor, state: Tensor, name: str) -> Tensor:
+        """(rows, inputs), (rows, hidden) -> the new state."""
+        m = self.w(name + ".cn").shape[0]
+        gx = F.linear(x, self.w(name + ".w"), self.w(name + ".b"))
+        a = F.linear(state, self.w(name + ".u"))
+        r, z = torch.sigmoid(gx[:, : 2 * m] + a[:, : 2 * m]).split(m, 1)
+        n = torch.tanh(gx[:, 2 * m :] + r * (a[:, 2 * m :] + self.w(name + ".cn")))
+        h = n + z * (state[:, :m] - n)
+        if self.sizes.ratio == 1:
+            return h
+        return torch.cat([h, torch.tanh(F.linear(h, self.w(name + ".g"), self.w(name + ".bg")))], 1)
 
     def forward(self, low: Tensor, bands: Tensor, *state: Tensor):
         s, layers, new = self.sizes, len(self.sizes.channels), []
@@ -82,17 +96,15 @@ class Step(nn.Module):
         y = torch.cat([x[0, :, 0].t(), self.linear(bands, "high_in")]) + self.w("position")  # (F, C)
         for i in range(s.blocks):
             y = y + self.linear(self.mix[i](y)[0], f"mix.{i}.linear")
-            memory, name = state[layers + i], f"memory.{i}.gru."
-            m = self.w(name + "cn").shape[0]
-            gx = F.linear(y, self.w(name + "w"), self.w(name + "b"))
-            a = F.linear(memory, self.w(name + "u"))
-            r, z = torch.sigmoid(gx[:, : 2 * m] + a[:, : 2 * m]).split(m, 1)
-            n = torch.tanh(gx[:, 2 * m :] + r * (a[:, 2 * m :] + self.w(name + "cn")))
-            h = n + z * (memory[:, :m] - n)
-            if s.ratio > 1:
-                h = torch.cat([h, torch.tanh(F.linear(h, self.w(name + "g"), self.w(name + "bg")))], 1)
+            h = self.ghost_gru(y, state[layers + i], f"memory.{i}.gru")
             new.append(h)
             y = y + self.linear(h, f"memory.{i}.linear")
+        lowest = None
+        if s.low_hidden:
+            heard = torch.cat([y[: s.lowest_positions].flatten(), low[0, :, 0, :LOWEST_BINS].flatten()])[None]
+            h = self.ghost_gru(heard, state[layers + s.blocks], "low_memory.gru")
+            new.append(h)
+            lowest = F.linear(h, self.w("low_memory.linear.weight")).view(LOWEST_BINS, -1).t()
         gains = torch.sigmoid(self.linear(y[s.low_positions :], "high_out")).flatten()
         x = y[: s.low_positions].t()[None, :, None]
         for i in range(layers):
@@ -102,6 +114,8 @@ class Step(nn.Module):
             x = x + self.w(f"decoder.{i}.bias")[:, None, None]
             if i + 1 < layers:
                 x = F.prelu(x, self.w(f"decoder.{i}.slope"))
+        if lowest is not None:
+            x = x + F.pad(lowest, (0, LOW_BINS - LOWEST_BINS))[None, :, None]
         real, imag = x[0, : s.taps, 0], x[0, s.taps :, 0]
         size = (real * real + imag * imag + 1e-12).sqrt()
         scale = torch.tanh(size) / size

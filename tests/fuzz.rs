@@ -39,6 +39,7 @@ fn no_file_of_weights_does_harm() {
         "\\u0000",
         "\"",
         "taps",
+        "low_hidden",
         "channels",
     ];
     run_changed("weights", &words, &mut Random(2), 20_000, weights::run);

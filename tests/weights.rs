@@ -76,6 +76,8 @@ fn metadata_are_checked() {
         ("hidden", "1000000000000"),
         ("time_kernel", "0"),
         ("taps", "4000000000"),
+        ("low_hidden", "1026"),
+        ("low_hidden", "95"),
         ("ratio", "0"),
         ("ratio", "7"),
         ("blocks", "18446744073709551615"),

@@ -11,6 +11,7 @@ convolution is stored as the real one that it equals (a folded norm scales real 
     encoder.I.weight [C_out, C_in, time, 3]  .bias [C_out]  .slope [C_out]
     decoder.I.weight [C_out, C_in, 3]        .bias          .slope (not on the last)
     high_in.weight .bias   position   high_out.weight .bias
+    low_memory.gru.{w,b,u,cn,g,bg}   low_memory.linear.weight (where `low_hidden` is not 0)
     mix.I.up.{w,b,u,cn}   mix.I.down.{w,b,u,cn}   mix.I.linear.{weight,bias}
     memory.I.gru.{w,b,u,cn,g,bg} (no g, bg at ratio 1)   memory.I.linear.{weight,bias}
 
@@ -33,7 +34,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 import dsp
-from model import HIGH_BANDS, LOW_BINS, Dccrn, Sizes, _weight, count_macs
+from model import HIGH_BANDS, LOW_BINS, LOWEST_BINS, Dccrn, Sizes, _weight, count_macs
 
 FORMAT = 1
 ROOT = Path(__file__).resolve().parent.parent
@@ -100,6 +101,9 @@ def fold(model: Dccrn) -> dict[str, Tensor]:
     for name in ("high_in", "high_out"):
         out |= {f"{name}.{k}": v for k, v in getattr(model, name).named_parameters()}
     out["position"] = model.position
+    if model.low_memory:
+        out |= {f"low_memory.gru.{k}": v for k, v in model.low_memory.gru.named_parameters() if v.numel()}
+        out["low_memory.linear.weight"] = model.low_memory.linear.weight * model.low_memory.SCALE
     return {k: v.detach().float().contiguous().clone() for k, v in sorted(out.items())}
 
 
@@ -146,6 +150,11 @@ def unfold(tensors: dict[str, Tensor], sizes: Sizes) -> Dccrn:
         for k, parameter in getattr(model, name).named_parameters():
             put(f"{name}.{k}", parameter)
     put("position", model.position)
+    if model.low_memory:
+        for k, parameter in model.low_memory.named_parameters():
+            if parameter.numel():
+                put(f"low_memory.{k}", parameter)
+        model.low_memory.linear.weight /= model.low_memory.SCALE
     if left:
         raise ValueError(f"left over: {', '.join(sorted(left))}")
     return model.eval()
@@ -182,16 +191,20 @@ def calibrate(model: Dccrn, low: Tensor, bands: Tensor) -> None:
 
 @torch.no_grad()
 def grow(model: Dccrn, sizes: Sizes) -> Dccrn:
-    """The same network with more blocks, or more frames in its filter, which have no say yet: both layers of a new block are
-    the identity (a norm of zero gain in front of the residual), new coefficients of the filter are zero."""
+    """The same network with more blocks, more frames in its filter, or a memory of the lowest bins, which have no say yet: both
+    layers of a new block are the identity (a norm of zero gain in front of the residual), new coefficients of the filter are
+    zero."""
     own = model.sizes
-    if replace(own, blocks=sizes.blocks, taps=sizes.taps) != sizes or sizes.blocks < own.blocks or sizes.taps < own.taps:
-        raise ValueError(f"{sizes} is not {own} with more blocks or taps")
+    same = replace(own, blocks=sizes.blocks, taps=sizes.taps, low_hidden=own.low_hidden or sizes.low_hidden) == sizes
+    if not same or sizes.blocks < own.blocks or sizes.taps < own.taps:
+        raise ValueError(f"{sizes} is not {own} with more blocks or taps, or a memory of the lowest bins")
     grown = Dccrn(sizes)
     state = grown.state_dict()
     for name, value in model.state_dict().items():
         if state[name].shape == value.shape:
             state[name].copy_(value)
+        elif name == "low_memory.linear.weight":
+            state[name].zero_().unflatten(0, (LOWEST_BINS, 2, -1))[:, :, : own.taps] = value.unflatten(0, (LOWEST_BINS, 2, -1))
         elif name.endswith(".bias"):  # real parts, imaginary parts
             state[name].zero_().view(2, -1)[:, : own.taps] = value.view(2, -1)
         else:
@@ -260,6 +273,13 @@ class Folded:
             over_time = self.gru(y.permute(1, 0, 2, 3).reshape(t, b * f, c), f"memory.{i}.gru")
             y = y + self.linear(over_time, f"memory.{i}.linear").view(t, b, f, c).permute(1, 0, 2, 3)
             note(f"memory.{i}", y)
+        lowest = x.new_zeros(b, t, LOWEST_BINS, 2 * self.sizes.taps)
+        if self.sizes.low_hidden:
+            bins = low[..., :LOWEST_BINS]
+            heard = torch.cat([y[:, :, : self.sizes.lowest_positions].flatten(2), bins.real, bins.imag], 2)
+            states = self.gru(heard.transpose(0, 1), "low_memory.gru").transpose(0, 1)
+            lowest = (states @ self.w["low_memory.linear.weight"].t()).unflatten(2, (LOWEST_BINS, -1))
+            note("low_memory", lowest)
         gains = torch.sigmoid(self.linear(y[:, :, -n:], "high_out")).flatten(2)
         x = y[:, :, :-n].permute(0, 3, 1, 2)
         for i in range(len(self.sizes.channels)):
@@ -271,6 +291,7 @@ class Folded:
             x = self.prelu(x, f"decoder.{i}")
             note(f"decoder.{i}", x.permute(0, 2, 3, 1))
         taps = self.sizes.taps
+        x = x + F.pad(lowest.permute(0, 3, 1, 2), (0, LOW_BINS - LOWEST_BINS))
         m = torch.complex(x[:, :taps].contiguous(), x[:, taps:].contiguous())
         size = (m.real.square() + m.imag.square() + 1e-12).sqrt()
         mask = m * (torch.tanh(size) / size)

@@ -48,6 +48,8 @@ def parse() -> argparse.Namespace:
     sizes.add_argument("--channels", type=int, nargs="+", help=f"after each encoder layer (default {Sizes.channels})")
     sizes.add_argument("--mix-hidden", type=int, help=f"units per direction across frequency (default {Sizes.mix_hidden})")
     sizes.add_argument("--blocks", type=int, help=f"dual-path blocks; --init may have fewer (default {Sizes.blocks})")
+    low = f"units of the lowest bins' own memory; --init may have none (default {Sizes.low_hidden})"
+    sizes.add_argument("--low-hidden", type=int, help=low)
     sizes.add_argument("--taps", type=int, help=f"frames in the complex filter; --init may have fewer (default {Sizes.taps})")
     p.add_argument("--pesq", type=float, default=0.0, help="weight of the PESQ term; 0 leaves it out")
     p.add_argument("--cut", type=float, default=0.3, help="weight of speech that is taken away")

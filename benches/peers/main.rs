@@ -296,6 +296,7 @@ fn layers(network: &Dccrn, frames: usize) {
             let ahead = match layer {
                 Layer::Encoder(i) => encoder[i],
                 Layer::Memory(i) => memory[i],
+                Layer::LowMemory => memory[network.sizes().blocks],
                 _ => 0.0,
             };
             let row = rows(layer).expect("a layer of the network");

@@ -6,11 +6,11 @@ use realfft::num_complex::Complex32;
 
 use super::activation::{band_feature, compress};
 use super::conv::{ComplexConv2d, ComplexConvTranspose2d, ConvState};
-use super::ghost_gru::{FrequencyMix, GruScratch, MixScratch, TimeMemory};
+use super::ghost_gru::{FrequencyMix, GruScratch, LowMemory, LowScratch, MixScratch, TimeMemory};
 use super::kernels::{Buffer, Kernels, padded};
 use super::linear::Linear;
 use super::weights::{Sizes, Weights, WeightsError};
-use super::{HIGH_BANDS, LOW_BINS};
+use super::{HIGH_BANDS, LOW_BINS, LOWEST_BINS};
 
 /// Built into the binary; a file that does not load fails the tests, so [`Dccrn::bundled`] cannot fail.
 static BUNDLED: &[u8] = include_bytes!("../../bundled/wisp.safetensors");
@@ -67,6 +67,8 @@ pub enum Layer {
     Mix(usize),
     /// Memory over time.
     Memory(usize),
+    /// Memory of the lowest bins.
+    LowMemory,
     /// Transposed complex convolution.
     Decoder(usize),
 }
@@ -78,6 +80,7 @@ impl std::fmt::Display for Layer {
             Self::HighIn => write!(f, "high_in"),
             Self::Mix(i) => write!(f, "mix.{i}"),
             Self::Memory(i) => write!(f, "memory.{i}"),
+            Self::LowMemory => write!(f, "low_memory"),
             Self::Decoder(i) => write!(f, "decoder.{i}"),
         }
     }
@@ -92,6 +95,7 @@ pub struct Dccrn {
     position: Vec<f32>, // (positions, C)
     mix: Vec<FrequencyMix>,
     memory: Vec<TimeMemory>,
+    low_memory: Option<LowMemory>,
     decoder: Vec<ComplexConvTranspose2d>,
     high_out: Linear,
 }
@@ -106,6 +110,7 @@ impl std::fmt::Debug for Dccrn {
 pub struct DccrnState {
     encoder: Vec<ConvState>, // their newest frames are those to come
     memory: Vec<Buffer>,     // (positions, width)
+    low_memory: Option<Buffer>,
     // From here on it can be made again of the above.
     prepared: usize,      // parts of the next frame
     encoded: Buffer,      // (low positions, C): the last encoder's output
@@ -116,6 +121,7 @@ pub struct DccrnState {
     compression: Buffer,  // (160)
     mix_scratch: Vec<MixScratch>,
     memory_scratch: Vec<GruScratch>,
+    low_scratch: Option<LowScratch>,
 }
 
 impl Dccrn {
@@ -159,6 +165,10 @@ impl Dccrn {
         let memory = (0..blocks)
             .map(|i| TimeMemory::load(&mut w, &format!("memory.{i}"), channels, hidden, ratio))
             .collect::<Result<_, _>>()?;
+        let low_memory = match sizes.low_hidden {
+            0 => None,
+            _ => Some(LowMemory::load(&mut w, "low_memory", &sizes)?),
+        };
         let outputs = sizes.channels.iter().rev().skip(1).copied().chain([2 * taps]);
         let layers = sizes.channels.len();
         let decoder = sizes.channels.iter().rev().zip(outputs).enumerate().map(|(i, (&a, b))| {
@@ -174,7 +184,18 @@ impl Dccrn {
         let decoder = decoder.collect::<Result<_, _>>()?;
         let high_out = Linear::load(&mut w, "high_out", channels, HIGH_BANDS / high_positions)?;
         w.finish()?;
-        Ok(Self { kernels, sizes, encoder, high_in, position, mix, memory, decoder, high_out })
+        Ok(Self {
+            kernels,
+            sizes,
+            encoder,
+            high_in,
+            position,
+            mix,
+            memory,
+            low_memory,
+            decoder,
+            high_out,
+        })
     }
 
     /// The network's sizes.
@@ -187,7 +208,8 @@ impl Dccrn {
         let convolutions = self.encoder.len();
         let bottleneck = (0..self.sizes.blocks).flat_map(|i| [Layer::Mix(i), Layer::Memory(i)]);
         let encoder = (0..convolutions).map(Layer::Encoder).chain([Layer::HighIn]);
-        encoder.chain(bottleneck).chain((0..convolutions).map(Layer::Decoder))
+        let low = self.low_memory.is_some().then_some(Layer::LowMemory);
+        encoder.chain(bottleneck).chain(low).chain((0..convolutions).map(Layer::Decoder))
     }
 
     /// Multiply-adds of a layer in each frame, as the formulas have them: nothing padded, no zeros.
@@ -203,6 +225,11 @@ impl Dccrn {
             Layer::HighIn => HIGH_BANDS * c,
             Layer::Mix(_) => s.positions() * (2 * 3 * k * (c + k) + 2 * k * c),
             Layer::Memory(_) => s.positions() * (3 * m * (c + h) + m * (h - m) + h * c),
+            Layer::LowMemory => {
+                let (h, m) = (s.low_hidden, s.low_hidden / s.ratio);
+                let gru = 3 * m * (s.low_inputs() + h) + m * (h - m);
+                gru + h * LOWEST_BINS * 2 * s.taps
+            }
             Layer::Decoder(i) if i + 1 == s.channels.len() => {
                 LOW_BINS / 2 * channels(1) * 2 * s.taps * 3
             }
@@ -216,6 +243,7 @@ impl Dccrn {
         DccrnState {
             encoder: self.encoder.iter().map(|l| l.new_state()).collect(),
             memory: self.memory.iter().map(|l| l.new_state(positions)).collect(),
+            low_memory: self.low_memory.as_ref().map(LowMemory::new_state),
             prepared: 0,
             encoded: Buffer::new(self.sizes.low_positions() * channels),
             rows: Buffer::new(positions * channels),
@@ -225,6 +253,7 @@ impl Dccrn {
             compression: Buffer::new(padded(LOW_BINS)),
             mix_scratch: self.mix.iter().map(|l| l.new_scratch(positions)).collect(),
             memory_scratch: self.memory.iter().map(|l| l.new_scratch(positions)).collect(),
+            low_scratch: self.low_memory.as_ref().map(LowMemory::new_scratch),
         }
     }
 
@@ -250,7 +279,7 @@ impl Dccrn {
 
     /// In how many parts [`Dccrn::prepare`] does its work.
     pub fn parts(&self) -> usize {
-        self.encoder.len() + self.memory.len()
+        self.encoder.len() + self.memory.len() + usize::from(self.low_memory.is_some())
     }
 
     /// Does what the next frame needs of those before it, until `parts` of the [`Dccrn::parts`] are done. What is
@@ -263,10 +292,14 @@ impl Dccrn {
             if let Some(layer) = self.encoder.get(part) {
                 let (before, y) = encoder_output(&mut s.encoder, &mut s.encoded, &self.sizes, part);
                 layer.prepare(kernels, before, y);
-            } else {
-                let i = part - layers;
-                let scratch = &mut s.memory_scratch[i];
-                self.memory[i].prepare(kernels, positions, &s.memory[i], scratch);
+            } else if let Some(memory) = self.memory.get(part - layers) {
+                let (state, scratch) =
+                    (&s.memory[part - layers], &mut s.memory_scratch[part - layers]);
+                memory.prepare(kernels, positions, state, scratch);
+            } else if let Some((memory, state, scratch)) =
+                low_parts(&self.low_memory, &mut s.low_memory, &mut s.low_scratch)
+            {
+                memory.prepare(kernels, state, scratch);
             }
             s.prepared = part + 1;
         }
@@ -315,6 +348,12 @@ impl Dccrn {
             self.memory[i].forward(kernels, positions, &mut s.rows, &mut s.memory[i], scratch);
             trace(Layer::Memory(i), &s.rows);
         }
+        if let Some((memory, state, scratch)) =
+            low_parts(&self.low_memory, &mut s.low_memory, &mut s.low_scratch)
+        {
+            memory.forward(kernels, &s.rows, &features.low, state, scratch);
+            trace(Layer::LowMemory, &scratch.out);
+        }
         let (low, high) = s.rows.split_at(low_positions * channels);
         self.high_out.forward(kernels, self.sizes.high_positions, high, &mut s.gains, false);
         kernels.sigmoid(&mut s.gains);
@@ -336,6 +375,9 @@ impl Dccrn {
             y.iter_mut().zip(skip).for_each(|(y, x)| *y += x);
         }
 
+        if let Some(scratch) = &s.low_scratch {
+            s.output.iter_mut().zip(scratch.out.iter()).for_each(|(y, x)| *y += x);
+        }
         let taps = self.sizes.taps;
         for (bin, y) in s.output.chunks_exact(2 * taps).enumerate() {
             for tap in 0..taps {
@@ -348,6 +390,15 @@ impl Dccrn {
         s.encoder.iter_mut().for_each(ConvState::advance);
         s.prepared = 0;
     }
+}
+
+/// The memory of the lowest bins, its state and its working memory, where the network has one.
+fn low_parts<'a>(
+    memory: &'a Option<LowMemory>,
+    state: &'a mut Option<Buffer>,
+    scratch: &'a mut Option<LowScratch>,
+) -> Option<(&'a LowMemory, &'a mut Buffer, &'a mut LowScratch)> {
+    Some((memory.as_ref()?, state.as_mut()?, scratch.as_mut()?))
 }
 
 /// Where encoder layer `i` reads and writes: its frames, and the newest frame of the next.
@@ -376,7 +427,7 @@ impl DccrnState {
     /// As new, without allocating.
     pub fn reset(&mut self) {
         self.encoder.iter_mut().for_each(ConvState::reset);
-        self.memory.iter_mut().for_each(|m| m.fill(0.0));
+        self.memory.iter_mut().chain(&mut self.low_memory).for_each(|m| m.fill(0.0));
         self.prepared = 0;
     }
 
@@ -386,6 +437,9 @@ impl DccrnState {
             a.copy_from(b);
         }
         for (a, b) in self.memory.iter_mut().zip(&other.memory) {
+            a.copy_from_slice(b);
+        }
+        if let (Some(a), Some(b)) = (&mut self.low_memory, &other.low_memory) {
             a.copy_from_slice(b);
         }
         self.prepared = 0;
@@ -445,7 +499,8 @@ mod tests {
     fn multiply_adds_are_counted() {
         let network = Dccrn::bundled();
         let (sizes, names) = (network.sizes(), network.layers().map(|l| l.to_string()));
-        assert_eq!(names.count(), 2 * sizes.channels.len() + 1 + 2 * sizes.blocks);
+        let low = usize::from(sizes.low_hidden > 0);
+        assert_eq!(names.count(), 2 * sizes.channels.len() + 1 + 2 * sizes.blocks + low);
         let first = 80 * 2 * sizes.channels[0] * 3;
         assert_eq!(network.multiply_adds(Layer::Encoder(0)), first * sizes.time_kernel);
         let last = Layer::Decoder(sizes.channels.len() - 1);

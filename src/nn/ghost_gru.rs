@@ -1,7 +1,10 @@
-//! Recurrences: GhostGRU over time, two small GRUs across frequency.
+//! Recurrences: GhostGRU over time, one for the lowest bins together, two small GRUs across frequency.
+use realfft::num_complex::Complex32;
+
+use super::LOWEST_BINS;
 use super::kernels::{Buffer, Kernels, Packed, PackedScan, padded};
 use super::linear::Linear;
-use super::weights::{Tensor, Weights, WeightsError};
+use super::weights::{Sizes, Tensor, Weights, WeightsError};
 
 /// GRU with m = hidden/ratio intrinsic units; the others are tanh(G h + bg) of them, and the whole state feeds back.
 ///
@@ -191,6 +194,76 @@ impl TimeMemory {
     ) {
         self.gru.forward(kernels, rows, x, state, scratch);
         self.linear.forward(kernels, rows, state, x, true);
+    }
+}
+
+/// What the filter of the lowest bins owes to a GhostGRU of their own, which hears their positions together.
+pub(crate) struct LowMemory {
+    gru: GhostGru,
+    out: Packed, // (24 * 2 taps, state)
+    heard: usize,
+    outputs: usize,
+}
+
+/// What [`LowMemory::forward`] needs besides its state.
+pub(crate) struct LowScratch {
+    gru: GruScratch,
+    heard: Buffer, // (lowest positions * C | 24 real parts | 24 imaginary parts)
+    pub(crate) out: Buffer, // (24, 2 taps)
+}
+
+impl LowMemory {
+    pub(crate) fn load(
+        weights: &mut Weights,
+        name: &str,
+        sizes: &Sizes,
+    ) -> Result<Self, WeightsError> {
+        let (heard, hidden) = (sizes.low_inputs(), sizes.low_hidden);
+        let outputs = LOWEST_BINS * 2 * sizes.taps;
+        let gru = GhostGru::load(weights, &format!("{name}.gru"), heard, hidden, sizes.ratio)?;
+        let shape = gru.shape;
+        let w = weights.take(&format!("{name}.linear.weight"), &[outputs, hidden])?;
+        let out = Packed::new(outputs, shape.width(), |o, i| {
+            shape.unit(i).map_or(0.0, |i| w.at(&[o, i]))
+        });
+        Ok(Self { gru, out, heard, outputs })
+    }
+
+    pub(crate) fn new_state(&self) -> Buffer {
+        self.gru.new_state(1)
+    }
+
+    pub(crate) fn new_scratch(&self) -> LowScratch {
+        LowScratch {
+            gru: self.gru.new_scratch(1),
+            heard: Buffer::new(self.heard),
+            out: Buffer::new(self.outputs),
+        }
+    }
+
+    /// The part of [`LowMemory::forward`] that needs the state before it only.
+    pub(crate) fn prepare(&self, kernels: Kernels, state: &[f32], scratch: &mut LowScratch) {
+        self.gru.prepare(kernels, 1, state, &mut scratch.gru);
+    }
+
+    /// rows: (positions, C), bins: the compressed low band; after [`LowMemory::prepare`]. Leaves its result in the scratch.
+    pub(crate) fn forward(
+        &self,
+        kernels: Kernels,
+        rows: &[f32],
+        bins: &[Complex32],
+        state: &mut [f32],
+        scratch: &mut LowScratch,
+    ) {
+        let LowScratch { gru, heard, out } = scratch;
+        let (positions, parts) = heard.split_at_mut(self.heard - 2 * LOWEST_BINS);
+        positions.copy_from_slice(&rows[..positions.len()]);
+        let (real, imag) = parts.split_at_mut(LOWEST_BINS);
+        for ((re, im), bin) in real.iter_mut().zip(imag).zip(bins) {
+            (*re, *im) = (bin.re, bin.im);
+        }
+        self.gru.forward(kernels, 1, heard, state, gru);
+        kernels.matmul(&self.out, 1, state, self.gru.shape.width(), out, self.outputs, false);
     }
 }
 

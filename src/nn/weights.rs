@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
 use serde::Deserialize;
 
-use super::{HIGH_BANDS, LOW_BINS};
+use super::{HIGH_BANDS, LOW_BINS, LOWEST_BINS};
 
 /// The format of the file that this version reads.
 pub const FORMAT: u32 = 1;
@@ -132,6 +132,9 @@ pub struct Sizes {
     pub high_positions: usize,
     /// Frames in the complex filter of the low band.
     pub taps: usize,
+    /// Units of a memory that the lowest bins have to themselves; 0, as in files that do not say: there is none.
+    #[serde(default)]
+    pub low_hidden: usize,
 }
 
 impl Sizes {
@@ -143,6 +146,16 @@ impl Sizes {
     /// All positions.
     pub fn positions(&self) -> usize {
         self.low_positions() + self.high_positions
+    }
+
+    /// Positions that carry the lowest bins.
+    pub(crate) fn lowest_positions(&self) -> usize {
+        LOWEST_BINS >> self.channels.len()
+    }
+
+    /// What the memory of the lowest bins hears: their positions' channels, and the bins themselves.
+    pub(crate) fn low_inputs(&self) -> usize {
+        self.lowest_positions() * self.width() + 2 * LOWEST_BINS
     }
 
     /// Channels at the bottleneck.
@@ -178,7 +191,13 @@ impl Sizes {
             self.high_positions,
             "a divisor of 24",
         )?;
-        within(8, "taps", self.taps, "1 to 8")
+        within(8, "taps", self.taps, "1 to 8")?;
+        check(
+            self.low_hidden <= 1024 && self.low_hidden.is_multiple_of(self.ratio),
+            "low_hidden",
+            self.low_hidden,
+            "a multiple of `ratio`, at most 1024",
+        )
     }
 }
 

@@ -53,7 +53,7 @@ def test_a_blend_lies_between_its_two():
         blend(one, Dccrn(Sizes(**SMALL.json() | {"channels": (4, 8), "hidden": 16})), 0.5)
 
 
-@pytest.mark.parametrize("more", [{}, {"blocks": 3}, {"taps": 5}, {"blocks": 3, "taps": 3}])
+@pytest.mark.parametrize("more", [{}, {"blocks": 3}, {"taps": 5}, {"blocks": 3, "taps": 3}, {"low_hidden": 16}])
 def test_unfolded_weights_are_the_same_network(shaken_model, more):
     """Also after its norms took the statistics of a batch, and with more blocks or taps; then nearly so in training too."""
     model = export.unfold(fold(shaken_model), shaken_model.sizes)
@@ -79,11 +79,31 @@ def test_unfolded_weights_are_the_same_network(shaken_model, more):
 
 def test_what_has_grown_learns(shaken_model):
     """The new parts get gradients."""
-    model = export.grow(shaken_model, replace(shaken_model.sizes, blocks=3, taps=4)).train()
+    model = export.grow(shaken_model, replace(shaken_model.sizes, blocks=3, taps=4, low_hidden=16)).train()
     mask, _ = model(0.3 * torch.randn(1, 10, 160, dtype=torch.complex64), torch.rand(1, 10, 24))
     torch.view_as_real(mask).sum().backward()
     assert model.decoder[-1].real.grad[3].abs().max() > 0 and model.decoder[-1].bias.grad.view(2, -1)[1, 3] != 0
     assert model.memory[2].norm.weight.grad.abs().max() > 0
+    assert model.low_memory.linear.weight.grad.abs().max() > 0
+
+
+def test_the_lowest_bins_memory_is_kept(tmp_path):
+    """Through a file and back, and with more taps."""
+    torch.manual_seed(2)
+    model = Dccrn(replace(SMALL, low_hidden=8)).eval()
+    torch.nn.init.normal_(model.low_memory.linear.weight)
+    export.export(model, {}, tmp_path / "w", tmp_path / "g")
+    low, bands = 0.3 * torch.randn(1, 9, 160, dtype=torch.complex64), torch.rand(1, 9, 24)
+    mask, _ = model(low, bands)
+    folded = Folded(tmp_path / "w", torch.float32)
+    torch.testing.assert_close(folded(low, bands)[0], mask, rtol=0, atol=2e-5)
+    again = export.unfold(folded.w, folded.sizes)
+    torch.testing.assert_close(again(low, bands)[0], mask, rtol=0, atol=2e-5)
+    more = export.grow(again, replace(again.sizes, taps=4))(low, bands)[0]
+    torch.testing.assert_close(more[:, :2], mask, rtol=0, atol=2e-5)
+    assert more[:, 2:].abs().sum() == 0
+    with pytest.raises(ValueError, match="is not"):
+        export.grow(again, replace(again.sizes, low_hidden=0))
 
 
 def test_nothing_shrinks(shaken_model):
@@ -103,7 +123,7 @@ def test_what_does_not_fit_is_not_unfolded(shaken_model):
 @pytest.mark.parametrize("ratio", [1, 2, 4])
 def test_files_read_back(ratio, tmp_path):
     torch.manual_seed(ratio)
-    sizes = Sizes(**SMALL.json() | {"channels": (4, 8), "ratio": ratio})
+    sizes = Sizes(**SMALL.json() | {"channels": (4, 8), "ratio": ratio, "low_hidden": 12})
     w, g = tmp_path / "w.safetensors", tmp_path / "g.safetensors"
     export.export(Dccrn(sizes).eval(), {"step": 7, "hours": 1.5}, w, g)
     folded = Folded(w)
@@ -121,7 +141,7 @@ def test_files_read_back(ratio, tmp_path):
         "input": (golden["input"].numel(),), "output": (golden["input"].numel(),), "spectrum": (frames, 481, 2),
         "low": (frames, 160, 2), "bands": (frames, 24), "mask": (frames, 2, 160, 2), "gains": (frames, 24),
         "layer.encoder.0": (frames, 80, 4), "layer.encoder.1": (frames, 40, 8), "layer.high_in": (frames, 2, 8),
-        "layer.mix.0": (frames, 42, 8), "layer.memory.0": (frames, 42, 8),
+        "layer.mix.0": (frames, 42, 8), "layer.memory.0": (frames, 42, 8), "layer.low_memory": (frames, 24, 4),
         "layer.decoder.0": (frames, 80, 4), "layer.decoder.1": (frames, 160, 4),
     }  # fmt: skip
     assert {k: tuple(v.shape) for k, v in golden.items()} == want

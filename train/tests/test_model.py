@@ -151,18 +151,36 @@ def test_mask_and_gains_are_bounded(shaken_model):
     assert gains.min() >= 0 and gains.max() <= 1
 
 
-@pytest.mark.parametrize("sizes", [Sizes(), Sizes(channels=(8, 16), ratio=1, hidden=16, blocks=1, taps=1, time_kernel=3)])
+@pytest.mark.parametrize(
+    "sizes",
+    [Sizes(), Sizes(channels=(8, 16), ratio=1, hidden=16, blocks=1, taps=1, time_kernel=3, low_hidden=8), Sizes(low_hidden=24)],
+)
 def test_other_sizes_run(sizes):
     low, bands = inputs(5)
     mask, gains = Dccrn(sizes)(low, bands)
     assert mask.shape == (1, sizes.taps, 5, 160) and gains.shape == (1, 5, 24)
 
 
-def test_macs_are_those_of_the_weights():
+def test_the_lowest_bins_memory_has_no_say_elsewhere_or_about_the_past():
+    torch.manual_seed(4)
+    model = Dccrn(Sizes(low_hidden=16)).eval()
+    low, bands = inputs(20)
+    with torch.no_grad():
+        before = model(low, bands)[0]
+        torch.nn.init.normal_(model.low_memory.linear.weight)
+        mask = model(low, bands)[0]
+        low[:, 12:] *= 2
+        later = model(low, bands)[0]
+    assert torch.equal(mask[..., 24:], before[..., 24:])
+    assert ((mask[..., :24] - before[..., :24]).abs().amax((0, 1, 2)) > 1e-3).all()
+    torch.testing.assert_close(later[:, :, :12], mask[:, :, :12], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("sizes", [Sizes(), Sizes(taps=8, low_hidden=96)])
+def test_macs_are_those_of_the_weights(sizes):
     """Every stored weight, times the positions that it is used at."""
     from export import fold
 
-    sizes = Sizes()
     weights = {k: v.numel() for k, v in fold(Dccrn(sizes).eval()).items()}
     positions = {f"encoder.{i}.weight": 160 >> (i + 1) for i in range(3)}
     positions |= {f"decoder.{i}.weight": 20 << i for i in range(3)}
@@ -171,5 +189,7 @@ def test_macs_are_those_of_the_weights():
         names = [f"mix.{i}.{d}.{k}" for d in ("up", "down") for k in "wu"] + [f"mix.{i}.linear.weight"]
         names += [f"memory.{i}.gru.{k}" for k in "wug"] + [f"memory.{i}.linear.weight"]
         positions |= dict.fromkeys(names, sizes.positions)
+    if sizes.low_hidden:
+        positions |= dict.fromkeys([f"low_memory.gru.{k}" for k in "wug"] + ["low_memory.linear.weight"], 1)
     total = sum(weights[k] * n for k, n in positions.items()) + 4 * 160 * sizes.taps
     assert count_macs(sizes)["total"] == total
