@@ -111,7 +111,7 @@ fn silence_in_is_silence_out() {
     for rate in [11_025, 16_000, 48_000] {
         let mut engine = Engine::new(Dccrn::bundled(), rate, 2).unwrap();
         let mut signal = white(rate as usize, 0.5);
-        let tail = engine.latency_samples() * 4;
+        let tail = engine.tail_samples();
         let quiet = signal.len() / 2;
         signal[quiet..].fill(0.0);
         for listen in [Listen::Result, Listen::Removed] {

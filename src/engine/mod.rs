@@ -52,6 +52,7 @@ pub enum EngineError {
 /// the input to the bit at every rate.
 pub struct Engine {
     latency: usize,
+    tail: usize,
     path: Path,
     denoiser: Denoiser,
     mixer: Mixer,
@@ -97,8 +98,10 @@ impl Engine {
             let (latency, shift) = (converter.latency(), converter.shift());
             (Path::Converted(Box::new(converter)), converter::HOP, latency, shift)
         };
+        let reach = (network.sizes().taps - 1) * (sample_rate as usize).div_ceil(100);
         Ok(Self {
             latency,
+            tail: 2 * latency + reach,
             path,
             denoiser: Denoiser::new(network, hop, channels, shift),
             mixer: Mixer::new(sample_rate / 100),
@@ -116,6 +119,12 @@ impl Engine {
     /// Delay from input to output, samples.
     pub fn latency_samples(&self) -> usize {
         self.latency
+    }
+
+    /// So many samples after the input fell silent the output is silent too: the delay, the window over which a frame
+    /// spreads, and the frames that the filter reaches back.
+    pub fn tail_samples(&self) -> usize {
+        self.tail
     }
 
     /// In place; one slice per channel, equal lengths, any length.

@@ -187,7 +187,7 @@ impl Plugin for Wisp {
         } else {
             running.engine.process(&controls, channels);
         }
-        ProcessStatus::Tail(running.engine.latency_samples() as u32)
+        ProcessStatus::Tail(running.engine.tail_samples() as u32)
     }
 }
 
