@@ -9,6 +9,7 @@ use clack_extensions::audio_ports_config::PluginAudioPortsConfig;
 use clack_extensions::latency::PluginLatency;
 use clack_extensions::params::{ParamInfoBuffer, ParamInfoFlags, PluginParams};
 use clack_extensions::state::PluginState;
+use clack_extensions::tail::{PluginTail, TailLength};
 use clack_host::events::event_types::ParamValueEvent;
 use clack_host::prelude::*;
 use clack_host::process::StartedPluginAudioProcessor;
@@ -434,6 +435,27 @@ fn the_reported_latency_is_where_the_sound_is() {
                 assert!(difference < -120.0, "{rate} Hz: reduction 0 leaves {difference:.1} dB");
             }
         }
+    }
+}
+
+/// Asked while it plays, as hosts do: the sound is over when the plugin says so.
+#[test]
+fn the_reported_tail_is_where_the_sound_ends() {
+    for entry in entries() {
+        let rate = 48_000;
+        let mut plugin = Plugin::new(&entry);
+        let tail: PluginTail = plugin.instance.plugin_handle().get_extension().expect("tail");
+        let mut input = noisy(rate, 2, 0.6);
+        let quiet = rate as usize * 4 / 10;
+        input.iter_mut().for_each(|channel| channel[quiet..].fill(0.0));
+        let mut running = plugin.start(rate, 2, 512);
+        let output = running.run(&input, &[512], &[]);
+        let told = tail.get(&running.processor.plugin_handle());
+        plugin.stop(running);
+        assert_eq!(told, TailLength::Finite(rate * 11 / 100));
+        let end = quiet + rate as usize * 11 / 100;
+        assert!(output.iter().all(|channel| channel[end..].iter().all(|&y| y == 0.0)));
+        assert!(output.iter().all(|channel| channel[..quiet].iter().any(|&y| y != 0.0)));
     }
 }
 

@@ -292,10 +292,10 @@ impl Dccrn {
             if let Some(layer) = self.encoder.get(part) {
                 let (before, y) = encoder_output(&mut s.encoder, &mut s.encoded, &self.sizes, part);
                 layer.prepare(kernels, before, y);
-            } else if let Some(memory) = self.memory.get(part - layers) {
-                let (state, scratch) =
-                    (&s.memory[part - layers], &mut s.memory_scratch[part - layers]);
-                memory.prepare(kernels, positions, state, scratch);
+            } else if part - layers < self.memory.len() {
+                let i = part - layers;
+                let scratch = &mut s.memory_scratch[i];
+                self.memory[i].prepare(kernels, positions, &s.memory[i], scratch);
             } else if let Some((memory, state, scratch)) =
                 low_parts(&self.low_memory, &mut s.low_memory, &mut s.low_scratch)
             {
