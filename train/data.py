@@ -272,8 +272,8 @@ class Recipe:
     p_babble_alone: float = 0.25  # of what is noise only
     p_synthetic: float = 0.25
     p_two_noises: float = 0.3
-    p_rumble: float = 0.06  # of the voice's own recording, below what is heard: it stays
-    p_rumble_clean: float = 0.35  # the same where there is no noise that it could belong to
+    p_rumble: float = 0.04  # of the voice's own recording, below what is heard: it stays
+    p_rumble_clean: float = 0.1  # the same where there is no noise that it could belong to
     p_noise_rumble: float = 0.3  # what traffic and buildings add there
     early_ms: float = 50.0  # reflections that stay in the target
     peak: float = 3.0  # louder items are turned down; hosts' samples may pass full scale

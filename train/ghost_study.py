@@ -91,7 +91,7 @@ def train(a) -> None:
             print(f"{v.name}, seed {seed}", flush=True)
             options = dict(
                 cache=a.cache, out=run, hours=a.hours, batch=4, full_band=0, lr=2e-3, warmup=100, ema=0.995,
-                hidden=v.hidden, ratio=v.ratio, mix_hidden=MIX_HIDDEN, blocks=1, seed=seed, every=100, valid=100000,
+                hidden=v.hidden, ratio=v.ratio, mix_hidden=MIX_HIDDEN, blocks=1, seed=seed, every=100, valid=100000, long=0,
             )  # fmt: skip
             command = [sys.executable, "train.py", "--optimizer", "adamw", "--bf16", "--channels", *map(str, CHANNELS)]
             for k, value in options.items():

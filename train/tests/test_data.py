@@ -236,6 +236,31 @@ def test_loss_counts_quiet_items_alike(rng):
     assert total(np.float32(0.01)) == pytest.approx(total(np.float32(1)), rel=0.01)
 
 
+def test_long_terms_see_between_the_harmonics(rng):
+    """A tone between two harmonics 100 Hz apart costs more at 64 ms than at 20 ms, as seen from one that lies on a harmonic."""
+    t = np.arange(32000) / 16000
+    clean = sum(0.03 * np.sin(2 * np.pi * 100 * k * t + k) for k in range(1, 30)).astype(np.float32)
+
+    def parts(frequency):
+        noisy = clean + (0.003 * np.sin(2 * np.pi * frequency * t)).astype(np.float32)
+        batch = dict(noisy16=torch.from_numpy(noisy)[None], clean16=torch.from_numpy(clean)[None])
+        return Loss()(open_network, batch | dict(bandwidth=torch.tensor([8000.0]), reference=torch.tensor([0.1])))[1]
+
+    between, on = parts(1050), parts(1000)
+    assert between["long_magnitude"] / on["long_magnitude"] > 3 * between["magnitude"] / on["magnitude"]
+
+
+def test_long_terms_count_by_their_share(rng):
+    clean = voice(rng, 1, 16000)
+    noisy = clean + 0.05 * rng.standard_normal(16000).astype(np.float32)
+    batch = dict(noisy16=torch.from_numpy(noisy)[None], clean16=torch.from_numpy(clean)[None])
+    batch |= dict(bandwidth=torch.tensor([8000.0]), reference=torch.tensor([0.1]))
+    (none, parts), (half, _), (whole, _) = (Loss(long=share)(open_network, batch) for share in (0, 0.5, 1))
+    assert float(whole + none) == pytest.approx(2 * float(half), rel=1e-5)
+    short, long = (0.7 * parts[k + "magnitude"] + 0.3 * parts[k + "complex"] for k in ("", "long_"))
+    assert float(whole - none) == pytest.approx(400 * (long - short), rel=1e-3)
+
+
 def test_pesq_term_sees_what_pesq_sees(rng):
     """More noise, more distance, a gradient that leads back; and the filters applied as spectra are torch-pesq's own."""
     clean = torch.from_numpy(voice(rng, 2, 16000))[None]
