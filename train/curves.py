@@ -4,7 +4,8 @@
     python curves.py --against "AdamW=../docs/training/adamw.jsonl" --run "SOAP=../docs/training/soap.jsonl" --out differences.png
 
 A log is what `train.py` writes: its loss is smoothed over a hundred steps. With --against, the differences from that run at the
-same steps are drawn: runs with the same seed hear the same items in the same order.
+same steps are drawn: runs with the same seed hear the same items in the same order. With --part, one part of the loss, of that
+step's items alone.
 """
 
 import argparse
@@ -28,18 +29,19 @@ def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--run", action="append", required=True, metavar="NAME=LOG")
     p.add_argument("--against", metavar="NAME=LOG")
+    p.add_argument("--part", default="loss", help="pesq, sdr, ... (default: the whole loss)")
     p.add_argument("--out", required=True)
     a = p.parse_args()
     name, against = read(a.against) if a.against else (None, None)
     figure, axes = plt.subplots(figsize=(7.5, 3.6), layout="constrained")
     for label, log in map(read, a.run):
         lines = [line for line in log.values() if against is None or line["step"] in against]
-        base = [against[line["step"]]["loss"] if against else 0.0 for line in lines]
-        axes.plot([line["hours"] for line in lines], [line["loss"] - b for line, b in zip(lines, base)], label=label)
+        base = [against[line["step"]][a.part] if against else 0.0 for line in lines]
+        axes.plot([line["hours"] for line in lines], [line[a.part] - b for line, b in zip(lines, base)], label=label)
     if against:
         axes.axhline(0, color="0.4", linewidth=0.8)
     axes.set_xlabel("hours of audio heard")
-    axes.set_ylabel(f"loss, difference from {name}" if against else "loss, smoothed")
+    axes.set_ylabel(f"{a.part}, difference from {name}" if against else f"{a.part}, smoothed" if a.part == "loss" else a.part)
     axes.grid(alpha=0.3)
     axes.legend()
     figure.savefig(a.out, dpi=110)

@@ -35,3 +35,8 @@ def test_differences_are_taken_at_the_same_steps(monkeypatch, tmp_path):
         (tmp_path / name).write_text(text)
     lines = drawn(monkeypatch, tmp_path, "--against", f"A={tmp_path}/a", "--run", f"B={tmp_path}/b")
     assert lines["B"] == ([2.0, 3.0], pytest.approx([-0.25, -0.5]))
+
+
+def test_a_part_of_the_loss_is_drawn_by_its_name(monkeypatch, tmp_path):
+    _, values = drawn(monkeypatch, tmp_path, "--part", "pesq", "--run", f"SOAP={LOGS}/soap.jsonl")["SOAP"]
+    assert values == [json.loads(line)["pesq"] for line in (LOGS / "soap.jsonl").read_text().splitlines()]
