@@ -4,6 +4,7 @@ mod converter;
 mod denoiser;
 mod expander;
 mod mask;
+mod rumble;
 mod shape;
 mod telemetry;
 
