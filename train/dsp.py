@@ -11,7 +11,6 @@ from model import HIGH_BANDS, LOW_BINS, apply_filter, band_features, compress
 HIGH_BINS = 240  # bins 161..=400, 8.05 .. 20 kHz
 EXPANDER_BAND = 16  # bins
 EXPANDER_THRESHOLD = 1.585e-3  # power, -28 dB
-RUMBLE_BINS = 3  # 0, 50 and 100 Hz
 
 
 def band_edges() -> list[int]:
@@ -114,25 +113,6 @@ def expand(spectrum: Tensor, kept: Tensor) -> Tensor:
     return kept * (most / EXPANDER_THRESHOLD).sqrt().clamp(0.1, 1)
 
 
-def leave_rumble(spectrum: Tensor, kept: Tensor) -> Tensor:
-    """What a good recording holds below 125 Hz stays, (B, T, bins) -> what is kept. `src/engine/rumble.rs` says when and why."""
-    power_of = lambda x, a, b: power(x[..., a:b]).sum(-1).unbind(1)  # noqa: E731
-    heard, left, noises = (power_of(x, RUMBLE_BINS, LOW_BINS + 1) for x in (spectrum, kept, spectrum - kept))
-    rumbles = power_of(spectrum - kept, 0, RUMBLE_BINS)
-    voice, noise, rumble, share = torch.full_like(heard[0], 2.512e-3), *(torch.zeros_like(heard[0]) for _ in range(3))
-    shares = []
-    for t in range(len(heard)):
-        voiced = torch.where(heard[t] > voice, voice + 0.1 * (heard[t] - voice), 0.9772 * voice)
-        voice = torch.where(left[t] > 0.5 * heard[t], voiced, 0.9886 * voice).clamp_min(1e-10)
-        noise = noise + 0.02 * (noises[t] - noise)
-        rumble = rumble + 0.02 * (rumbles[t] - rumble)
-        good = (noise < 1.585e-3 * voice) & (rumble < 6.31e-3 * voice)
-        share = (share + torch.where(good, 0.1, -0.1)).clamp(0, 1)
-        shares.append(share)
-    low = kept[..., :RUMBLE_BINS] + torch.stack(shares, 1)[..., None] * (spectrum - kept)[..., :RUMBLE_BINS]
-    return torch.cat([low, kept[..., RUMBLE_BINS:]], -1)
-
-
 def denoise(model: torch.nn.Module, x: Tensor, rate: int) -> Tensor:
     """(B, N) noisy -> (B, N) denoised, aligned: the whole way of a frame, offline, at a multiple of 100 Hz."""
     n, hop = x.shape[-1], rate // 100
@@ -146,4 +126,4 @@ def denoise(model: torch.nn.Module, x: Tensor, rate: int) -> Tensor:
         g = gains @ gain_matrix().to(x.device)
         g = torch.cat([g, g[..., -1:].expand(*g.shape[:2], max(y.shape[-1] - LOW_BINS - 1 - HIGH_BINS, 0))], -1)
         y[..., LOW_BINS + 1 :] = spectrum[..., LOW_BINS + 1 :] * g[..., : y.shape[-1] - LOW_BINS - 1]
-    return istft(leave_rumble(spectrum, expand(spectrum, y)), rate)[:, :n]
+    return istft(expand(spectrum, y), rate)[:, :n]

@@ -4,7 +4,6 @@ mod converter;
 mod denoiser;
 mod expander;
 mod mask;
-mod rumble;
 mod shape;
 mod telemetry;
 

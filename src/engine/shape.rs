@@ -1,9 +1,8 @@
-//! What becomes of what the mask removes: an expander, a good recording's rumble, and the user's taste, Sensitivity and Ambience.
+//! What becomes of what the mask removes: an expander, and the user's taste, Sensitivity and Ambience.
 use realfft::num_complex::Complex32;
 
 use super::controls::Controls;
 use super::expander;
-use super::rumble::{self, Rumble};
 
 /// Bins of the narrowest band in which a steady noise is followed: 200 Hz.
 const NARROWEST: usize = 4;
@@ -21,10 +20,9 @@ const AMBIENCE_STEP: f32 = 0.1;
 /// A channel's spectrum and what is removed from it, changed in place.
 pub(crate) type Pair<'a> = (&'a [Complex32], &'a mut [Complex32]);
 
-/// Changes what is removed, a frame at a time. At 0 dB and 0 it touches nothing of a frame that holds a voice, but for
-/// [`rumble`] of a good recording, which stays.
+/// Changes what is removed, a frame at a time. At 0 dB and 0 it touches nothing of a frame that holds a voice.
 ///
-/// Of a frame without voice, the [`expander`] removes more.
+/// Of a frame without one, the [`expander`] removes more.
 ///
 /// Sensitivity: with G = |X - R| / |X| read as a Wiener gain, the noise is taken to be louder by a factor s, which makes
 /// the gain G / (G + s (1 - G)). What is surely voice or surely noise (G near 1 or 0) keeps its place, the doubtful moves.
@@ -38,10 +36,8 @@ pub(crate) struct Shape {
     ambience: f32,
     /// Per group of channels, per band: natural logarithm of the steady noise's power; none: not yet heard.
     floors: Vec<Vec<Option<f32>>>,
-    rumble: Vec<Rumble>, // per group
-    before: Vec<f32>,    // power of each bin, all channels of the group
-    after: Vec<f32>,     // of what is kept of it
-    gone: Vec<f32>,      // of what is removed from it
+    before: Vec<f32>, // power of each bin, all channels of the group
+    after: Vec<f32>,  // of what is kept of it
 }
 
 impl Shape {
@@ -55,13 +51,11 @@ impl Shape {
         }
         Self {
             floors: vec![vec![None; edges.len() - 1]; groups],
-            rumble: vec![Rumble::new(); groups],
             edges,
             sensitivity_db: None,
             ambience: 0.0,
             before: vec![0.0; bins],
             after: vec![0.0; bins],
-            gone: vec![0.0; bins],
         }
     }
 
@@ -81,7 +75,6 @@ impl Shape {
     pub(crate) fn apply(&mut self, group: usize, channels: &mut [Pair<'_>]) {
         self.measure(channels);
         self.expand(channels);
-        self.leave_rumble(group, channels);
         let sensitivity_db = self.sensitivity_db.unwrap_or(0.0);
         if sensitivity_db != 0.0 {
             self.lean(10f32.powf(sensitivity_db / 20.0), channels);
@@ -111,26 +104,6 @@ impl Shape {
                 removed.iter_mut().zip(*spectrum).for_each(|(r, x)| *r = x - (x - *r) * gain);
             }
             self.after.iter_mut().for_each(|after| *after *= gain * gain);
-        }
-    }
-
-    /// What a good recording holds below 125 Hz stays.
-    fn leave_rumble(&mut self, group: usize, channels: &mut [Pair<'_>]) {
-        self.gone.fill(0.0);
-        for (_, removed) in channels.iter() {
-            self.gone.iter_mut().zip(removed.iter()).for_each(|(gone, r)| *gone += r.norm_sqr());
-        }
-        let share = self.rumble[group].share(&self.before, &self.after, &self.gone);
-        if share > 0.0 {
-            let lowest = rumble::BINS.min(self.after.len());
-            self.after[..lowest].fill(0.0);
-            for (spectrum, removed) in channels {
-                let bins = spectrum.iter().zip(removed.iter_mut()).zip(&mut self.after[..lowest]);
-                for ((x, r), after) in bins {
-                    *r *= 1.0 - share;
-                    *after += (x - *r).norm_sqr();
-                }
-            }
         }
     }
 
@@ -180,14 +153,10 @@ impl Shape {
         if let [first, others @ ..] = &mut self.floors[..] {
             others.iter_mut().for_each(|floors| floors.copy_from_slice(first));
         }
-        if let [first, others @ ..] = &mut self.rumble[..] {
-            others.fill(first.clone());
-        }
     }
 
     pub(crate) fn reset(&mut self) {
         self.floors.iter_mut().for_each(|floors| floors.fill(None));
-        self.rumble.fill(Rumble::new());
         (self.sensitivity_db, self.ambience) = (None, 0.0);
     }
 }
@@ -207,7 +176,7 @@ mod tests {
         let mut removed = vec![Complex32::new(removed, 0.0); BINS];
         shape.set(controls);
         shape.apply(0, &mut [(&spectrum, &mut removed)]);
-        assert!(removed[rumble::BINS..].iter().all(|r| (r - removed[100]).norm() < 1e-6));
+        assert!(removed.iter().all(|r| (r - removed[100]).norm() < 1e-6));
         removed[100].re
     }
 

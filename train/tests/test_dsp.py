@@ -92,38 +92,3 @@ def test_a_voice_in_one_band_leaves_the_frame():
     assert torch.equal(y[:, 1], kept[:, 1])
     assert (y[:, 0].abs() < kept[:, 0].abs()).all()
     assert torch.isfinite(dsp.expand(0 * spectrum, 0 * kept).abs()).all()
-
-
-# ---- rumble ---------------------------------------------------------------------------------------------------------
-
-
-def rumble_left(*parts):
-    """Shares of the rumble that stays at each frame. parts: (frames, power of the voice, of the noise, of the rumble), of which the
-    voice is kept; the same as in src/engine/rumble.rs."""
-    spectrum, kept = [], []
-    for frames, voice, noise, rumble in parts:
-        bins = 161 - dsp.RUMBLE_BINS
-        low = torch.full((dsp.RUMBLE_BINS,), (rumble / dsp.RUMBLE_BINS) ** 0.5)
-        # What is removed is in quadrature, so that powers add.
-        left, gone = torch.full((bins,), (voice / bins) ** 0.5), torch.full((bins,), (noise / bins) ** 0.5)
-        spectrum += [torch.cat([low + 0j, torch.complex(left, gone)])] * frames
-        kept += [torch.cat([0 * low + 0j, left + 0j])] * frames
-    spectrum, kept = torch.stack(spectrum)[None], torch.stack(kept)[None]
-    out = dsp.leave_rumble(spectrum, kept)
-    assert torch.equal(out[..., dsp.RUMBLE_BINS :], kept[..., dsp.RUMBLE_BINS :])
-    return (out[0, :, 0].abs() / spectrum[0, :, 0].abs()).numpy()
-
-
-def test_faint_rumble_of_a_good_recording_stays():
-    shares = rumble_left((50, 1e-2, 1e-6, 3e-5))
-    assert shares[0] == pytest.approx(0.1) and shares[12:] == pytest.approx(1)
-
-
-@pytest.mark.parametrize("noise,rumble", [(1e-6, 2e-4), (1e-4, 3e-5), (1e-3, 1e-3)])
-def test_loud_rumble_and_that_beside_other_noise_goes(noise, rumble):
-    assert rumble_left((200, 1e-2, noise, rumble))[100:].max() == 0
-
-
-def test_pauses_keep_the_same_rumble_until_a_new_noise():
-    shares = rumble_left((60, 1e-9, 1e-7, 3e-6), (100, 1e-2, 1e-6, 3e-6), (100, 1e-9, 1e-7, 3e-6), (40, 1e-9, 1e-4, 3e-6))
-    assert shares[[59, 159, 259, 299]] == pytest.approx([1, 1, 1, 0])
