@@ -41,7 +41,7 @@ def main() -> None:
     if against:
         axes.axhline(0, color="0.4", linewidth=0.8)
     axes.set_xlabel("hours of audio heard")
-    axes.set_ylabel(f"{a.part}, difference from {name}" if against else f"{a.part}, smoothed" if a.part == "loss" else a.part)
+    axes.set_ylabel(a.part + (f", difference from {name}" if against else ""))
     axes.grid(alpha=0.3)
     axes.legend()
     figure.savefig(a.out, dpi=110)
