@@ -22,7 +22,7 @@ use denoiser::Denoiser;
 
 /// Rates that an engine takes, in Hz.
 const RATES: std::ops::RangeInclusive<u32> = 8_000..=384_000;
-/// Samples are clamped to this, 36 dB over full scale; NaN reads as 0.
+/// Samples are clamped to this, 36 dB over full scale; NaN and infinity read as 0.
 const CEILING: f32 = 64.0;
 /// Samples worked on at once.
 const SEGMENT: usize = 256;
@@ -242,5 +242,5 @@ impl Path {
 
 /// Finite and not absurdly loud.
 fn sane(x: f32) -> f32 {
-    if x.is_nan() { 0.0 } else { x.clamp(-CEILING, CEILING) }
+    if x.is_finite() { x.clamp(-CEILING, CEILING) } else { 0.0 }
 }
