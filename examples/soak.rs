@@ -191,9 +191,9 @@ impl Soak {
             history.extend_from_slice(&input[..samples]);
             if settled {
                 let expected = &history[..samples];
-                // NaN reads as 0, and what is absurdly loud is clamped.
+                // What is not finite reads as 0, and what is absurdly loud is clamped.
                 let same =
-                    |x: f32, y: f32| y == if x.is_nan() { 0.0 } else { x.clamp(-64.0, 64.0) };
+                    |x: f32, y: f32| y == if x.is_finite() { x.clamp(-64.0, 64.0) } else { 0.0 };
                 let moved =
                     expected.iter().zip(output).any(|(&x, &y)| !same(x, y) && x.abs() > 1e-30);
                 if moved {
