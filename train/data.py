@@ -151,9 +151,11 @@ class Cache:
         group = groups[min(int(np.searchsorted(weights, rng.random())), len(groups) - 1)]
         return group[int(rng.integers(len(group)))]
 
-    def read(self, item: dict, rate: int) -> np.ndarray:
+    def read(self, item: dict, rate: int, first: int = 0, many: int | None = None) -> np.ndarray:
+        """Samples from `first` on; `many` at most."""
         start, n = item["at"][str(rate)]
-        return self.data[rate][start : start + n].astype(np.float32) / 32768
+        end = start + (n if many is None else min(first + many, n))
+        return self.data[rate][start + first : end].astype(np.float32) / 32768
 
 
 # ---- sources --------------------------------------------------------------------------------------------------------
@@ -272,6 +274,9 @@ class Recipe:
     p_babble_alone: float = 0.25  # of what is noise only
     p_synthetic: float = 0.25
     p_two_noises: float = 0.3
+    p_speed: float = 0.6  # of voices, and of noises, that are played faster or slower: other throats, other machines
+    voice_speed: float = 0.2  # furthest, as a natural logarithm; evenly up to it
+    noise_speed: float = 0.35
     p_rumble: float = 0.04  # of the voice's own recording, below what is heard: it stays
     p_rumble_clean: float = 0.1  # the same where there is no noise that it could belong to
     p_noise_rumble: float = 0.3  # what traffic and buildings add there
@@ -285,23 +290,38 @@ class Mixer:
     def __init__(self, cache: Cache, recipe: Recipe):
         self.cache, self.recipe = cache, recipe
 
+    def speed(self, rng, furthest: float) -> float:
+        return float(np.exp(rng.uniform(-furthest, furthest))) if rng.random() < self.recipe.p_speed else 1.0
+
+    def played(self, item: dict, rate: int, speed: float, first: int, n: int) -> tuple[np.ndarray, float]:
+        """n samples of a recording at another speed, pitch and all, from sample `first` of what would be heard; and their
+        bandwidth, Hz."""
+        if speed == 1:
+            return self.cache.read(item, rate, first, n), item["bandwidth"]
+        # Slower, what was above the rate's reach comes down into it.
+        source = max(map(int, item["at"])) if speed < 1 else rate
+        ratio = speed * source / rate
+        x = soxr.resample(self.cache.read(item, source, int(first * ratio), int(n * ratio) + 1), ratio, 1.0, quality="HQ")[:n]
+        return np.pad(x, (0, n - len(x))), min(item["bandwidth"], source / 2) * speed
+
     def voice(self, rng, rate: int, n: int, first: dict | None = None) -> tuple[np.ndarray, float]:
         """n samples of one speaker, clips joined with short pauses; and their bandwidth, Hz."""
         item = first or self.cache.pick(rng, "speech", rate)
         group = [i for i in self.cache.items["speech", rate] if i["id"] == item["id"]] if rng.random() < 0.2 else [item]
+        speed = self.speed(rng, self.recipe.voice_speed)
         out = np.zeros(n, np.float32)
-        bandwidth, at = item["bandwidth"], 0
+        bandwidth, at = np.inf, 0
         while at < n:
-            x = self.cache.read(item, rate)
-            if at == 0 and len(x) > n:
-                x = x[int(rng.integers(len(x) - n + 1)) :]
+            length, start = int(item["at"][str(rate)][1] / speed), 0
+            if at == 0 and length > n:
+                start = int(rng.integers(length - n + 1))
             elif at == 0 and rng.random() < 0.5:
-                x = x[int(rng.integers(len(x) // 2 + 1)) :]
-            x = x[: n - at]
+                start = int(rng.integers(length // 2 + 1))
+            x, width = self.played(item, rate, speed, start, min(length - start, n - at))
             out[at : at + len(x)] = x
+            bandwidth = min(bandwidth, width)
             at += len(x) + int(rng.uniform(0, 0.6) * rate)
             item = group[int(rng.integers(len(group)))]
-            bandwidth = min(bandwidth, item["bandwidth"])
         return out, bandwidth
 
     def babble(self, rng, rate: int, n: int) -> np.ndarray:
@@ -317,10 +337,11 @@ class Mixer:
             return synthetic_noise(rng, n, rate)
         if rng.random() < r.p_babble:
             return self.babble(rng, rate, n)
-        x = self.cache.read(self.cache.pick(rng, "noise", rate), rate)
-        if len(x) >= n:
-            start = int(rng.integers(len(x) - n + 1))
-            return x[start : start + n].copy()
+        item, speed = self.cache.pick(rng, "noise", rate), self.speed(rng, r.noise_speed)
+        length = int(item["at"][str(rate)][1] / speed)
+        if length >= n:
+            return self.played(item, rate, speed, int(rng.integers(length - n + 1)), n)[0]
+        x = self.played(item, rate, speed, 0, length)[0]
         x = np.tile(x, n // max(len(x), 1) + 2)
         return np.roll(x, int(rng.integers(len(x))))[:n].copy()
 

@@ -50,6 +50,39 @@ def test_snr_is_the_one_asked_for(cache, snr, full):
         assert abs(got - snr) < 0.1
 
 
+@pytest.mark.parametrize("speed", [0.8, 1.0, 1.25])
+def test_speed_moves_pitch_and_bandwidth(tmp_path, speed):
+    """What was at 9 kHz comes down into the reach of 16 kHz where a recording is played slower, and its bandwidth with it."""
+    for split in ("train", "valid"):
+        (tmp_path / "in" / split).mkdir(parents=True)
+        t = np.arange(4 * 48000) / 48000
+        x = sum(0.2 * np.sin(2 * np.pi * f * t) for f in (1000, 9000))
+        soundfile.write(tmp_path / "in" / split / "0.wav", x, 48000)
+    held = [dict(path=str(p), kind="speech", id=p.parent.name, split=p.parent.name) for p in sorted(tmp_path.rglob("0.wav"))]
+    data.prepare([item | dict(bandwidth_hz=10000) for item in held], tmp_path / "cache", 1)
+    made = Mixer(Cache(tmp_path / "cache", "train"), PLAIN)
+    (item,) = made.cache.items["speech", 16000]
+    n = 32000
+    x, bandwidth = made.played(item, 16000, speed, 8000, n)
+    assert x.shape == (n,) and x.dtype == np.float32
+    spectrum = np.abs(np.fft.rfft(x * np.hanning(n)))  # half a hertz apart
+    assert np.abs(spectrum.argmax() / 2 - 1000 * speed) <= 1
+    loud = spectrum[2 * 6900 : 2 * 7900].max() > spectrum.max() / 10
+    assert loud == (speed == 0.8)  # 7.2 kHz
+    assert bandwidth == {0.8: 8000, 1.0: 10000, 1.25: 10000}[speed]
+    later, _ = made.played(item, 16000, speed, 8000 + 500, n - 500)
+    np.testing.assert_allclose(later[200:-200], x[700:-200], atol=0.05)  # the same sound from any sample on
+    assert len(made.played(item, 16000, speed, int(64000 / speed) - 10, 10)[0]) == 10
+
+
+def test_speed_is_changed_as_often_and_as_far_as_asked_for(cache):
+    made = mixer(cache, p_speed=0.5)
+    drawn = np.log([made.speed(np.random.default_rng(k), 0.3) for k in range(400)])
+    assert 150 < (drawn != 0).sum() < 250
+    assert -0.3 <= drawn.min() < -0.25 and 0.25 < drawn.max() <= 0.3
+    assert mixer(cache, p_speed=0.0).speed(np.random.default_rng(1), 0.3) == 1
+
+
 def test_snr_stays_in_its_range(cache):
     got = [
         20 * np.log10(active_rms(i["clean"], 16000) / rms(i["noisy"] - i["clean"]))
