@@ -293,6 +293,10 @@ class Mixer:
     def speed(self, rng, furthest: float) -> float:
         return float(np.exp(rng.uniform(-furthest, furthest))) if rng.random() < self.recipe.p_speed else 1.0
 
+    def length(self, item: dict, rate: int, speed: float) -> int:
+        """Samples that are heard of a recording at that speed; at least one."""
+        return max(1, int(item["at"][str(rate)][1] / speed))
+
     def played(self, item: dict, rate: int, speed: float, first: int, n: int) -> tuple[np.ndarray, float]:
         """n samples of a recording at another speed, pitch and all, from sample `first` of what would be heard; and their
         bandwidth, Hz."""
@@ -312,7 +316,7 @@ class Mixer:
         out = np.zeros(n, np.float32)
         bandwidth, at = np.inf, 0
         while at < n:
-            length, start = int(item["at"][str(rate)][1] / speed), 0
+            length, start = self.length(item, rate, speed), 0
             if at == 0 and length > n:
                 start = int(rng.integers(length - n + 1))
             elif at == 0 and rng.random() < 0.5:
@@ -338,7 +342,7 @@ class Mixer:
         if rng.random() < r.p_babble:
             return self.babble(rng, rate, n)
         item, speed = self.cache.pick(rng, "noise", rate), self.speed(rng, r.noise_speed)
-        length = int(item["at"][str(rate)][1] / speed)
+        length = self.length(item, rate, speed)
         if length >= n:
             return self.played(item, rate, speed, int(rng.integers(length - n + 1)), n)[0]
         x = self.played(item, rate, speed, 0, length)[0]

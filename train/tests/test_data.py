@@ -83,6 +83,13 @@ def test_speed_is_changed_as_often_and_as_far_as_asked_for(cache):
     assert mixer(cache, p_speed=0.0).speed(np.random.default_rng(1), 0.3) == 1
 
 
+def test_a_noise_of_one_sample_is_played_at_any_speed(cache, monkeypatch):
+    made = mixer(cache, p_speed=1.0, p_babble=0.0)
+    monkeypatch.setattr(made.cache, "pick", lambda rng, kind, rate: dict(at={"16000": (0, 1)}, bandwidth=8000))
+    for k in range(20):
+        assert made.noise(np.random.default_rng(k), 16000, 100).shape == (100,)
+
+
 def test_snr_stays_in_its_range(cache):
     got = [
         20 * np.log10(active_rms(i["clean"], 16000) / rms(i["noisy"] - i["clean"]))
