@@ -34,9 +34,10 @@ def lines(out: Path) -> list[dict]:
 
 
 def test_training_lowers_the_loss(cache, tmp_path, monkeypatch):
-    run(monkeypatch, cache, tmp_path, 40, "--valid", 5, "--every", 5)
+    # 100 steps: with 40 it is the seed that decides (.77 to .95 for four), with 100 each comes to .64 to .73.
+    run(monkeypatch, cache, tmp_path, 100, "--valid", 5, "--every", 5)
     log = lines(tmp_path)
-    assert log[-1]["step"] == 40 and log[-1]["hours"] == pytest.approx(80 / 3600, abs=1e-3)
+    assert log[-1]["step"] == 100 and log[-1]["hours"] == pytest.approx(200 / 3600, abs=1e-3)
     assert log[-1]["valid_loss"] < 0.8 * log[0]["valid_loss"]
     assert log[-1]["lr"] < 0.1 * max(line["lr"] for line in log)
     assert {"loss", "lr", "norm", "x_real_time", "valid_sdr"} <= log[-1].keys()
