@@ -1,5 +1,8 @@
 """What the network is trained for."""
 
+import importlib
+import warnings
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -27,17 +30,29 @@ def _below(frequencies: Tensor, bandwidth: Tensor) -> Tensor:
     return (frequencies < bandwidth.view(-1, 1, 1)).float()
 
 
+def _imported(module: str, name: str, option: str):
+    """A part of a package that needs torchaudio, which refuses to load beside a torch built for another CUDA, even where
+    none is used."""
+    cuda, torch.version.cuda = torch.version.cuda, torch.version.cuda if torch.cuda.is_available() else None
+    try:
+        return getattr(importlib.import_module(module), name)
+    except ImportError as error:
+        raise SystemExit(f"{option} needs `pip install {module.replace('_', '-')} torchaudio` ({error})") from error
+    finally:
+        torch.version.cuda = cuda
+
+
+def _stoi_loss():
+    """Minus the short-time objective intelligibility (Taal et al. 2011) of each item, as torch-stoi computes it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # torch-stoi names torchaudio's filter by its old name
+        return _imported("torch_stoi", "NegSTOILoss", "--stoi")(sample_rate=16000)
+
+
 def _pesq_distance():
     """PESQ's disturbances (ITU-T P.862) as torch-pesq computes them, its two recursive filters applied as spectra: the
     samples' own recursion, and its gradient, would cost a quarter of a training step."""
-    # torchaudio refuses to load beside a torch built for another CUDA, even where none is used.
-    cuda, torch.version.cuda = torch.version.cuda, torch.version.cuda if torch.cuda.is_available() else None
-    try:
-        from torch_pesq import PesqLoss
-    except ImportError as error:
-        raise SystemExit(f"--pesq needs `pip install torch-pesq torchaudio` ({error})") from error
-    finally:
-        torch.version.cuda = cuda
+    PesqLoss = _imported("torch_pesq", "PesqLoss", "--pesq")
 
     class Distance(PesqLoss):
         def _filter(self, x: Tensor, b: Tensor, a: Tensor) -> Tensor:
@@ -68,11 +83,12 @@ class Loss:
     projection: it sees gain and polarity.
     """
 
-    def __init__(self, magnitude=0.7, complex_=0.3, cut=0.3, high=0.5, sdr=0.04, pesq=0.0, long=0.5):
-        self.weights = dict(cut=cut, high=high, sdr=sdr, pesq=pesq)
+    def __init__(self, magnitude=0.7, complex_=0.3, cut=0.3, high=0.5, sdr=0.04, pesq=0.0, stoi=0.0, long=0.5):
+        self.weights = dict(cut=cut, high=high, sdr=sdr, pesq=pesq, stoi=stoi)
         for name, weight in (("magnitude", magnitude), ("complex", complex_)):
             self.weights |= {name: (1 - long) * weight, "long_" + name: long * weight}
         self.pesq = _pesq_distance() if pesq else None
+        self.stoi = _stoi_loss() if stoi else None
         self.bands, self.gains = dsp.band_matrix(), dsp.gain_matrix()
 
     def __call__(self, model, batch: dict) -> tuple[Tensor, dict]:
@@ -122,10 +138,14 @@ class Loss:
         part["sdr"] = -(sdr.clamp_max(MOST_DB) * voiced).sum() / voiced.sum().clamp_min(1)
         w = self.weights
         total = 400 * sum(w[k] * part[k] for k in part if k != "sdr") + w["sdr"] * part["sdr"]
-        if self.pesq and voiced.any():
-            # Half of the items, another half each step: it is dear.
+        if (self.pesq or self.stoi) and voiced.any():
+            # Half of the items, another half each step: they are dear.
             some = torch.nonzero(voiced).flatten()
             some = some[torch.randperm(len(some), device=device)[: max(b // 2, 1)]]
-            part["pesq"] = self.pesq.to(device)(target[some], wave[some]).mean()
-            total = total + w["pesq"] * part["pesq"]
+            if self.pesq:
+                part["pesq"] = self.pesq.to(device)(target[some], wave[some]).mean()
+            if self.stoi:
+                with torch.autocast(device.type, enabled=False):
+                    part["stoi"] = 1 + self.stoi.to(device)(wave[some].float(), target[some].float()).mean()
+            total = total + sum(w[k] * part[k] for k in ("pesq", "stoi") if k in part)
         return total, {k: float(v.detach()) for k, v in part.items()}

@@ -52,6 +52,7 @@ def parse() -> argparse.Namespace:
     sizes.add_argument("--low-hidden", type=int, help=low)
     sizes.add_argument("--taps", type=int, help=f"frames in the complex filter; --init may have fewer (default {Sizes.taps})")
     p.add_argument("--pesq", type=float, default=0.0, help="weight of the PESQ term; 0 leaves it out")
+    p.add_argument("--stoi", type=float, default=0.0, help="weight of the STOI term; 0 leaves it out")
     p.add_argument("--long", type=float, default=0.5, help="share of the low band's terms that is taken over 64 ms")
     p.add_argument("--cut", type=float, default=0.3, help="weight of speech that is taken away")
     p.add_argument("--sdr", type=float, default=0.04, help="weight of the distortion ratio, per dB")
@@ -154,7 +155,7 @@ def main() -> None:
         ema.load_state_dict(c["ema"])
         opt.load_state_dict(c["opt"])
         step, hours, before = c["step"], c["hours"], c.get("before", before)
-    loss = Loss(cut=a.cut, sdr=a.sdr, pesq=a.pesq, long=a.long)
+    loss = Loss(cut=a.cut, sdr=a.sdr, pesq=a.pesq, stoi=a.stoi, long=a.long)
     net = DistributedDataParallel(model, broadcast_buffers=False) if many else model
     batches = Batches(a.cache, "train", recipe, a.batch, a.seed, rank, step)
     loader = torch.utils.data.DataLoader(batches, batch_size=None, num_workers=a.workers, prefetch_factor=4 if a.workers else None)
