@@ -40,3 +40,15 @@ def test_differences_are_taken_at_the_same_steps(monkeypatch, tmp_path):
 def test_a_part_of_the_loss_is_drawn_by_its_name(monkeypatch, tmp_path):
     _, values = drawn(monkeypatch, tmp_path, "--part", "pesq", "--run", f"SOAP={LOGS}/soap.jsonl")["SOAP"]
     assert values == [json.loads(line)["pesq"] for line in (LOGS / "soap.jsonl").read_text().splitlines()]
+
+
+def test_each_part_has_a_picture_of_its_own(monkeypatch, tmp_path):
+    figures = []
+    monkeypatch.setattr(plt.Figure, "savefig", lambda figure, path, **_: figures.append(figure))
+    arguments = [f"--part={part}" for part in ("pesq", "sdr", "cut")] + ["--run", f"a={LOGS}/speed.jsonl", "--out", str(tmp_path / "out.png")]
+    monkeypatch.setattr(sys, "argv", ["curves.py", *arguments])
+    curves.main()
+    log = [json.loads(line) for line in (LOGS / "speed.jsonl").read_text().splitlines()]
+    panels = [axes for axes in figures[0].axes if axes.lines]
+    assert [axes.get_ylabel() for axes in panels] == ["pesq", "sdr", "cut"]
+    assert [list(axes.lines[0].get_ydata()) for axes in panels] == [[line[part] for line in log] for part in ("pesq", "sdr", "cut")]
