@@ -6,7 +6,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from model import HIGH_BANDS, LOW_BINS, apply_filter, band_features, compress
+from model import (
+    HIGH_BANDS,
+    LOW_BINS,
+    apply_filter,
+    band_features,
+    band_interpolation,
+    band_means,
+    compress,
+    delay,
+    erb_edges,
+)
 
 HIGH_BINS = 240  # bins 161..=400, 8.05 .. 20 kHz
 EXPANDER_BAND = 16  # bins
@@ -14,39 +24,18 @@ EXPANDER_THRESHOLD = 1.585e-3  # power, -28 dB
 
 
 def band_edges() -> list[int]:
-    """First bin of each high band and one past the last: equal steps on the ERB-rate scale
-    (Glasberg & Moore 1990, 21.4 log10(1 + 0.00437 f)) from 8 025 to 20 025 Hz, bins 50 Hz apart."""
-    erb = lambda f: 21.4 * math.log10(1 + 0.00437 * f)  # noqa: E731
-    low, high = erb(8025), erb(20025)
-    step = [low + (high - low) * k / HIGH_BANDS for k in range(HIGH_BANDS + 1)]
-    edges = [round((10 ** (e / 21.4) - 1) / 0.00437 / 50) for e in step]
-    edges[0], edges[-1] = LOW_BINS + 1, LOW_BINS + HIGH_BINS + 1
-    return edges
+    """First bin of each high band and one past the last."""
+    return erb_edges(LOW_BINS + 1, LOW_BINS + HIGH_BINS + 1, HIGH_BANDS)
 
 
 def band_matrix() -> Tensor:
-    """(240, 24): mean over each band's bins."""
-    edges, m = band_edges(), torch.zeros(HIGH_BINS, HIGH_BANDS)
-    for k, (a, b) in enumerate(zip(edges, edges[1:])):
-        m[a - LOW_BINS - 1 : b - LOW_BINS - 1, k] = 1 / (b - a)
-    return m
+    """(240, 24): mean over each high band's bins."""
+    return band_means(band_edges())
 
 
 def gain_matrix() -> Tensor:
-    """(24, 240): gains interpolated between the bands' centres, held beyond the first and last one."""
-    edges, m = band_edges(), torch.zeros(HIGH_BANDS, HIGH_BINS)
-    centre = [(a + b - 1) / 2 for a, b in zip(edges, edges[1:])]
-    for i in range(HIGH_BINS):
-        b = i + LOW_BINS + 1
-        if b <= centre[0]:
-            m[0, i] = 1
-        elif b >= centre[-1]:
-            m[-1, i] = 1
-        else:
-            k = max(j for j in range(HIGH_BANDS) if centre[j] <= b)
-            w = (b - centre[k]) / (centre[k + 1] - centre[k])
-            m[k, i], m[k + 1, i] = 1 - w, w
-    return m
+    """(24, 240): gains of the high bands, interpolated between their centres."""
+    return band_interpolation(band_edges())
 
 
 def window(n: int, like: Tensor) -> Tensor:
@@ -60,13 +49,19 @@ def stft(x: Tensor, rate: int) -> Tensor:
     return torch.fft.rfft(x.unfold(-1, n, n // 2) * window(n, x)) * (2 / n)
 
 
-def istft(spectrum: Tensor, rate: int) -> Tensor:
-    """Inverse of `stft`: (B, T, bins) -> (B, (T-1) rate/100): without the half window at either end."""
+def istft(spectrum: Tensor, rate: int, late: Tensor | None = None) -> Tensor:
+    """Inverse of `stft`: (B, T, bins) -> (B, (T-1) rate/100): without the half window at either end.
+
+    `late`, where given, holds at each frame what was made of the one before it, for its second half."""
     n = rate // 50
-    frames = torch.fft.irfft(spectrum * (n / 2), n=n)
-    frames = frames * window(n, frames)
-    first, second = frames.split(n // 2, -1)
-    return (first[:, 1:] + second[:, :-1]).flatten(1)
+
+    def halves(x: Tensor) -> tuple[Tensor, Tensor]:
+        frames = torch.fft.irfft(x * (n / 2), n=n)
+        return (frames * window(n, frames)).split(n // 2, -1)
+
+    first, second = halves(spectrum)
+    second = second[:, :-1] if late is None else halves(late)[1][:, 1:]
+    return (first[:, 1:] + second).flatten(1)
 
 
 def low_band(spectrum: Tensor) -> Tensor:
@@ -119,11 +114,22 @@ def denoise(model: torch.nn.Module, x: Tensor, rate: int) -> Tensor:
     padded = F.pad(x, (hop, 2 * hop + (-n) % hop))
     spectrum = stft(padded, rate)
     mask, gains = model(*features(spectrum))
-    y = torch.zeros_like(spectrum)
+    heads = gains.shape[-1] // HIGH_BANDS
+    frames = [spectrum, delay(spectrum, 1)][:heads]  # what each head is to clean
+    kept = [
+        expand(frame, _kept(frame, *parts, spectrum))
+        for frame, *parts in zip(frames, mask.chunk(heads, 1), gains.chunk(heads, -1))
+    ]
+    return istft(kept[0], rate, *kept[1:])[:, :n]
+
+
+def _kept(frame: Tensor, mask: Tensor, gains: Tensor, spectrum: Tensor) -> Tensor:
+    """One head's filter and gains on its frames."""
+    y = torch.zeros_like(frame)
     count = min(LOW_BINS + 1, y.shape[-1])
     y[..., :count] = filter_low(mask, spectrum)[..., :count]
     if y.shape[-1] > LOW_BINS + 1:
-        g = gains @ gain_matrix().to(x.device)
+        g = gains @ gain_matrix().to(gains.device)
         g = torch.cat([g, g[..., -1:].expand(*g.shape[:2], max(y.shape[-1] - LOW_BINS - 1 - HIGH_BINS, 0))], -1)
-        y[..., LOW_BINS + 1 :] = spectrum[..., LOW_BINS + 1 :] * g[..., : y.shape[-1] - LOW_BINS - 1]
-    return istft(expand(spectrum, y), rate)[:, :n]
+        y[..., LOW_BINS + 1 :] = frame[..., LOW_BINS + 1 :] * g[..., : y.shape[-1] - LOW_BINS - 1]
+    return y

@@ -12,6 +12,8 @@ convolution is stored as the real one that it equals (a folded norm scales real 
     decoder.I.weight [C_out, C_in, 3]        .bias          .slope (not on the last)
     high_in.weight .bias   position   high_out.weight .bias
     low_memory.gru.{w,b,u,cn,g,bg}   low_memory.linear.weight (where `low_hidden` is not 0)
+    full_memory.hear.weight   .gru.{w,b,u,cn,g,bg}   .gains.{weight,bias}   .tell.weight   .spread.{weight,bias}
+                                                              (where `full_hidden` is not 0)
     mix.I.up.{w,b,u,cn}   mix.I.down.{w,b,u,cn}   mix.I.linear.{weight,bias}
     memory.I.gru.{w,b,u,cn,g,bg} (no g, bg at ratio 1)   memory.I.linear.{weight,bias}
 
@@ -34,7 +36,21 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 import dsp
-from model import HIGH_BANDS, LOW_BINS, LOWEST_BINS, Dccrn, Sizes, _weight, count_macs
+from model import (
+    HEARD,
+    HIGH_BANDS,
+    LOW_BANDS,
+    LOW_BINS,
+    LOWEST_BINS,
+    Dccrn,
+    FullBandMemory,
+    Sizes,
+    _weight,
+    band_interpolation,
+    band_means,
+    count_macs,
+    erb_edges,
+)
 
 FORMAT = 1
 ROOT = Path(__file__).resolve().parent.parent
@@ -104,6 +120,11 @@ def fold(model: Dccrn) -> dict[str, Tensor]:
     if model.low_memory:
         out |= {f"low_memory.gru.{k}": v for k, v in model.low_memory.gru.named_parameters() if v.numel()}
         out["low_memory.linear.weight"] = model.low_memory.linear.weight * model.low_memory.SCALE
+    if model.full_memory:
+        scale, shift = _norm(model.full_memory.norm)
+        out |= {f"full_memory.{k}": v for k, v in model.full_memory.named_parameters() if v.numel() and not k.startswith("norm.")}
+        out["full_memory.spread.weight"] = model.full_memory.spread.weight.double() * scale[:, None]
+        out["full_memory.spread.bias"] = shift
     return {k: v.detach().float().contiguous().clone() for k, v in sorted(out.items())}
 
 
@@ -155,6 +176,11 @@ def unfold(tensors: dict[str, Tensor], sizes: Sizes) -> Dccrn:
             if parameter.numel():
                 put(f"low_memory.{k}", parameter)
         model.low_memory.linear.weight /= model.low_memory.SCALE
+    if model.full_memory:
+        _unit(model.full_memory.norm, torch.ones_like(model.full_memory.norm.weight), left.pop("full_memory.spread.bias"))
+        for k, parameter in model.full_memory.named_parameters():
+            if parameter.numel() and not k.startswith("norm."):
+                put(f"full_memory.{k}", parameter)
     if left:
         raise ValueError(f"left over: {', '.join(sorted(left))}")
     return model.eval()
@@ -217,7 +243,7 @@ def grow(model: Dccrn, sizes: Sizes) -> Dccrn:
 class Folded:
     """The network from the weights' file alone, frame after frame as `src/nn` runs it, in the given precision.
 
-    Called like Dccrn: low (B, T, 160) complex, bands (B, T, 24) -> mask (B, taps, T, 160), gains (B, T, 24).
+    Called like Dccrn: low (B, T, 160) complex, bands (B, T, 24) -> mask (B, heads taps, T, 160), gains (B, T, heads 24).
     """
 
     def __init__(self, path: str | Path, dtype: torch.dtype = torch.float64):
@@ -229,7 +255,7 @@ class Folded:
         self.sizes = sizes_from(self.about["sizes"])
 
     def linear(self, x: Tensor, name: str) -> Tensor:
-        return x @ self.w[name + ".weight"].t() + self.w[name + ".bias"]
+        return x @ self.w[name + ".weight"].t() + self.w.get(name + ".bias", 0)
 
     def prelu(self, x: Tensor, name: str) -> Tensor:
         slope = self.w.get(name + ".slope")  # the last layer has none
@@ -273,14 +299,27 @@ class Folded:
             over_time = self.gru(y.permute(1, 0, 2, 3).reshape(t, b * f, c), f"memory.{i}.gru")
             y = y + self.linear(over_time, f"memory.{i}.linear").view(t, b, f, c).permute(1, 0, 2, 3)
             note(f"memory.{i}", y)
-        lowest = x.new_zeros(b, t, LOWEST_BINS, 2 * self.sizes.taps)
+            if i == 0 and self.sizes.full_hidden:
+                edges = erb_edges(1, LOW_BINS + 1, LOW_BANDS)
+                energy = (low.real.square() + low.imag.square()) @ band_means(edges).to(low.real.dtype)
+                log = torch.log10(energy + FullBandMemory.ENERGY_FLOOR) + 2
+                heard = torch.cat([self.linear(y, "full_memory.hear").flatten(2), log, bands], 2)
+                states = self.gru(heard.transpose(0, 1), "full_memory.gru").transpose(0, 1)
+                envelope = self.linear(states, "full_memory.gains").unflatten(2, (self.sizes.heads, -1))
+                y = y + self.linear(self.linear(states, "full_memory.tell").unflatten(2, (-1, HEARD)), "full_memory.spread")
+                note("full_memory", y)
+        lowest = x.new_zeros(b, t, LOWEST_BINS, 2 * self.sizes.coefficients)
         if self.sizes.low_hidden:
             bins = low[..., :LOWEST_BINS]
             heard = torch.cat([y[:, :, : self.sizes.lowest_positions].flatten(2), bins.real, bins.imag], 2)
             states = self.gru(heard.transpose(0, 1), "low_memory.gru").transpose(0, 1)
             lowest = (states @ self.w["low_memory.linear.weight"].t()).unflatten(2, (LOWEST_BINS, -1))
             note("low_memory", lowest)
-        gains = torch.sigmoid(self.linear(y[:, :, -n:], "high_out")).flatten(2)
+        heads = self.sizes.heads
+        logits = self.linear(y[:, :, -n:], "high_out").unflatten(3, (heads, -1)).transpose(2, 3).flatten(3)
+        if self.sizes.full_hidden:
+            logits = logits + envelope[..., LOW_BANDS:]
+        gains = torch.sigmoid(logits).flatten(2)
         x = y[:, :, :-n].permute(0, 3, 1, 2)
         for i in range(len(self.sizes.channels)):
             x, w = x + skips[-1 - i], self.w[f"decoder.{i}.weight"]
@@ -290,11 +329,15 @@ class Folded:
             x = torch.stack([even, odd], -1).flatten(3) + self.w[f"decoder.{i}.bias"][:, None, None]
             x = self.prelu(x, f"decoder.{i}")
             note(f"decoder.{i}", x.permute(0, 2, 3, 1))
-        taps = self.sizes.taps
         x = x + F.pad(lowest.permute(0, 3, 1, 2), (0, LOW_BINS - LOWEST_BINS))
-        m = torch.complex(x[:, :taps].contiguous(), x[:, taps:].contiguous())
+        m = torch.complex(*(part.contiguous() for part in x.split(self.sizes.coefficients, 1)))
         size = (m.real.square() + m.imag.square() + 1e-12).sqrt()
         mask = m * (torch.tanh(size) / size)
+        if self.sizes.full_hidden:
+            low_gains = torch.sigmoid(envelope[..., :LOW_BANDS])
+            note("envelope", low_gains.flatten(2))
+            spread = (low_gains @ band_interpolation(edges).to(low_gains.dtype)).transpose(1, 2)
+            mask = mask * spread.repeat_interleave(self.sizes.taps, 1)
         note("mask", torch.view_as_real(mask))
         note("gains", gains)
         return mask, gains

@@ -3,13 +3,16 @@
 Complex convolutions follow DCCRN (Hu et al., Interspeech 2020, arXiv 2008.00264, section 2.2), the mask bound is
 its DCCRN-E (section 2.4), the dual-path bottleneck follows DPCRN (Le et al., Interspeech 2021, arXiv 2107.05429),
 the ghost units GhostRNN (Zhou et al., Interspeech 2023, arXiv 2411.14489), the filter over several frames
-DeepFilterNet (Schroeter et al., ICASSP 2022, arXiv 2110.05588, eq. 4).
+DeepFilterNet (Schroeter et al., ICASSP 2022, arXiv 2110.05588, eq. 4), band gains for the envelope with a filter under
+them DeepFilterNet2 (Schroeter et al. 2022, arXiv 2205.05474), the frame predicted a hop late overlapped-frame prediction
+(Wang et al. 2022, arXiv 2204.07566).
 
 Shapes: B items, T frames, F frequency positions, C real channels. A complex tensor of C/2 channels is kept as C real
 ones, real parts first. Layers bear the same names in Rust (`src/nn`).
 """
 
 import functools
+import math
 import os
 import subprocess
 import sys
@@ -21,7 +24,9 @@ from torch import Tensor, nn
 
 LOW_BINS = 160  # bins 1..=160, 50 Hz .. 8 kHz
 LOWEST_BINS = 24  # bins 1..=24, 50 Hz .. 1.2 kHz
+LOW_BANDS = 24  # 0 .. 8 kHz, for the envelope
 HIGH_BANDS = 24  # 8 .. 20 kHz
+HEARD = 8  # numbers that the full-band memory and a position tell each other
 COMPRESSION = 0.3
 MAGNITUDE_FLOOR = 1e-12  # added to |X|^2 before the power law
 ENERGY_FLOOR = 1e-12  # added to a band's mean |X|^2 before the logarithm
@@ -40,6 +45,8 @@ class Sizes:
     high_positions: int = 4  # frequency positions that carry the high band
     taps: int = 3  # frames in the complex filter of the low band
     low_hidden: int = 0  # units of a memory that the lowest bins have to themselves; 0: there is none
+    full_hidden: int = 0  # units of a memory that hears the whole spectrum and sets its envelope; 0: there is none
+    heads: int = 1  # filters per frame: 2 also filters the frame before, now that this one has been heard
 
     @property
     def low_positions(self) -> int:
@@ -57,8 +64,54 @@ class Sizes:
     def low_inputs(self) -> int:
         return self.lowest_positions * self.channels[-1] + 2 * LOWEST_BINS
 
+    @property
+    def full_inputs(self) -> int:
+        return self.positions * HEARD + LOW_BANDS + HIGH_BANDS
+
+    @property
+    def coefficients(self) -> int:
+        """Complex coefficients per bin."""
+        return self.heads * self.taps
+
     def json(self) -> dict:
         return asdict(self) | {"channels": list(self.channels)}
+
+
+def erb_edges(first: int, last: int, bands: int) -> list[int]:
+    """First bin of each band and one past the last, for bins first .. last-1, 50 Hz apart: equal steps on the ERB-rate scale
+    (Glasberg & Moore 1990, 21.4 log10(1 + 0.00437 f)), no band without a bin."""
+    erb = lambda f: 21.4 * math.log10(1 + 0.00437 * f)  # noqa: E731
+    low, high = erb(50 * first - 25), erb(50 * last - 25)
+    edges = [first]
+    for k in range(1, bands):
+        f = (10 ** ((low + (high - low) * k / bands) / 21.4) - 1) / 0.00437
+        edges.append(max(round(f / 50), edges[-1] + 1))
+    return [*edges, last]
+
+
+def band_means(edges: list[int]) -> Tensor:
+    """(bins, bands): mean over each band's bins."""
+    m = torch.zeros(edges[-1] - edges[0], len(edges) - 1)
+    for k, (a, b) in enumerate(zip(edges, edges[1:])):
+        m[a - edges[0] : b - edges[0], k] = 1 / (b - a)
+    return m
+
+
+def band_interpolation(edges: list[int]) -> Tensor:
+    """(bands, bins): gains interpolated between the bands' centres, held beyond the first and last one."""
+    m = torch.zeros(len(edges) - 1, edges[-1] - edges[0])
+    centre = [(a + b - 1) / 2 for a, b in zip(edges, edges[1:])]
+    for i in range(m.shape[1]):
+        b = i + edges[0]
+        if b <= centre[0]:
+            m[0, i] = 1
+        elif b >= centre[-1]:
+            m[-1, i] = 1
+        else:
+            k = max(j for j in range(len(centre)) if centre[j] <= b)
+            w = (b - centre[k]) / (centre[k + 1] - centre[k])
+            m[k, i], m[k + 1, i] = 1 - w, w
+    return m
 
 
 def compress(x: Tensor) -> Tensor:
@@ -381,7 +434,7 @@ class LowMemory(nn.Module):
     """What the filter of the lowest bins owes to a GhostGRU of their own, which hears their positions together.
 
     There most of the noise's energy lies, and the pitch's harmonics are two bins apart. y (B, T, F, C) and low (B, T, 160)
-    complex -> (B, T, 24, 2 taps), to be added to the last decoder's output.
+    complex -> (B, T, 24, 2 coefficients), to be added to the last decoder's output.
     """
 
     SCALE = 0.1  # a tenth of the others' learning rate, so to speak: at 1 it did harm at first
@@ -390,7 +443,7 @@ class LowMemory(nn.Module):
         super().__init__()
         self.positions = sizes.lowest_positions
         self.gru = GhostGru(sizes.low_inputs, sizes.low_hidden, sizes.ratio)
-        self.linear = nn.Linear(sizes.low_hidden, LOWEST_BINS * 2 * sizes.taps, bias=False)
+        self.linear = nn.Linear(sizes.low_hidden, LOWEST_BINS * 2 * sizes.coefficients, bias=False)
         nn.init.zeros_(self.linear.weight)
 
     def forward(self, y: Tensor, low: Tensor) -> Tensor:
@@ -400,8 +453,40 @@ class LowMemory(nn.Module):
         return self.SCALE * self.linear(states).float().unflatten(2, (LOWEST_BINS, -1))
 
 
+class FullBandMemory(nn.Module):
+    """A GhostGRU that hears all positions and both bands' energies together, sets the gains of the spectrum's envelope, and
+    tells every position what it heard.
+
+    y (B, T, F, C), low (B, T, 160) complex and compressed, bands (B, T, 24) -> y with what is told added, and logits of
+    gains (B, T, heads, 24 + 24), low bands first."""
+
+    ENERGY_FLOOR = 1e-4  # added to a low band's mean |X|^0.6 before the logarithm
+
+    def __init__(self, sizes: Sizes):
+        super().__init__()
+        self.heads, c = sizes.heads, sizes.channels[-1]
+        self.hear = nn.Linear(c, HEARD, bias=False)
+        self.gru = GhostGru(sizes.full_inputs, sizes.full_hidden, sizes.ratio)
+        self.gains = nn.Linear(sizes.full_hidden, sizes.heads * (LOW_BANDS + HIGH_BANDS))
+        self.tell = nn.Linear(sizes.full_hidden, sizes.positions * HEARD, bias=False)
+        self.spread = nn.Linear(HEARD, c, bias=False)
+        self.norm = nn.BatchNorm1d(c)
+        self.register_buffer("means", band_means(erb_edges(1, LOW_BINS + 1, LOW_BANDS)), persistent=False)
+        nn.init.constant_(self.gains.bias, 1.0)  # start near "leave it"
+
+    def forward(self, y: Tensor, low: Tensor, bands: Tensor) -> tuple[Tensor, Tensor]:
+        energy = (low.real.square() + low.imag.square()) @ self.means.to(low.real.dtype)
+        heard = torch.cat([self.hear(y).flatten(2).float(), torch.log10(energy + self.ENERGY_FLOOR) + 2, bands], 2)
+        states = self.gru(heard.unsqueeze(2), "time").squeeze(2)
+        told = self.spread(self.tell(states).unflatten(2, (-1, HEARD)))
+        return norm_act(told, self.norm, None, add=y), self.gains(states).float().unflatten(2, (self.heads, -1))
+
+
 class Dccrn(nn.Module):
-    """Compressed low band and high-band features -> complex filter of the low band and gains of the high bands."""
+    """Compressed low band and high-band features -> complex filter of the low band and gains of the high bands.
+
+    With two heads the second half of the coefficients and gains is for the frame before this one: their frames are still
+    counted back from this one."""
 
     def __init__(self, sizes: Sizes = Sizes()):
         super().__init__()
@@ -413,21 +498,26 @@ class Dccrn(nn.Module):
         self.position = nn.Parameter(torch.randn(sizes.positions, c[-1]) * 0.1)
         self.mix = nn.ModuleList(FrequencyMix(c[-1], sizes.mix_hidden) for _ in range(sizes.blocks))
         self.memory = nn.ModuleList(TimeMemory(c[-1], sizes.hidden, sizes.ratio) for _ in range(sizes.blocks))
-        out = (*sizes.channels[::-1], 2 * sizes.taps)
+        out = (*sizes.channels[::-1], 2 * sizes.coefficients)
         self.decoder = nn.ModuleList(
             ComplexConvTranspose2d(a, b, last=i == len(out) - 2) for i, (a, b) in enumerate(zip(out, out[1:]))
         )
-        self.high_out = nn.Linear(c[-1], per_position)
+        self.high_out = nn.Linear(c[-1], sizes.heads * per_position)
         self.low_memory = LowMemory(sizes) if sizes.low_hidden else None
+        self.full_memory = FullBandMemory(sizes) if sizes.full_hidden else None
+        spread = band_interpolation(erb_edges(1, LOW_BINS + 1, LOW_BANDS))
+        self.register_buffer("envelope", spread, persistent=False)
         with torch.no_grad():
             last = self.decoder[-1]
             last.real *= 0.3
             last.imag *= 0.3
-            last.bias[0] = 1.0  # real part of the current frame's tap: start near "leave it"
+            for head in range(sizes.heads):  # real part of the tap of the head's own frame: start near "leave it"
+                last.bias[head * (sizes.taps + 1)] = 1.0
             self.high_out.bias += 1.0
 
     def forward(self, low: Tensor, bands: Tensor, trace: dict | None = None) -> tuple[Tensor, Tensor]:
-        """low: (B, T, 160) complex, compressed; bands: (B, T, 24) -> mask (B, taps, T, 160) complex, gains (B, T, 24)."""
+        """low: (B, T, 160) complex, compressed; bands: (B, T, 24) -> mask (B, heads taps, T, 160) complex, gains
+        (B, T, heads 24)."""
         note = (lambda k, v: trace.__setitem__(k, v)) if trace is not None else (lambda k, v: None)
         x = torch.stack([low.real, low.imag], 1).contiguous(memory_format=torch.channels_last)
         skips = []
@@ -445,11 +535,18 @@ class Dccrn(nn.Module):
             note(f"mix.{i}", y)
             y = memory(y)
             note(f"memory.{i}", y)
+            if i == 0 and self.full_memory:
+                y, envelope = self.full_memory(y, low, bands)
+                note("full_memory", y)
         lowest = self.low_memory(y, low) if self.low_memory else None
         if lowest is not None:
             note("low_memory", lowest)
         x, high = y.split([y.shape[2] - n, n], 2)
-        gains = torch.sigmoid(self.high_out(high).float()).flatten(2)
+        heads = self.sizes.heads
+        logits = self.high_out(high).float().unflatten(3, (heads, -1)).transpose(2, 3).flatten(3)  # (B, T, heads, 24)
+        if self.full_memory:
+            logits = logits + envelope[..., LOW_BANDS:]
+        gains = torch.sigmoid(logits).flatten(2)
         x = x.permute(0, 3, 1, 2)
         for i, conv in enumerate(self.decoder):
             x = conv(x + skips[-1 - i])
@@ -457,11 +554,15 @@ class Dccrn(nn.Module):
         x = x.float()
         if lowest is not None:
             x = x + F.pad(lowest.permute(0, 3, 1, 2), (0, LOW_BINS - LOWEST_BINS))
-        taps = self.sizes.taps
-        m = torch.complex(*x.split(taps, 1))
+        m = torch.complex(*x.split(self.sizes.coefficients, 1))
         # DCCRN-E: tanh bounds the magnitude, the phase stays.
         size = (m.real.square() + m.imag.square() + 1e-12).sqrt()
-        mask = m * (torch.tanh(size) / size)
+        bounded = torch.tanh(size) / size
+        if self.full_memory:
+            low_gains = torch.sigmoid(envelope[..., :LOW_BANDS])
+            note("envelope", low_gains.flatten(2))
+            bounded = bounded * (low_gains @ self.envelope).transpose(1, 2).repeat_interleave(self.sizes.taps, 1)
+        mask = m * bounded
         note("mask", torch.view_as_real(mask))
         note("gains", gains)
         return mask, gains
@@ -472,11 +573,11 @@ def apply_filter(mask: Tensor, spectrum: Tensor) -> Tensor:
     taps = mask.unbind(1)
     y = taps[0] * spectrum
     for k, tap in enumerate(taps[1:], 1):
-        y = y + tap * _delay(spectrum, k)
+        y = y + tap * delay(spectrum, k)
     return y
 
 
-def _delay(x: Tensor, k: int) -> Tensor:
+def delay(x: Tensor, k: int) -> Tensor:
     return torch.cat([torch.zeros_like(x[:, :k]), x[:, :-k]], 1)
 
 
@@ -486,23 +587,28 @@ def count_macs(sizes: Sizes) -> dict:
     for a, b in zip(c, c[1:]):
         f //= 2
         enc += f * a * b * 3 * sizes.time_kernel
-    dec, out = 0, (*sizes.channels[::-1], 2 * sizes.taps)
+    dec, out = 0, (*sizes.channels[::-1], 2 * sizes.coefficients)
     for a, b in zip(out, out[1:]):
         dec += f * a * b * 3
         f *= 2
     m, h, k, ch = sizes.hidden // sizes.ratio, sizes.hidden, sizes.mix_hidden, c[-1]
     memory = 3 * m * (ch + h) + m * (h - m) + h * ch
     mix = 2 * 3 * k * (ch + k) + 2 * k * ch
-    high = 2 * HIGH_BANDS * ch
+    high = (1 + sizes.heads) * HIGH_BANDS * ch
     h2, m2 = sizes.low_hidden, sizes.low_hidden // sizes.ratio
-    low = 3 * m2 * (sizes.low_inputs + h2) + m2 * (h2 - m2) + h2 * LOWEST_BINS * 2 * sizes.taps
+    low = 3 * m2 * (sizes.low_inputs + h2) + m2 * (h2 - m2) + h2 * LOWEST_BINS * 2 * sizes.coefficients
+    h3, m3 = sizes.full_hidden, sizes.full_hidden // sizes.ratio
+    told = sizes.positions * HEARD
+    full = 3 * m3 * (sizes.full_inputs + h3) + m3 * (h3 - m3) + h3 * (told + sizes.heads * (LOW_BANDS + HIGH_BANDS))
+    full = (full + 2 * told * ch) if h3 else 0
     parts = {
         "encoder": enc,
         "mix": mix * sizes.positions * sizes.blocks,
         "memory": memory * sizes.positions * sizes.blocks,
         "low memory": low,
+        "full-band memory": full,
         "decoder": dec,
         "high band": high,
-        "filter": 4 * LOW_BINS * sizes.taps,
+        "filter": 4 * LOW_BINS * sizes.coefficients,
     }
     return parts | {"total": sum(parts.values())}
