@@ -8,10 +8,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import dsp
-from model import COMPRESSION, LOW_BINS
+from model import COMPRESSION, HIGH_BANDS, LOW_BANDS, LOW_BINS, band_means, delay, erb_edges
 
 MOST_DB = 40  # a distortion ratio beyond this is as good
 LONG = 1024  # samples at 16 kHz, 64 ms: a voice's harmonics stand apart
+ENVELOPE_BANDS = 12  # nearly three ERB wide
+ENVELOPE_FLOOR = 1e-8  # of a band's mean power, 60 dB or so below a voice
+ENVELOPE_MOST = 2.0  # decades between neighbouring errors that still count
 
 
 def _compressed(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -42,11 +45,20 @@ def _imported(module: str, name: str, option: str):
         torch.version.cuda = cuda
 
 
+def _loud_frames(x: Tensor, mask: Tensor) -> Tensor:
+    """torch-stoi's selection of frames without shapes that depend on the data: those kept first, in order, then zeros."""
+    order = torch.argsort((~mask).to(torch.int8), dim=1, stable=True)
+    kept = mask.gather(1, order).unsqueeze(-1).to(x.dtype)
+    return x.gather(1, order.unsqueeze(-1).expand_as(x)) * kept
+
+
 def _stoi_loss():
     """Minus the short-time objective intelligibility (Taal et al. 2011) of each item, as torch-stoi computes it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # torch-stoi names torchaudio's filter by its old name
-        return _imported("torch_stoi", "NegSTOILoss", "--stoi")(sample_rate=16000)
+        loss = _imported("torch_stoi", "NegSTOILoss", "--stoi")(sample_rate=16000)
+        importlib.import_module("torch_stoi.stoi")._mask_audio = _loud_frames
+        return loss
 
 
 def _pesq_distance():
@@ -73,25 +85,52 @@ def _pesq_distance():
     return Distance(1.0, sample_rate=16000)
 
 
+def _log_error(y: Tensor, target: Tensor) -> Tensor:
+    """Decades between two powers, with the floor below which nothing is heard."""
+    return torch.log10(y + ENVELOPE_FLOOR) - torch.log10(target + ENVELOPE_FLOOR)
+
+
+def _masked_mean(x: Tensor, known: Tensor) -> Tensor:
+    """Mean of x (B, T, F) where `known` (B, 1, F) is 1."""
+    return (x * known).mean() / known.mean().clamp_min(1e-3)
+
+
 class Loss:
     """Compressed magnitude and complex spectrum of the re-analysed output (low band) over 20 ms and, with a share of `long`,
-    over 64 ms, compressed magnitude (high band), and signal-to-distortion ratio. Each item is scaled to the same speech
-    level first, so that quiet ones count alike.
+    over 64 ms, compressed magnitude (high band), the envelope's logarithm, and signal-to-distortion ratio. Each item is scaled
+    to the same speech level first, so that quiet ones count alike.
 
     At 20 ms what lies between a voice's harmonics is hidden by them; so several resolutions, as DeepFilterNet2 has them
     (Schroeter et al. 2022, arXiv 2205.05474). The distortion ratio is against the target itself, not its scaled
     projection: it sees gain and polarity.
+
+    `envelope`: of the errors of log band energies, bands nearly three ERB wide, the squared differences between neighbouring
+    bands and, a third as heavy, between frames 20 ms apart; `level`: those errors themselves, and those that the full-band
+    memory's gains alone would leave. Patches that are cut or left are heard more than an even error is.
     """
 
-    def __init__(self, magnitude=0.7, complex_=0.3, cut=0.3, high=0.5, sdr=0.04, pesq=0.0, stoi=0.0, long=0.5):
-        self.weights = dict(cut=cut, high=high, sdr=sdr, pesq=pesq, stoi=stoi)
+    def __init__(
+        self, magnitude=0.7, complex_=0.3, cut=0.3, high=0.5, sdr=0.04, pesq=0.0, stoi=0.0, long=0.5, envelope=0.0, level=0.0
+    ):
+        self.weights = dict(cut=400 * cut, high=400 * high, sdr=sdr, pesq=pesq, stoi=stoi, envelope=envelope, level=level)
         for name, weight in (("magnitude", magnitude), ("complex", complex_)):
-            self.weights |= {name: (1 - long) * weight, "long_" + name: long * weight}
+            self.weights |= {name: 400 * (1 - long) * weight, "long_" + name: 400 * long * weight}
         self.pesq = _pesq_distance() if pesq else None
         self.stoi = _stoi_loss() if stoi else None
         self.bands, self.gains = dsp.band_matrix(), dsp.gain_matrix()
+        wide, narrow = (erb_edges(1, LOW_BINS + 1, bands) for bands in (ENVELOPE_BANDS, LOW_BANDS))
+        self.wide_means, self.narrow_means = band_means(wide), band_means(narrow)
+        self.wide_last, self.narrow_last = (torch.tensor([50.0 * (e - 1) for e in x[1:]]) for x in (wide, narrow))
+
+    def to(self, device) -> "Loss":
+        """Nothing is copied between devices after this: a CUDA graph could not hold it."""
+        for name in ("bands", "gains", "wide_means", "narrow_means", "wide_last", "narrow_last", "pesq", "stoi"):
+            value = getattr(self, name)
+            setattr(self, name, value if value is None else value.to(device))
+        return self
 
     def __call__(self, model, batch: dict) -> tuple[Tensor, dict]:
+        """-> the loss, and its parts, detached."""
         noisy, clean = {}, {}
         for name, out in (("noisy", noisy), ("clean", clean)):
             low, high = [], None
@@ -103,49 +142,82 @@ class Loss:
                 low.append(dsp.stft(batch[name + "16"], 16000))
             out["low"], out["high"] = torch.cat(low), high
         device = noisy["low"].device
+        if self.bands.device != device:
+            self.to(device)
         b, t, _ = noisy["low"].shape
         full = 0 if noisy["high"] is None else len(noisy["high"])
         energy = torch.zeros(b, t, self.bands.shape[1], device=device)
         if full:
-            energy[:full] = dsp.power(noisy["high"]) @ self.bands.to(device)
-        mask, gains = model(dsp.compress(noisy["low"][..., 1:]), dsp.band_features(energy))
-        estimate = dsp.filter_low(mask, noisy["low"])
+            energy[:full] = dsp.power(noisy["high"]) @ self.bands
+        trace: dict = {}
+        mask, gains = model(dsp.compress(noisy["low"][..., 1:]), dsp.band_features(energy), trace)
+        heads = gains.shape[-1] // HIGH_BANDS
+        estimates = [dsp.filter_low(m, noisy["low"]) for m in mask.chunk(heads, 1)]
 
         level = (0.1 / batch["reference"]).view(-1, 1)
         known = _below(torch.arange(LOW_BINS + 1, device=device) * 50, batch["bandwidth"])
-        wave, target = (dsp.istft(low * known, 16000) * level for low in (estimate, clean["low"]))
+        wave = dsp.istft(estimates[0] * known, 16000, *(x * known for x in estimates[1:])) * level
+        target = dsp.istft(clean["low"] * known, 16000) * level
         part = {}
         for name, stft in (("", lambda x: dsp.stft(x, 16000)), ("long_", _long_stft)):
             y, s = stft(wave), stft(target)
             known = _below(torch.arange(y.shape[-1], device=device) * (8000 / (y.shape[-1] - 1)), batch["bandwidth"])
-            share = known.mean().clamp_min(1e-3)
             (y_mag, y_complex), (s_mag, s_complex) = _compressed(y), _compressed(s)
-            part[name + "magnitude"] = ((y_mag - s_mag).square() * known).mean() / share
-            part[name + "complex"] = (torch.view_as_real(y_complex - s_complex).square().sum(-1) * known).mean() / share
+            part[name + "magnitude"] = _masked_mean((y_mag - s_mag).square(), known)
+            part[name + "complex"] = _masked_mean(torch.view_as_real(y_complex - s_complex).square().sum(-1), known)
             if not name:
-                part["cut"] = (F.relu(s_mag - y_mag).square() * known).mean() / share
+                part["cut"] = _masked_mean(F.relu(s_mag - y_mag).square(), known)
+                error = _log_error(*(dsp.power(x[..., 1:]) @ self.wide_means for x in (y, s)))
+                whole = _below(self.wide_last, batch["bandwidth"])  # bands that are known from end to end
+                across = error.diff(dim=2).clamp(-ENVELOPE_MOST, ENVELOPE_MOST).square()
+                over_time = (error[:, 2:] - error[:, :-2]).clamp(-ENVELOPE_MOST, ENVELOPE_MOST).square()
+                part["envelope"] = _masked_mean(across, whole[..., 1:]) + _masked_mean(over_time, whole) / 3
+                part["level"] = _masked_mean(F.smooth_l1_loss(error, torch.zeros_like(error), reduction="none"), whole)
+        if "envelope" in trace:
+            part["level"] = part["level"] + self._gains_alone(trace["envelope"], noisy["low"], clean["low"], level, batch)
         if full:
-            g = gains[:full].float() @ self.gains.to(device)
-            scale = level[:full, :, None]
-            n_mag, c_mag = (dsp.power(v["high"] * scale) + 1e-9 for v in (noisy, clean))
-            known = _below((LOW_BINS + 1 + torch.arange(dsp.HIGH_BINS, device=device)) * 50, batch["bandwidth"][:full])
-            out = (n_mag * g.square() + 1e-9).pow(COMPRESSION / 2)
-            part["high"] = ((out - c_mag.pow(COMPRESSION / 2)).square() * known).mean() / known.mean().clamp_min(1e-3)
+            part["high"] = self._high(gains[:full].float(), noisy["high"], clean["high"], level[:full], batch)
         else:
             part["high"] = 0 * gains.float().sum()  # every weight gets a gradient: DistributedDataParallel waits for it
         voiced = target.square().mean(1) > 1e-6
         sdr = 10 * torch.log10((target.square().sum(1) + 1e-4) / ((target - wave).square().sum(1) + 1e-4))
         part["sdr"] = -(sdr.clamp_max(MOST_DB) * voiced).sum() / voiced.sum().clamp_min(1)
-        w = self.weights
-        total = 400 * sum(w[k] * part[k] for k in part if k != "sdr") + w["sdr"] * part["sdr"]
-        if (self.pesq or self.stoi) and voiced.any():
-            # Half of the items, another half each step: they are dear.
-            some = torch.nonzero(voiced).flatten()
-            some = some[torch.randperm(len(some), device=device)[: max(b // 2, 1)]]
+        if self.pesq or self.stoi:
+            # Half of the items, another half each step: they are dear. Those with a voice first.
+            order = torch.rand(b, device=device) + ~voiced
+            some = order.argsort()[: max(b // 2, 1)]
+            share = voiced[some].float()
+            count = share.sum().clamp_min(1)
+            # Neither knows silence: a tone stands in for it and counts nothing.
+            tone = 0.1 * torch.sin(torch.arange(wave.shape[1], device=device) * 0.3)
+            y, s = (torch.where(voiced[some, None], x[some], tone) for x in (wave, target))
             if self.pesq:
-                part["pesq"] = self.pesq.to(device)(target[some], wave[some]).mean()
+                part["pesq"] = (self.pesq(s, y) * share).sum() / count
             if self.stoi:
                 with torch.autocast(device.type, enabled=False):
-                    part["stoi"] = 1 + self.stoi.to(device)(wave[some].float(), target[some].float()).mean()
-            total = total + sum(w[k] * part[k] for k in ("pesq", "stoi") if k in part)
-        return total, {k: float(v.detach()) for k, v in part.items()}
+                    part["stoi"] = ((1 + self.stoi(y.float(), s.float())) * share).sum() / count
+        total = sum(self.weights[k] * part[k] for k in part)
+        return total, {k: v.detach() for k, v in part.items()}
+
+    def _gains_alone(self, gains: Tensor, noisy: Tensor, clean: Tensor, level: Tensor, batch: dict) -> Tensor:
+        """The log error that the full-band memory's gains (B, T, heads 24) would leave by themselves."""
+        scale = level[..., None].square()
+        before, wanted = (dsp.power(x[..., 1:]) @ self.narrow_means * scale for x in (noisy, clean))
+        total = 0
+        for head, g in enumerate(gains.chunk(gains.shape[-1] // LOW_BANDS, -1)):
+            heard, there = (delay(x, head) if head else x for x in (before, wanted))
+            error = _log_error(heard * g.square(), there)
+            error = F.smooth_l1_loss(error, torch.zeros_like(error), reduction="none")
+            total = total + _masked_mean(error, _below(self.narrow_last, batch["bandwidth"]))
+        return total * LOW_BANDS / gains.shape[-1]
+
+    def _high(self, gains: Tensor, noisy: Tensor, clean: Tensor, level: Tensor, batch: dict) -> Tensor:
+        """Compressed magnitudes of the bins 161..=400 under the gains (B, T, heads 24)."""
+        scale, heads = level[..., None], gains.shape[-1] // HIGH_BANDS
+        known = _below((LOW_BINS + 1 + torch.arange(dsp.HIGH_BINS, device=gains.device)) * 50, batch["bandwidth"][: len(gains)])
+        total = 0
+        for head, g in enumerate(gains.chunk(heads, -1)):
+            n_mag, c_mag = (dsp.power((delay(x, head) if head else x) * scale) + 1e-9 for x in (noisy, clean))
+            out = (n_mag * (g @ self.gains).square() + 1e-9).pow(COMPRESSION / 2)
+            total = total + _masked_mean((out - c_mag.pow(COMPRESSION / 2)).square(), known)
+        return total / heads

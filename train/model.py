@@ -193,6 +193,16 @@ def fused():
         return None
 
 
+@functools.cache
+def scan():
+    """The Triton kernels of scan.py, or None where Triton is not installed (a GPU then runs a handful of kernels per step)."""
+    try:
+        import scan as kernels
+    except ImportError:
+        return None
+    return kernels
+
+
 def _scan_forward(gates, u, cn, g, bg, s0, reverse):
     """gates (T, R, 3m), the input side -> s (T+1, R, H), rz (T, R, 2m), n and an (T, R, m)."""
     if reverse:
@@ -381,6 +391,8 @@ class GhostGru(nn.Module):
             b, t, f, c = x.shape
             rows = b * f if along == "time" else b * t
             weights = self.w, self.b, self.u, self.cn, self.g, self.bg, x.new_zeros(rows, self.hidden)
+            if x.is_cuda and scan():
+                return scan().Scan.apply(x, *weights[:-1], along, reverse)
             if _fast(x):
                 return _FusedScan.apply(x, *weights, along, reverse)
             order = (1, 0, 2, 3) if along == "time" else (2, 0, 1, 3)

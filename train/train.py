@@ -5,6 +5,11 @@
 
 Resumes from OUT/last.pt when it is there. Writes OUT/log.jsonl, one object per line of progress. `hours` counts audio
 seen by all processes. The learning rate warms up, then follows a cosine that ends at --hours.
+
+    python train.py --cache CACHE --out runs/first --clock 9 --batch 32
+
+trains by the clock instead: the rate stays up and falls over the last quarter of --clock minutes. A GPU mixes its own batches
+(mix.py), runs the recurrences as Triton kernels (scan.py) and each step as one CUDA graph.
 """
 
 import argparse
@@ -26,6 +31,7 @@ from data import Batches, Cache, Mixer, Recipe
 from export import Folded, calibrate, grow, load_checkpoint, unfold
 from loss import Loss
 from model import Dccrn, Sizes
+from soap import Soap
 
 
 def parse() -> argparse.Namespace:
@@ -35,6 +41,8 @@ def parse() -> argparse.Namespace:
     p.add_argument("--hours", type=float, default=150, help="audio hours in all")
     p.add_argument("--batch", type=int, default=16, help="items per process and step")
     p.add_argument("--seconds", type=float, default=3.0)
+    p.add_argument("--long-every", type=int, default=0, help="every so many steps has items of --long-seconds (GPU only); 0: none")
+    p.add_argument("--long-seconds", type=float, default=8.0)
     p.add_argument("--full-band", type=float, default=0.3, help="share of 48 kHz items")
     p.add_argument("--optimizer", choices=["soap", "adamw"], default="soap")
     p.add_argument("--lr", type=float, default=2e-3)
@@ -50,12 +58,16 @@ def parse() -> argparse.Namespace:
     sizes.add_argument("--blocks", type=int, help=f"dual-path blocks; --init may have fewer (default {Sizes.blocks})")
     low = f"units of the lowest bins' own memory; --init may have none (default {Sizes.low_hidden})"
     sizes.add_argument("--low-hidden", type=int, help=low)
+    sizes.add_argument("--full-hidden", type=int, help=f"units of the full-band memory (default {Sizes.full_hidden})")
+    sizes.add_argument("--heads", type=int, help=f"2 also filters the frame before, a hop late (default {Sizes.heads})")
     sizes.add_argument("--taps", type=int, help=f"frames in the complex filter; --init may have fewer (default {Sizes.taps})")
     p.add_argument("--pesq", type=float, default=0.0, help="weight of the PESQ term; 0 leaves it out")
     p.add_argument("--stoi", type=float, default=0.0, help="weight of the STOI term; 0 leaves it out")
     p.add_argument("--long", type=float, default=0.5, help="share of the low band's terms that is taken over 64 ms")
     p.add_argument("--cut", type=float, default=0.3, help="weight of speech that is taken away")
     p.add_argument("--sdr", type=float, default=0.04, help="weight of the distortion ratio, per dB")
+    p.add_argument("--envelope", type=float, default=0.7, help="weight of the log envelope's differences; 0 leaves it out")
+    p.add_argument("--level", type=float, default=0.1, help="weight of the log envelope itself; 0 leaves it out")
     p.add_argument("--init", help="start from this checkpoint's or weights' file's weights (a new run, not a resumed one)")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--workers", type=int, default=1, help="data processes per training process")
@@ -63,21 +75,26 @@ def parse() -> argparse.Namespace:
     p.add_argument("--every", type=int, default=100, help="steps between lines of progress")
     p.add_argument("--valid", type=int, default=1000, help="steps between looks at the held-back voices")
     p.add_argument("--minutes", type=float, help="stop (resumable) after this long")
+    p.add_argument("--clock", type=float, help="end after so many minutes instead of --hours, the rate falling over the last quarter")
+    p.add_argument("--pool", type=int, default=4, help="batches that a GPU mixes at once")
+    p.add_argument("--no-graph", action="store_true", help="run a GPU's steps kernel by kernel")
     return p.parse_args()
 
 
-def rate(step: int, hours: float, a) -> float:
+def rate(step: int, done: float, a) -> float:
+    """`done`: share of the run, 0 to 1."""
     warm = min(1.0, (step + 1) / a.warmup)
-    return a.lr * warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(hours / a.hours, 1.0))))
+    if a.clock:
+        return a.lr * warm * max(0.0, min(1.0, (1 - done) / 0.25))
+    return a.lr * warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
 
 
 def optimizer(model: Dccrn, a) -> torch.optim.Optimizer:
-    """SOAP (Vyas et al. 2024, arXiv 2409.11321): Adam in the eigenbasis of Shampoo's preconditioner."""
+    parameters = [p for p in model.parameters() if p.numel()]
     if a.optimizer == "adamw":
-        return torch.optim.AdamW(model.parameters(), lr=a.lr, betas=(0.9, 0.98), weight_decay=a.weight_decay)
-    from pytorch_optimizer import SOAP
-
-    return SOAP(model.parameters(), lr=a.lr, betas=(0.95, 0.95), weight_decay=a.weight_decay, precondition_frequency=10)
+        lr, capturable = torch.tensor(a.lr, device=parameters[0].device), parameters[0].is_cuda
+        return torch.optim.AdamW(parameters, lr=lr, betas=(0.9, 0.98), weight_decay=a.weight_decay, capturable=capturable)
+    return Soap(parameters, lr=a.lr, weight_decay=a.weight_decay)
 
 
 def start(a) -> tuple[Dccrn, dict]:
@@ -112,16 +129,92 @@ def save(path: str, state: dict) -> None:
     os.replace(path + ".part", path)
 
 
-@torch.no_grad()
-def validate(model, a, loss, device, recipe) -> dict:
-    """Mean loss and low-band distortion ratio over the same 8 batches each time."""
-    model.eval()
-    data = iter(Batches(a.cache, "valid", recipe, a.batch, seed=999))
-    rows = []
-    for _ in range(8):
-        total, parts = loss(model, to(next(data), device))
-        rows.append(dict(loss=float(total), **parts))
-    return {f"valid_{k}": round(sum(r.get(k, 0) for r in rows) / len(rows), 4) for k in rows[0]}
+class Step:
+    """A step of training on batches of one shape; on a GPU a CUDA graph of it, once a few have been taken."""
+
+    EAGER = 12  # steps before the graph is made: every kernel has been compiled, every eigenbasis started
+
+    def __init__(self, net, model: Dccrn, ema: Dccrn, opt, loss: Loss, a, graph: bool):
+        self.net, self.opt, self.loss, self.a = net, opt, loss, a
+        self.parameters = [p for p in model.parameters() if p.numel()]
+        floating = [(e, m) for e, m in zip(ema.state_dict().values(), model.state_dict().values()) if e.is_floating_point()]
+        self.averages, self.sources = zip(*floating)
+        self.graph, self.wanted, self.taken = None, graph, 0
+        if graph and torch.cuda.current_stream() == torch.cuda.default_stream():
+            torch.cuda.set_stream(torch.cuda.Stream())  # no graph can be made on the default one
+
+    def _body(self, batch: dict, decay: float):
+        device = self.parameters[0].device.type
+        with torch.autocast(device, torch.bfloat16, enabled=self.a.bf16):
+            total, parts = self.loss(self.net, batch)
+        total.backward()
+        grads = [p.grad for p in self.parameters]
+        for g in grads:
+            g.nan_to_num_(0.0, 0.0, 0.0)
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.a.clip)
+        self.opt.step()
+        with torch.no_grad():
+            torch._foreach_lerp_(self.averages, self.sources, 1 - decay)
+        return total.detach(), parts, norm.detach()
+
+    def __call__(self, batch: dict, step: int, lr: float):
+        """-> loss, its parts and the gradient's norm before it was clipped: tensors, overwritten by the next call."""
+        rate = self.opt.rate if isinstance(self.opt, Soap) else self.opt.param_groups[0]["lr"]
+        rate.fill_(lr)
+        if self.graph:
+            for name, x in batch.items():
+                self.batch[name].copy_(x)
+            self.graph.replay()
+        else:
+            self.opt.zero_grad(set_to_none=True)
+            self.result = self._body(batch, min(self.a.ema, (step + 1) / (step + 10)))
+            self.taken += 1
+            if self.wanted and self.taken >= self.EAGER and step >= self.EAGER:
+                self._capture(batch)
+        if isinstance(self.opt, Soap):
+            self.opt.refresh(step + 1)
+        return self.result
+
+    def _capture(self, batch: dict) -> None:
+        self.batch = {name: x.clone() for name, x in batch.items()}
+        self.opt.zero_grad(set_to_none=True)
+        torch.cuda.synchronize()
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, stream=torch.cuda.current_stream()):
+            self.result = self._body(self.batch, self.a.ema)
+        self.graph = graph
+
+
+def device_batches(a, recipe: Recipe, batch: int, device, seed: int):
+    """Endless batches mixed on the device."""
+    import mix
+
+    if not hasattr(device_batches, "banks"):
+        made = os.path.join(a.cache, "banks.npz")
+        device_batches.banks = mix.load_banks(made) if os.path.exists(made) else mix.make_banks(os.cpu_count() or 1)
+    mixer = mix.DeviceMixer(Cache(a.cache, "train"), recipe, device_batches.banks, device, seed)
+    while True:
+        yield from mixer.batches(batch, recipe.full_band, a.pool)
+
+
+class Held:
+    """The same eight batches of held-back voices each time."""
+
+    def __init__(self, a, recipe: Recipe):
+        batch = min(a.batch, 16)
+        recipe = replace(recipe, full_band=round(a.full_band * batch))
+        data = iter(Batches(a.cache, "valid", recipe, batch, seed=999))
+        self.batches = [next(data) for _ in range(8)]
+
+    @torch.no_grad()
+    def look(self, model, loss, device) -> dict:
+        """Mean loss and its parts, with the averaged weights."""
+        model.eval()
+        rows = []
+        for batch in self.batches:
+            total, parts = loss(model, to(batch, device))
+            rows.append({"loss": float(total)} | {k: float(v) for k, v in parts.items()})
+        return {f"valid_{k}": round(sum(r[k] for r in rows) / len(rows), 4) for k in rows[0]}
 
 
 def main() -> None:
@@ -140,6 +233,8 @@ def main() -> None:
     torch.manual_seed(a.seed)
 
     recipe = Recipe(seconds=a.seconds, full_band=round(a.full_band * a.batch))
+    if cuda:
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     model, before = start(a)
     model.to(device)
     opt = optimizer(model, a)
@@ -151,14 +246,33 @@ def main() -> None:
         used = c["args"].get("optimizer", "adamw")
         if used != a.optimizer:
             raise SystemExit(f"{last}: trained with --optimizer {used}, expected {a.optimizer}")
+        if used == "soap" and "stacks" not in c["opt"]:
+            raise SystemExit(f"{last}: holds the optimizer's state of an earlier version; go on with --init {last} --out another folder")
         model.load_state_dict(c["model"])
         ema.load_state_dict(c["ema"])
         opt.load_state_dict(c["opt"])
         step, hours, before = c["step"], c["hours"], c.get("before", before)
-    loss = Loss(cut=a.cut, sdr=a.sdr, pesq=a.pesq, stoi=a.stoi, long=a.long)
+    loss = Loss(
+        cut=a.cut, sdr=a.sdr, pesq=a.pesq, stoi=a.stoi, long=a.long, envelope=a.envelope, level=a.level
+    ).to(device)  # fmt: skip
     net = DistributedDataParallel(model, broadcast_buffers=False) if many else model
-    batches = Batches(a.cache, "train", recipe, a.batch, a.seed, rank, step)
-    loader = torch.utils.data.DataLoader(batches, batch_size=None, num_workers=a.workers, prefetch_factor=4 if a.workers else None)
+    graph = cuda and not many and not a.no_graph
+    if cuda and not many:
+        loader = device_batches(a, recipe, a.batch, device, a.seed + step)
+    else:
+        batches = Batches(a.cache, "train", recipe, a.batch, a.seed, rank, step)
+        loader = iter(
+            torch.utils.data.DataLoader(
+                batches, batch_size=None, num_workers=a.workers, prefetch_factor=4 if a.workers else None
+            )
+        )
+    courses = [(Step(net, model, ema, opt, loss, a, graph), loader, a.batch * a.seconds)]
+    if cuda and not many and a.long_every:
+        few = max(1, round(a.batch * a.seconds / a.long_seconds))
+        longer = replace(recipe, seconds=a.long_seconds, full_band=round(a.full_band * few))
+        long_loader = device_batches(a, longer, few, device, a.seed + step + 1)
+        courses.append((Step(net, model, ema, opt, loss, a, graph), long_loader, few * a.long_seconds))
+    held = Held(a, recipe)
 
     def state() -> dict:
         return dict(
@@ -169,51 +283,41 @@ def main() -> None:
     stop = []
     signal.signal(signal.SIGTERM, lambda *_: stop.append(1))
     begin, since, smooth = time.time(), time.time(), None
-    hours0 = hours
+    hours0, saved, kept = hours, begin, False
     model.train()
-    for batch in loader:
-        lr = rate(step, hours, a)
-        for group in opt.param_groups:
-            group["lr"] = lr
-        with torch.autocast(device.type, torch.bfloat16, enabled=a.bf16):
-            total, parts = loss(net, to(batch, device))
-        opt.zero_grad(set_to_none=True)
-        total.backward()
-        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), a.clip)
-        if torch.isfinite(norm):
-            opt.step()
-        else:
-            print(f"step {step}: gradient not finite, step left out", flush=True)
-        with torch.no_grad():
-            decay = min(a.ema, (step + 1) / (step + 10))
-            for e, m in zip(ema.state_dict().values(), model.state_dict().values()):
-                if e.dtype.is_floating_point:
-                    e.lerp_(m, 1 - decay)
-                else:
-                    e.copy_(m)
+    while True:
+        minutes = (time.time() - begin) / 60
+        share = minutes / a.clock if a.clock else hours / a.hours
+        take, source, seconds = courses[step % a.long_every == a.long_every - 1 if len(courses) > 1 else 0]
+        total, parts, norm = take(to(next(source), device), step, rate(step, share, a))
         step += 1
-        hours += a.batch * world * a.seconds / 3600
-        value = float(total.detach())
-        smooth = value if smooth is None else smooth + (value - smooth) * max(0.01, 1 / (step + 1))
-        done = torch.tensor(
-            float(hours >= a.hours or bool(stop) or (a.minutes is not None and time.time() - begin > 60 * a.minutes))
-        )
+        hours += seconds * world / 3600
+        minutes = (time.time() - begin) / 60
+        over = minutes >= a.clock if a.clock else hours >= a.hours
+        done = torch.tensor(float(over or bool(stop) or (a.minutes is not None and minutes > a.minutes)))
         if many:
             dist.all_reduce(done, dist.ReduceOp.MAX)
         look = step % a.valid == 0 or bool(done)
+        if a.clock and not kept and share > 0.75 and rank == 0:
+            save(f"{a.out}/flat.pt", state())  # from here on the rate falls: another run goes on from before it
+            kept = True
         if rank == 0 and (step % a.every == 0 or look):
-            now = time.time()
+            value, now = float(total), time.time()
+            smooth = value if smooth is None else smooth + (value - smooth) * max(0.01 * a.every / 100, 1 / (step / a.every + 1))
             line = dict(
-                step=step, hours=round(hours, 3), loss=round(smooth, 4), lr=round(lr, 6), norm=round(float(norm), 3),
-                x_real_time=round((hours - hours0) * 3600 / (now - since), 1), **{k: round(v, 5) for k, v in parts.items()},
+                step=step, hours=round(hours, 3), loss=round(smooth, 4), lr=round(rate(step, share, a), 6),
+                norm=round(float(norm), 3), x_real_time=round((hours - hours0) * 3600 / (now - since), 1),
+                **{k: round(float(v), 5) for k, v in parts.items()},
             )  # fmt: skip
             hours0, since = hours, now
             if look:
-                line |= validate(ema, a, loss, device, recipe)
+                line |= held.look(ema, loss, device)
             print("  ".join(f"{k} {v}" for k, v in line.items()), flush=True)
             with open(f"{a.out}/log.jsonl", "a") as f:
                 f.write(json.dumps(line) + "\n")
-            save(last, state())
+            if look or now - saved > 50:
+                save(last, state())
+                saved = now
         if done:
             break
     if many:

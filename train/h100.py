@@ -1,0 +1,296 @@
+"""Fifteen minutes of an H100: packs what travels, checks what came, times it, trains by the clock.
+
+    python h100.py pack ../recordings/manifest.csv --out PACK --megabytes 50 54 54     here; parts for as many transfers
+    python h100.py check --out CHECKED                                              there, first: kernels, graph, times
+    python h100.py decode PACK/0 CACHE0                                             there, for each part
+    python h100.py banks BANKS.npz                                                  there, beside it
+    python h100.py train CACHE0 CACHE1 --out OUT --minutes 8.5 [-- --batch 64 ...]  there
+
+The machine at the other end needs PyTorch with CUDA and Triton, and the wheels of requirements.txt that it lacks. `check` writes
+CHECKED/check.json; `train` takes the batch size and whether to use CUDA graphs from it, unless told otherwise.
+"""
+
+import argparse
+import csv
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+SIZES = ["--blocks", "3", "--taps", "6", "--low-hidden", "96", "--full-hidden", "256", "--heads", "2"]
+RECIPE = ["--pesq", "0.3", "--stoi", "4", "--sdr", "0.04", "--cut", "0.1", "--envelope", "0.7", "--level", "0.1"]
+LEAST_MOS = 2.88  # speech below it is not worth its megabytes
+
+
+def pack(a) -> None:
+    """Copies the best recordings into folders of so many megabytes, each with a manifest of its own; seeded, so that the same
+    manifest gives the same parts."""
+    source = a.manifest.parent
+    with open(a.manifest, newline="") as f:
+        rows = list(csv.DictReader(f))
+    rng = random.Random(1)
+    size = lambda row: (source / row["path"]).stat().st_size  # noqa: E731
+
+    def wanted(row: dict) -> bool:
+        if row["split"] == "valid":
+            return row["kind"] == "rir" or rng.random() < 0.35
+        return row["kind"] != "speech" or not row.get("mos") or float(row["mos"]) >= LEAST_MOS
+
+    chosen = [row for row in rows if wanted(row)]
+    rng.shuffle(chosen)
+    # What there is least of first; then full-band voices; then by quality.
+    chosen.sort(key=lambda r: (r["split"] != "valid" and r["kind"] == "speech", float(r["bandwidth_hz"] or 0) < 9000, -float(r.get("mos") or 0)))
+    room = [m * 2**20 for m in a.megabytes]
+    parts: list[list[dict]] = [[] for _ in room]
+    left_out = 0
+    for row in chosen:
+        fits = next((k for k, r in enumerate(room) if r >= size(row)), None)
+        if fits is None:
+            left_out += 1
+            continue
+        parts[fits].append(row)
+        room[fits] -= size(row)
+    for k, part in enumerate(parts):
+        folder = a.out / str(k)
+        folder.mkdir(parents=True)
+        with open(folder / "manifest.csv", "w", newline="") as f:
+            out = csv.DictWriter(f, list(rows[0]))
+            out.writeheader()
+            for i, row in enumerate(part):
+                name = f"{i}{Path(row['path']).suffix}"
+                shutil.copy(source / row["path"], folder / name)
+                out.writerow(row | dict(path=name))
+        hours = {kind: sum(float(r["seconds"]) for r in part if r["kind"] == kind) / 3600 for kind in ("speech", "noise", "rir")}
+        print(folder, f"{len(part)} files", "  ".join(f"{kind} {h:.2f} h" for kind, h in hours.items()))
+    print(f"left out: {len(rows) - len(chosen)} by choice, {left_out} for want of room")
+
+
+def decode(a) -> None:
+    from data import list_manifest, prepare
+
+    prepare(list_manifest(str(a.part / "manifest.csv")), str(a.cache), os.cpu_count() or 1)
+
+
+def banks(a) -> None:
+    import mix
+
+    mix.save_banks(str(a.file), mix.make_banks(os.cpu_count() or 1))
+
+
+def join(caches: list[Path], out: Path) -> None:
+    """Several caches of data.py as one, by appending."""
+    out.mkdir(parents=True, exist_ok=True)
+    index, end = [], {}
+    for cache in caches:
+        for item in json.loads((cache / "index.json").read_text()):
+            item["at"] = {r: (first + end.get(r, 0), n) for r, (first, n) in item["at"].items()}
+            index.append(item)
+        for samples in cache.glob("*.i16"):
+            with open(samples, "rb") as source, open(out / samples.name, "ab") as target:
+                shutil.copyfileobj(source, target, 1 << 24)
+            end[samples.stem] = end.get(samples.stem, 0) + samples.stat().st_size // 2
+    (out / "index.json").write_text(json.dumps(index))
+
+
+# ---- check ----------------------------------------------------------------------------------------------------------
+
+
+def check_scan() -> float:
+    """Largest relative error of the scans against the equations in float64, TF32 products and all."""
+    import torch
+
+    import scan
+    from model import GhostGru
+
+    worst = 0.0
+    for inputs, hidden, ratio, shape, along, reverse in [
+        (48, 64, 2, (4, 40, 24), "time", False),
+        (48, 16, 1, (4, 40, 24), "frequency", True),
+        (192, 96, 2, (20, 40, 1), "time", False),
+        (240, 256, 2, (20, 40, 1), "time", False),
+    ]:
+        torch.manual_seed(0)
+        gru = GhostGru(inputs, hidden, ratio).cuda().double()
+        x = torch.randn(*shape, inputs, dtype=torch.float64, device="cuda", requires_grad=True)
+        order, back = ((1, 0, 2, 3), (1, 0, 2, 3)) if along == "time" else ((2, 0, 1, 3), (1, 2, 0, 3))
+        moved = x.permute(order)
+        rows = moved.flatten(1, 2)
+        y = gru.reference(rows.flip(0) if reverse else rows, x.new_zeros(rows.shape[1], hidden))
+        y = (y.flip(0) if reverse else y).view(*moved.shape[:3], hidden).permute(back)
+        weight = torch.randn_like(y)
+        names = ("w", "b", "u", "cn", "g", "bg")
+        wanted = torch.autograd.grad((y * weight).sum(), [x, *(getattr(gru, n) for n in names if getattr(gru, n).numel())])
+        own = [getattr(gru, n).detach().float().requires_grad_() for n in names]
+        x32 = x.detach().float().requires_grad_()
+        got = scan.Scan.apply(x32, *own, along, reverse)
+        given = torch.autograd.grad((got * weight.float()).sum(), [x32, *(p for p in own if p.numel())])
+        errors = [float((a.double() - b).norm() / b.norm()) for a, b in [(got, y), *zip(given, wanted)]]
+        torch.cuda.synchronize()
+        print("scan", hidden, along, "worst relative error", f"{max(errors):.1e}", flush=True)
+        worst = max(worst, *errors)
+        if hidden == 256:
+            big = torch.randn(32, 300, 1, inputs, device="cuda", requires_grad=True)
+            for _ in range(3):
+                scan.Scan.apply(big, *own, along, reverse).sum().backward()
+            torch.cuda.synchronize()
+            t = time.time()
+            for _ in range(10):
+                scan.Scan.apply(big, *own, along, reverse).sum().backward()
+            torch.cuda.synchronize()
+            print(f"scan 256, 32 x 300 frames, there and back: {(time.time() - t) * 100:.2f} ms", flush=True)
+    return worst
+
+
+def random_batch(batch: int, full: int, seconds: float, device: str):
+    import torch
+
+    torch.manual_seed(1)
+    out = dict(bandwidth=torch.full((batch,), 8000.0), reference=torch.full((batch,), 0.1))
+    for rate, count in ((48, full), (16, batch - full)):
+        n = int(seconds * rate * 1000)
+        pulse = torch.sin(torch.arange(n) * (2 * 3.14159 * 150 / rate / 1000))
+        clean = 0.2 * pulse.sign() * (torch.sin(torch.arange(n) * (6.28 * 2 / rate / 1000)) > 0)
+        out[f"clean{rate}"] = clean.expand(count, n) * torch.rand(count, 1)
+        out[f"noisy{rate}"] = out[f"clean{rate}"] + 0.05 * torch.randn(count, n)
+    return {k: v.to(device) for k, v in out.items()}
+
+
+def arguments(*more: str):
+    sys.argv = ["train.py", "--cache", "-", "--out", "-", *SIZES, *RECIPE, *more]
+    import train
+
+    return train.parse()
+
+
+def check_step(batch: int, seconds: float, graph: bool, steps: int = 30) -> dict:
+    """Milliseconds of a step and of a turn of the eigenbases; loss after a few steps."""
+    import copy
+
+    import torch
+
+    import train
+    from loss import Loss
+    from model import Dccrn, Sizes
+
+    a = arguments("--batch", str(batch))
+    torch.manual_seed(0)
+    model = Dccrn(Sizes(blocks=3, taps=6, low_hidden=96, full_hidden=256, heads=2)).cuda().train()
+    ema, opt = copy.deepcopy(model).eval(), train.optimizer(model, a)
+    loss = Loss(cut=a.cut, sdr=a.sdr, pesq=a.pesq, stoi=a.stoi, long=a.long, envelope=a.envelope, level=a.level).to("cuda")
+    step = train.Step(model, model, ema, opt, loss, a, graph)
+    data = random_batch(batch, batch // 4, seconds, "cuda")
+    first = None
+    t = time.time()
+    for k in range(16):
+        total, _, _ = step(data, k, 1e-3)
+        if first is None:
+            first = float(total)
+    torch.cuda.synchronize()
+    made = time.time() - t
+    t = time.time()
+    for k in range(1, steps):
+        total, _, _ = step(data, 10000000 + 10 * k, 1e-3)  # never a multiple of ten: no turns
+    torch.cuda.synchronize()
+    took = (time.time() - t) / (steps - 1) * 1000
+    t = time.time()
+    opt.refresh(10)
+    torch.cuda.synchronize()
+    turn = (time.time() - t) * 1000
+    out = dict(
+        batch=batch, seconds=seconds, graph=step.graph is not None, ms=round(took, 2), turn_ms=round(turn, 1), start_s=round(made, 1),
+        first=round(first, 4), last=round(float(total), 4), gigabytes=round(torch.cuda.max_memory_allocated() / 2**30, 1),
+    )  # fmt: skip
+    print(out, flush=True)
+    return out
+
+
+def check_golden() -> float:
+    """The first loss and gradient of four items, GPU against CPU: the relative difference of the gradient."""
+    import torch
+
+    from loss import Loss
+    from model import Dccrn, Sizes
+
+    torch.manual_seed(0)
+    model = Dccrn(Sizes(blocks=2, taps=6, low_hidden=96, full_hidden=256, heads=2)).train()
+    rows = []
+    for device in ("cpu", "cuda"):
+        net = model.to(device)
+        net.zero_grad(set_to_none=True)
+        total, _ = Loss(sdr=0.04, envelope=0.7, level=0.1).to(device)(net, random_batch(4, 1, 1.0, device))
+        total.backward()
+        rows.append((float(total), torch.cat([p.grad.flatten().cpu() for p in net.parameters() if p.numel()])))
+    (a, ga), (b, gb) = rows
+    error = float((ga - gb).norm() / ga.norm())
+    print(f"golden step: loss {a:.5f} on the CPU, {b:.5f} on the GPU; gradients differ by {error:.1e}", flush=True)
+    return error
+
+
+def check(a) -> None:
+    os.environ.setdefault("WISP_NO_CPP", "1")
+    import torch
+
+    a.out.mkdir(parents=True, exist_ok=True)
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    print(torch.__version__, torch.cuda.get_device_name(0), os.cpu_count(), "cores", flush=True)
+    result: dict = dict(graph=True, batch=32)
+    result["scan"] = check_scan()
+    result["golden"] = check_golden()
+    result["steps"] = []
+    try:
+        for batch, seconds in ((32, 3.0), (64, 3.0), (12, 8.0)):
+            result["steps"].append(check_step(batch, seconds, True))
+    except RuntimeError as error:
+        print("no graph:", str(error)[:2000], flush=True)
+        result["graph"] = False
+    (a.out / "check.json").write_text(json.dumps(result, indent=1))
+
+
+def train(a, more: list[str]) -> None:
+    checked = json.loads((a.checked / "check.json").read_text()) if a.checked else dict(graph=True)
+    cache = a.out.parent / "cache-joined"
+    join(a.caches, cache)
+    if a.banks:
+        os.replace(a.banks, cache / "banks.npz")
+    plain = ["--cache", str(cache), "--out", str(a.out), *SIZES, *RECIPE]
+    plain += ["--clock", str(a.minutes), "--lr", "1.2e-3", "--warmup", "300", "--ema", "0.999", "--valid", "2000", "--every", "200"]
+    plain += [] if checked["graph"] else ["--no-graph"]
+    env = os.environ | {"WISP_NO_CPP": "1"}
+    raise SystemExit(subprocess.run([sys.executable, str(HERE / "train.py"), *plain, *more], env=env).returncode)
+
+
+def main() -> None:
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    sub = p.add_subparsers(dest="what", required=True)
+    q = sub.add_parser("pack")
+    q.add_argument("manifest", type=Path)
+    q.add_argument("--out", type=Path, required=True)
+    q.add_argument("--megabytes", type=float, nargs="+", default=[50, 54, 54])
+    q = sub.add_parser("check")
+    q.add_argument("--out", type=Path, required=True)
+    q = sub.add_parser("decode")
+    q.add_argument("part", type=Path)
+    q.add_argument("cache", type=Path)
+    q = sub.add_parser("banks")
+    q.add_argument("file", type=Path)
+    q = sub.add_parser("train")
+    q.add_argument("caches", type=Path, nargs="+")
+    q.add_argument("--out", type=Path, required=True)
+    q.add_argument("--minutes", type=float, required=True)
+    q.add_argument("--banks", type=Path, help="file that banks wrote")
+    q.add_argument("--checked", type=Path, help="folder that check wrote to")
+    mine, more = sys.argv[1:], []
+    if "--" in mine:
+        at = mine.index("--")
+        mine, more = mine[:at], mine[at + 1 :]
+    a = p.parse_args(mine)
+    {"pack": pack, "check": check, "decode": decode, "banks": banks, "train": lambda a: train(a, more)}[a.what](a)
+
+
+if __name__ == "__main__":
+    main()
