@@ -209,6 +209,38 @@ def check_step(batch: int, seconds: float, graph: bool, steps: int = 30) -> dict
     return out
 
 
+def profile(batch: int) -> None:
+    """The kernels on which a step spends most."""
+    import copy
+
+    import torch
+
+    import train
+    from loss import Loss
+    from model import Dccrn, Sizes
+
+    a = arguments("--batch", str(batch))
+    model = Dccrn(Sizes(blocks=3, taps=6, low_hidden=96, full_hidden=256, heads=2)).cuda().train()
+    ema, opt = copy.deepcopy(model).eval(), train.optimizer(model, a)
+    loss = Loss(cut=a.cut, sdr=a.sdr, pesq=a.pesq, stoi=a.stoi, long=a.long, envelope=a.envelope, level=a.level).to("cuda")
+    step = train.Step(model, model, ema, opt, loss, a, False)
+    data = random_batch(batch, batch // 4, 3.0, "cuda")
+    for k in range(3):
+        step(data, k, 1e-3)
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA, torch.profiler.ProfilerActivity.CPU]) as recorded:
+        step(data, 3, 1e-3)
+        torch.cuda.synchronize()
+    kernels: dict = {}
+    for event in recorded.events():
+        if event.device_type == torch.autograd.DeviceType.CUDA:
+            row = kernels.setdefault(event.name, [0, 0.0])
+            row[0] += 1
+            row[1] += event.device_time
+    print(f"{sum(t for _, t in kernels.values()) / 1000:.1f} ms in {sum(n for n, _ in kernels.values())} kernels")
+    for name, (n, t) in sorted(kernels.items(), key=lambda kv: -kv[1][1])[:45]:
+        print(f"{t / 1000:8.2f} ms {n:5d}  {name[:150]}", flush=True)
+
+
 def check_golden() -> float:
     """The first loss and gradient of four items, GPU against CPU: the relative difference of the gradient."""
     import torch
@@ -248,6 +280,7 @@ def check(a) -> None:
     except RuntimeError as error:
         print("no graph:", str(error)[:2000], flush=True)
         result["graph"] = False
+    profile(32)
     (a.out / "check.json").write_text(json.dumps(result, indent=1))
 
 

@@ -1,9 +1,11 @@
-"""The GhostGRU's recurrence on GPUs: forward and backward as one Triton kernel each, the whole loop over steps inside.
+"""The GhostGRU's recurrence on GPUs, as Triton kernels.
 
 A program runs ROWS sequences. Step t of sequence i is row (i // inner) * so + (i % inner) * si + t * st of (N, C) tensors, so
 that (B, T, F, C) is walked in place along time or frequency, as `fused.cpp` does. The state before the first step is zero;
-hidden is 2 m (ghosts) or m. Up to WIDE units the weights stay in registers, beyond they are read anew at each step, from the
-second-level cache.
+hidden is 2 m (ghosts) or m.
+
+Up to WIDE intrinsic units one kernel holds the whole loop over the steps, its weights in registers. Wider ones would spill
+them: there each step is two kernels, which share the units among many programs; a CUDA graph makes their launches cheap.
 
 `TRITON_INTERPRET=1` runs the kernels on a CPU: `tests/test_scan.py` compares them with `GhostGru.reference` so.
 """
@@ -13,7 +15,8 @@ import triton
 import triton.language as tl
 
 ROWS = 16  # sequences of a program: as many as the matrix units take
-WIDE = 64  # intrinsic units beyond which the weights are read at each step
+WIDE = 64  # intrinsic units that still fit into registers
+UNITS, DEPTH = 16, 128  # of a wide recurrence: units of a program, inputs of a product
 
 
 @triton.jit
@@ -27,18 +30,10 @@ def _tanh(x):
 
 
 @triton.jit
-def _tile(p, at, mask, WHOLE: tl.constexpr):
-    if WHOLE:
-        return tl.load(p + at)
-    else:
-        return tl.load(p + at, mask=mask, other=0.0)
-
-
-@triton.jit
 def _forward(
-    gates, an_p, state, u, cn_p, g_p, bg_p, rows, inner, so, si, st, steps, zero,
+    gates, an_p, state, u, cn_p, g_p, bg_p, rows, inner, so, si, st, steps,
     M: tl.constexpr, H: tl.constexpr, MP: tl.constexpr, R: tl.constexpr, GHOST: tl.constexpr, REV: tl.constexpr,
-    RESIDENT: tl.constexpr, PREC: tl.constexpr,
+    PREC: tl.constexpr,
 ):  # fmt: skip
     i = tl.program_id(0) * R + tl.arange(0, R)
     live = i < rows
@@ -52,15 +47,14 @@ def _forward(
     cn = tl.load(cn_p + j, mask=jm, other=0.0)
     if GHOST:
         bg = tl.load(bg_p + j, mask=jm, other=0.0)
-    if RESIDENT:
-        ur = _tile(u, at, wm, M == MP)
-        uz = _tile(u + M * H, at, wm, M == MP)
-        un = _tile(u + 2 * M * H, at, wm, M == MP)
-        if GHOST:
-            vr = _tile(u + M, at, wm, M == MP)
-            vz = _tile(u + M * H + M, at, wm, M == MP)
-            vn = _tile(u + 2 * M * H + M, at, wm, M == MP)
-            gt = _tile(g_p, gat, wm, M == MP)
+    ur = tl.load(u + at, mask=wm, other=0.0)
+    uz = tl.load(u + M * H + at, mask=wm, other=0.0)
+    un = tl.load(u + 2 * M * H + at, mask=wm, other=0.0)
+    if GHOST:
+        vr = tl.load(u + M + at, mask=wm, other=0.0)
+        vz = tl.load(u + M * H + M + at, mask=wm, other=0.0)
+        vn = tl.load(u + 2 * M * H + M + at, mask=wm, other=0.0)
+        gt = tl.load(g_p + gat, mask=wm, other=0.0)
     mask = live[:, None] & jm[None, :]
     h = tl.zeros((R, MP), tl.float32)
     s = tl.zeros((R, MP), tl.float32)
@@ -69,9 +63,6 @@ def _forward(
     gz1 = tl.load(first + M, mask=mask, other=0.0)
     gn1 = tl.load(first + 2 * M, mask=mask, other=0.0)
     for q in range(steps):
-        # Nothing, but the compiler cannot know: it would keep the address of each weight in registers, and spill them.
-        uq = u + (q & zero)
-        gq = g_p + (q & zero)
         t = steps - 1 - q if REV else q
         row = base + t * st
         here = gates + row[:, None] * (3 * M) + j[None, :]
@@ -82,26 +73,14 @@ def _forward(
         gr1 = tl.load(then, mask=mask, other=0.0)
         gz1 = tl.load(then + M, mask=mask, other=0.0)
         gn1 = tl.load(then + 2 * M, mask=mask, other=0.0)
-        if not RESIDENT:
-            ur = _tile(uq, at, wm, M == MP)
         ar = tl.dot(h, ur, gr, input_precision=PREC)
         if GHOST:
-            if not RESIDENT:
-                vr = _tile(uq + M, at, wm, M == MP)
             ar = tl.dot(s, vr, ar, input_precision=PREC)
-        if not RESIDENT:
-            uz = _tile(uq + M * H, at, wm, M == MP)
         az = tl.dot(h, uz, gz, input_precision=PREC)
         if GHOST:
-            if not RESIDENT:
-                vz = _tile(uq + M * H + M, at, wm, M == MP)
             az = tl.dot(s, vz, az, input_precision=PREC)
-        if not RESIDENT:
-            un = _tile(uq + 2 * M * H, at, wm, M == MP)
         an = tl.dot(h, un, input_precision=PREC) + cn[None, :]
         if GHOST:
-            if not RESIDENT:
-                vn = _tile(uq + 2 * M * H + M, at, wm, M == MP)
             an = tl.dot(s, vn, an, input_precision=PREC)
         r = _sigmoid(ar)
         z = _sigmoid(az)
@@ -114,17 +93,15 @@ def _forward(
         sp = state + row[:, None] * H + j[None, :]
         tl.store(sp, h, mask=mask)
         if GHOST:
-            if not RESIDENT:
-                gt = _tile(gq, gat, wm, M == MP)
             s = _tanh(tl.dot(h, gt, input_precision=PREC) + bg[None, :])
             tl.store(sp + M, s, mask=mask)
 
 
 @triton.jit
 def _backward(
-    grad, rzn, an_p, state, u, g_p, dgx, dan_p, dg_p, rows, inner, so, si, st, steps, zero,
+    grad, rzn, an_p, state, u, g_p, dgx, dan_p, dg_p, rows, inner, so, si, st, steps,
     M: tl.constexpr, H: tl.constexpr, MP: tl.constexpr, R: tl.constexpr, GHOST: tl.constexpr, REV: tl.constexpr,
-    RESIDENT: tl.constexpr, PREC: tl.constexpr,
+    PREC: tl.constexpr,
 ):  # fmt: skip
     i = tl.program_id(0) * R + tl.arange(0, R)
     live = i < rows
@@ -135,23 +112,19 @@ def _backward(
     wm = jm[None, :] & (k < M)[:, None]
     at = k[:, None] * H + j[None, :]  # U as it is: [k (gate), j (state)]
     gat = k[:, None] * M + j[None, :]
-    if RESIDENT:
-        ur = _tile(u, at, wm, M == MP)
-        uz = _tile(u + M * H, at, wm, M == MP)
-        un = _tile(u + 2 * M * H, at, wm, M == MP)
-        if GHOST:
-            vr = _tile(u + M, at, wm, M == MP)
-            vz = _tile(u + M * H + M, at, wm, M == MP)
-            vn = _tile(u + 2 * M * H + M, at, wm, M == MP)
-            gw = _tile(g_p, gat, wm, M == MP)
+    ur = tl.load(u + at, mask=wm, other=0.0)
+    uz = tl.load(u + M * H + at, mask=wm, other=0.0)
+    un = tl.load(u + 2 * M * H + at, mask=wm, other=0.0)
+    if GHOST:
+        vr = tl.load(u + M + at, mask=wm, other=0.0)
+        vz = tl.load(u + M * H + M + at, mask=wm, other=0.0)
+        vn = tl.load(u + 2 * M * H + M + at, mask=wm, other=0.0)
+        gw = tl.load(g_p + gat, mask=wm, other=0.0)
     mask = live[:, None] & jm[None, :]
     dsh = tl.zeros((R, MP), tl.float32)
     dsg = tl.zeros((R, MP), tl.float32)
     carry = tl.zeros((R, MP), tl.float32)
     for q in range(steps):
-        # Nothing, but the compiler cannot know: it would keep the address of each weight in registers, and spill them.
-        uq = u + (q & zero)
-        gq = g_p + (q & zero)
         back = steps - 1 - q
         t = steps - 1 - back if REV else back
         row = base + t * st
@@ -163,8 +136,6 @@ def _backward(
             s = tl.load(state + row[:, None] * H + M + j[None, :], mask=mask, other=0.0)
             dg = (tl.load(dp + M, mask=mask, other=0.0) + dsg) * (1.0 - s * s)
             tl.store(dg_p + row[:, None] * M + j[None, :], dg, mask=mask)
-            if not RESIDENT:
-                gw = _tile(gq, gat, wm, M == MP)
             dh = tl.dot(dg, gw, dh, input_precision=PREC)
         ap = rzn + row[:, None] * (3 * M) + j[None, :]
         r = tl.load(ap, mask=mask, other=0.0)
@@ -182,36 +153,148 @@ def _backward(
         tl.store(op + M, dz, mask=mask)
         tl.store(op + 2 * M, dn, mask=mask)
         tl.store(dan_p + row[:, None] * M + j[None, :], da, mask=mask)
-        if not RESIDENT:
-            ur = _tile(uq, at, wm, M == MP)
         dsh = tl.dot(dr, ur, input_precision=PREC)
-        if not RESIDENT:
-            uz = _tile(uq + M * H, at, wm, M == MP)
         dsh = tl.dot(dz, uz, dsh, input_precision=PREC)
-        if not RESIDENT:
-            un = _tile(uq + 2 * M * H, at, wm, M == MP)
         dsh = tl.dot(da, un, dsh, input_precision=PREC)
         if GHOST:
-            if not RESIDENT:
-                vr = _tile(uq + M, at, wm, M == MP)
             dsg = tl.dot(dr, vr, input_precision=PREC)
-            if not RESIDENT:
-                vz = _tile(uq + M * H + M, at, wm, M == MP)
             dsg = tl.dot(dz, vz, dsg, input_precision=PREC)
-            if not RESIDENT:
-                vn = _tile(uq + 2 * M * H + M, at, wm, M == MP)
             dsg = tl.dot(da, vn, dsg, input_precision=PREC)
 
 
+@triton.jit(do_not_specialize=["t"])
+def _wide_gates(
+    gates, an_p, state, u, cn_p, rows, inner, so, si, st, t,
+    M: tl.constexpr, H: tl.constexpr, R: tl.constexpr, N: tl.constexpr, K: tl.constexpr, PREC: tl.constexpr,
+):  # fmt: skip
+    """Step t of N intrinsic units of R sequences."""
+    i = tl.program_id(0) * R + tl.arange(0, R)
+    live = i < rows
+    row = (i // inner).to(tl.int64) * so + (i % inner).to(tl.int64) * si + t * st
+    j = tl.program_id(1) * N + tl.arange(0, N)
+    mask = live[:, None] & (j < M)[None, :]
+    here = gates + row[:, None] * (3 * M) + j[None, :]
+    ar = tl.load(here, mask=mask, other=0.0)
+    az = tl.load(here + M, mask=mask, other=0.0)
+    gn = tl.load(here + 2 * M, mask=mask, other=0.0)
+    an = tl.zeros((R, N), tl.float32) + tl.load(cn_p + j, mask=j < M, other=0.0)[None, :]
+    later = (i * 0 + t) > 0
+    before = state + (row - st)[:, None] * H
+    h = tl.load(before + j[None, :], mask=mask & later[:, None], other=0.0)
+    for first in tl.static_range(0, H, K):
+        k = first + tl.arange(0, K)
+        s = tl.load(before + k[None, :], mask=(live & later)[:, None] & (k < H)[None, :], other=0.0)
+        at = u + j[None, :] * H + k[:, None]
+        inside = (k < H)[:, None] & (j < M)[None, :]
+        ar = tl.dot(s, tl.load(at, mask=inside, other=0.0), ar, input_precision=PREC)
+        az = tl.dot(s, tl.load(at + M * H, mask=inside, other=0.0), az, input_precision=PREC)
+        an = tl.dot(s, tl.load(at + 2 * M * H, mask=inside, other=0.0), an, input_precision=PREC)
+    r = _sigmoid(ar)
+    z = _sigmoid(az)
+    n = _tanh(gn + r * an)
+    tl.store(here, r, mask=mask)
+    tl.store(here + M, z, mask=mask)
+    tl.store(here + 2 * M, n, mask=mask)
+    tl.store(an_p + row[:, None] * M + j[None, :], an, mask=mask)
+    tl.store(state + row[:, None] * H + j[None, :], n + z * (h - n), mask=mask)
+
+
+@triton.jit(do_not_specialize=["t"])
+def _wide_ghosts(
+    state, g_p, bg_p, rows, inner, so, si, st, t,
+    M: tl.constexpr, H: tl.constexpr, R: tl.constexpr, N: tl.constexpr, K: tl.constexpr, PREC: tl.constexpr,
+):  # fmt: skip
+    """N ghosts of step t."""
+    i = tl.program_id(0) * R + tl.arange(0, R)
+    live = i < rows
+    row = (i // inner).to(tl.int64) * so + (i % inner).to(tl.int64) * si + t * st
+    j = tl.program_id(1) * N + tl.arange(0, N)
+    here = state + row[:, None] * H
+    s = tl.zeros((R, N), tl.float32) + tl.load(bg_p + j, mask=j < M, other=0.0)[None, :]
+    for first in tl.static_range(0, M, K):
+        k = first + tl.arange(0, K)
+        h = tl.load(here + k[None, :], mask=live[:, None] & (k < M)[None, :], other=0.0)
+        g = tl.load(g_p + j[None, :] * M + k[:, None], mask=(k < M)[:, None] & (j < M)[None, :], other=0.0)
+        s = tl.dot(h, g, s, input_precision=PREC)
+    tl.store(here + M + j[None, :], _tanh(s), mask=live[:, None] & (j < M)[None, :])
+
+
+@triton.jit(do_not_specialize=["t"])
+def _wide_backward_gates(
+    grad, rzn, an_p, state, g_p, ds, carry, dgx, dan_p, dg_p, rows, inner, so, si, st, t,
+    M: tl.constexpr, H: tl.constexpr, R: tl.constexpr, N: tl.constexpr, K: tl.constexpr, GHOST: tl.constexpr, PREC: tl.constexpr,
+):  # fmt: skip
+    """From the gradient at the state of step t, `ds` and `carry` (rows of their own) of what came later included."""
+    i = tl.program_id(0) * R + tl.arange(0, R)
+    live = i < rows
+    row = (i // inner).to(tl.int64) * so + (i % inner).to(tl.int64) * si + t * st
+    j = tl.program_id(1) * N + tl.arange(0, N)
+    mask = live[:, None] & (j < M)[None, :]
+    dh = tl.load(grad + row[:, None] * H + j[None, :], mask=mask, other=0.0)
+    dh += tl.load(ds + i[:, None] * H + j[None, :], mask=mask, other=0.0)
+    own = carry + i[:, None] * M + j[None, :]
+    dh += tl.load(own, mask=mask, other=0.0)
+    if GHOST:
+        for first in tl.static_range(0, M, K):
+            k = first + tl.arange(0, K)
+            inside = live[:, None] & (k < M)[None, :]
+            s = tl.load(state + row[:, None] * H + M + k[None, :], mask=inside, other=0.0)
+            dg = tl.load(grad + row[:, None] * H + M + k[None, :], mask=inside, other=0.0)
+            dg += tl.load(ds + i[:, None] * H + M + k[None, :], mask=inside, other=0.0)
+            dg *= 1.0 - s * s
+            g = tl.load(g_p + k[:, None] * M + j[None, :], mask=(k < M)[:, None] & (j < M)[None, :], other=0.0)
+            dh = tl.dot(dg, g, dh, input_precision=PREC)
+            if tl.program_id(1) == 0:
+                tl.store(dg_p + row[:, None] * M + k[None, :], dg, mask=inside)
+    ap = rzn + row[:, None] * (3 * M) + j[None, :]
+    r = tl.load(ap, mask=mask, other=0.0)
+    z = tl.load(ap + M, mask=mask, other=0.0)
+    n = tl.load(ap + 2 * M, mask=mask, other=0.0)
+    an = tl.load(an_p + row[:, None] * M + j[None, :], mask=mask, other=0.0)
+    later = (i * 0 + t) > 0
+    h = tl.load(state + (row - st)[:, None] * H + j[None, :], mask=mask & later[:, None], other=0.0)
+    dn = dh * (1.0 - z) * (1.0 - n * n)
+    op = dgx + row[:, None] * (3 * M) + j[None, :]
+    tl.store(op, dn * an * r * (1.0 - r), mask=mask)
+    tl.store(op + M, dh * (h - n) * z * (1.0 - z), mask=mask)
+    tl.store(op + 2 * M, dn, mask=mask)
+    tl.store(dan_p + row[:, None] * M + j[None, :], dn * r, mask=mask)
+    tl.store(own, dh * z, mask=mask)
+
+
+@triton.jit(do_not_specialize=["t"])
+def _wide_backward_state(
+    dgx, dan_p, u, ds, rows, inner, so, si, st, t,
+    M: tl.constexpr, H: tl.constexpr, R: tl.constexpr, N: tl.constexpr, K: tl.constexpr, PREC: tl.constexpr,
+):  # fmt: skip
+    """The gradient at N units of the state before step t, by way of the gates."""
+    i = tl.program_id(0) * R + tl.arange(0, R)
+    live = i < rows
+    row = (i // inner).to(tl.int64) * so + (i % inner).to(tl.int64) * si + t * st
+    j = tl.program_id(1) * N + tl.arange(0, N)
+    total = tl.zeros((R, N), tl.float32)
+    for first in tl.static_range(0, M, K):
+        k = first + tl.arange(0, K)
+        inside = live[:, None] & (k < M)[None, :]
+        gate = dgx + row[:, None] * (3 * M) + k[None, :]
+        at = u + k[:, None] * H + j[None, :]
+        weight = (k < M)[:, None] & (j < H)[None, :]
+        total = tl.dot(tl.load(gate, mask=inside, other=0.0), tl.load(at, mask=weight, other=0.0), total, input_precision=PREC)
+        total = tl.dot(
+            tl.load(gate + M, mask=inside, other=0.0), tl.load(at + M * H, mask=weight, other=0.0), total, input_precision=PREC
+        )
+        new = tl.load(dan_p + row[:, None] * M + k[None, :], mask=inside, other=0.0)
+        total = tl.dot(new, tl.load(at + 2 * M * H, mask=weight, other=0.0), total, input_precision=PREC)
+    tl.store(ds + i[:, None] * H + j[None, :], total, mask=live[:, None] & (j < H)[None, :])
+
+
 def constants(m: int, hidden: int, reverse: bool) -> dict:
-    """The kernels' compile-time parameters for a recurrence of m intrinsic units."""
+    """The compile-time parameters of the kernels for m intrinsic units."""
+    if m > WIDE:
+        assert not reverse, "a wide recurrence runs forward"
+        return dict(M=m, H=hidden, R=ROWS, N=UNITS, K=DEPTH, PREC=Scan.PRECISION)
     width = max(16, triton.next_power_of_2(m))
-    resident = m <= WIDE
-    return dict(M=m, H=hidden, MP=width, R=ROWS, GHOST=hidden > m, REV=reverse, RESIDENT=resident, PREC=Scan.PRECISION)
-
-
-def warps(m: int) -> int:
-    return 4 if m <= WIDE else 8
+    return dict(M=m, H=hidden, MP=width, R=ROWS, GHOST=hidden > m, REV=reverse, PREC=Scan.PRECISION)
 
 
 class Scan(torch.autograd.Function):
@@ -231,8 +314,15 @@ class Scan(torch.autograd.Function):
         walk = (items * f, f, t * f, 1, f, t) if along == "time" else (items * t, 1, f, 0, 1, f)
         fixed = constants(m, hidden, reverse)
         u, g = u.contiguous(), g.contiguous()
-        grid = (triton.cdiv(walk[0], ROWS),)
-        _forward[grid](gates, an, state, u, cn, g, bg, *walk, 0, **fixed, num_warps=warps(m), num_stages=1)
+        blocks, steps = triton.cdiv(walk[0], ROWS), walk[-1]
+        if m > WIDE:
+            grid = (blocks, triton.cdiv(m, UNITS))
+            for step in range(steps):
+                _wide_gates[grid](gates, an, state, u, cn, *walk[:-1], step, **fixed)
+                if hidden > m:
+                    _wide_ghosts[grid](state, g, bg, *walk[:-1], step, **fixed)
+        else:
+            _forward[(blocks,)](gates, an, state, u, cn, g, bg, *walk, **fixed, num_warps=4)
         ctx.save_for_backward(rows, w, u, g, state, gates, an)
         ctx.walk, ctx.fixed, ctx.shape, ctx.along = walk, fixed, x.shape, along
         return state.view(items, t, f, hidden)
@@ -245,15 +335,22 @@ class Scan(torch.autograd.Function):
         grad = grad.reshape(-1, hidden).contiguous()
         dgx, dan = torch.empty_like(rzn), torch.empty_like(an)
         dg = torch.empty_like(an) if hidden > m else an.new_empty(0, m)
-        grid = (triton.cdiv(ctx.walk[0], ROWS),)
-        _backward[grid](
-            grad, rzn, an, state, u, g, dgx, dan, dg, *ctx.walk, 0, **ctx.fixed, num_warps=warps(m), num_stages=1
-        )  # fmt: skip
+        blocks, (rows, steps), where = triton.cdiv(ctx.walk[0], ROWS), (ctx.walk[0], ctx.walk[-1]), ctx.walk[:-1]
+        if m > WIDE:
+            ds, carry = grad.new_zeros(rows, hidden), grad.new_zeros(rows, m)
+            units, all_units = (blocks, triton.cdiv(m, UNITS)), (blocks, triton.cdiv(hidden, UNITS))
+            for step in range(steps - 1, -1, -1):
+                _wide_backward_gates[units](
+                    grad, rzn, an, state, g, ds, carry, dgx, dan, dg, *where, step, GHOST=hidden > m, **ctx.fixed
+                )  # fmt: skip
+                _wide_backward_state[all_units](dgx, dan, u, ds, *where, step, **ctx.fixed)
+        else:
+            _backward[(blocks,)](grad, rzn, an, state, u, g, dgx, dan, dg, *ctx.walk, **ctx.fixed, num_warps=4)
         # What stood before each step is the state of the step before, none before the first: no shifted copy is made.
         dim = 1 if ctx.along == "time" else 2
         states, gates, new = (v.view(items, t, f, -1) for v in (state, dgx, dan))
         n = states.shape[dim]
-        early, late = ((1, 0) if ctx.fixed["REV"] else (0, 1))
+        early, late = (1, 0) if ctx.fixed.get("REV") else (0, 1)
         before = states.narrow(dim, early, n - 1).reshape(-1, hidden)
 
         def product(x):
