@@ -274,7 +274,7 @@ class Recipe:
     p_nearly_clean: float = 0.06  # SNR evenly from nearly_clean, what good microphones give
     nearly_clean: tuple = (25.0, 50.0)
     p_noise_only: float = 0.1
-    p_reverb: float = 0.25
+    p_reverb: float = 0.18
     p_eq: float = 0.5  # of noises
     p_eq_voice: float = 0.3
     p_soft_slope: float = 0.12  # of everything, voice and noise alike: what resamplers and old codecs leave at the top

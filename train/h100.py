@@ -97,6 +97,24 @@ def join(caches: list[Path], out: Path) -> None:
     (out / "index.json").write_text(json.dumps(index))
 
 
+def split(checkpoint: Path) -> None:
+    """NAME.pt as NAME-weights.pt and NAME-optimizer.pt, for transfers that take small files only."""
+    import torch
+
+    state = torch.load(checkpoint, map_location="cpu")
+    optimizer = state.pop("opt")
+    torch.save(state, checkpoint.with_name(f"{checkpoint.stem}-weights.pt"))
+    torch.save(optimizer, checkpoint.with_name(f"{checkpoint.stem}-optimizer.pt"))
+
+
+def unite(weights: Path, optimizer: Path, checkpoint: Path) -> None:
+    """Undoes `split`."""
+    import torch
+
+    state = torch.load(weights, map_location="cpu")
+    torch.save(state | {"opt": torch.load(optimizer, map_location="cpu")}, checkpoint)
+
+
 # ---- check ----------------------------------------------------------------------------------------------------------
 
 
@@ -291,10 +309,15 @@ def train(a, more: list[str]) -> None:
     if a.banks:
         os.replace(a.banks, cache / "banks.npz")
     plain = ["--cache", str(cache), "--out", str(a.out), *SIZES, *RECIPE]
-    plain += ["--clock", str(a.minutes), "--lr", "1.2e-3", "--warmup", "300", "--ema", "0.999", "--valid", "2000", "--every", "200"]
+    plain += ["--clock", str(a.minutes), "--lr", "1.2e-3", "--warmup", "300", "--ema", "0.999", "--turn-every", "20"]
+    plain += ["--valid", "2000", "--every", "200", "--long-every", "10", "--batch", "24"]
     plain += [] if checked["graph"] else ["--no-graph"]
     env = os.environ | {"WISP_NO_CPP": "1"}
-    raise SystemExit(subprocess.run([sys.executable, str(HERE / "train.py"), *plain, *more], env=env).returncode)
+    status = subprocess.run([sys.executable, str(HERE / "train.py"), *plain, *more], env=env).returncode
+    for name in ("last", "flat"):
+        if (a.out / f"{name}.pt").exists():
+            split(a.out / f"{name}.pt")
+    raise SystemExit(status)
 
 
 def main() -> None:

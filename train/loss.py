@@ -45,6 +45,13 @@ def _imported(module: str, name: str, option: str):
         torch.version.cuda = cuda
 
 
+def _windows(x: Tensor, kernel_size: tuple[int, int], stride=1) -> Tensor:
+    """`torch.nn.functional.unfold` along the last dimension, (B, C, 1, T) -> (B, C size, windows): the original works item by
+    item on a GPU."""
+    windows = x.squeeze(2).unfold(-1, kernel_size[1], stride if isinstance(stride, int) else stride[1])
+    return windows.transpose(2, 3).flatten(1, 2).contiguous()  # both packages change it in place
+
+
 def _loud_frames(x: Tensor, mask: Tensor) -> Tensor:
     """torch-stoi's selection of frames without shapes that depend on the data: those kept first, in order, then zeros."""
     order = torch.argsort((~mask).to(torch.int8), dim=1, stable=True)
@@ -57,7 +64,8 @@ def _stoi_loss():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # torch-stoi names torchaudio's filter by its old name
         loss = _imported("torch_stoi", "NegSTOILoss", "--stoi")(sample_rate=16000)
-        importlib.import_module("torch_stoi.stoi")._mask_audio = _loud_frames
+        module = importlib.import_module("torch_stoi.stoi")
+        module._mask_audio, module.unfold = _loud_frames, _windows
         return loss
 
 
@@ -65,6 +73,7 @@ def _pesq_distance():
     """PESQ's disturbances (ITU-T P.862) as torch-pesq computes them, its two recursive filters applied as spectra: the
     samples' own recursion, and its gradient, would cost a quarter of a training step."""
     PesqLoss = _imported("torch_pesq", "PesqLoss", "--pesq")
+    importlib.import_module("torch_pesq.loss").unfold = _windows
 
     class Distance(PesqLoss):
         def _filter(self, x: Tensor, b: Tensor, a: Tensor) -> Tensor:

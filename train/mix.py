@@ -153,7 +153,11 @@ class DeviceMixer:
     # ---- reading ----------------------------------------------------------------------------------------------------
 
     def put(self, *arrays: np.ndarray) -> list[Tensor]:
-        return [torch.from_numpy(np.ascontiguousarray(a)).to(self.device, non_blocking=True) for a in arrays]
+        """To the device, by way of pinned memory: from any other the copy would wait for all work before it."""
+        tensors = [torch.from_numpy(np.ascontiguousarray(a)) for a in arrays]
+        if self.device.type != "cuda":
+            return tensors
+        return [t.pin_memory().to(self.device, non_blocking=True) for t in tensors]
 
     def normal(self, *shape) -> Tensor:
         return torch.randn(shape, generator=self.torch_rng, device=self.device)
@@ -258,7 +262,7 @@ class DeviceMixer:
 
     def babble(self, rate: int, count: int, n: int) -> Tensor:
         x = self.voices(rate, count * BABBLE, n, turns=False)[0]
-        many = torch.from_numpy(self.rng.integers(3, BABBLE + 1, (count, 1))).to(self.device)
+        many = self.put(self.rng.integers(3, BABBLE + 1, (count, 1)))[0]
         x = x / self.active_rms(x, rate).clamp_min(1e-4) * 10 ** (self.normal(len(x), 1) * 3 / 20)
         here = torch.arange(BABBLE, device=self.device) < many
         return (x.unflatten(0, (count, BABBLE)) * here[..., None]).sum(1)
@@ -316,7 +320,7 @@ class DeviceMixer:
         cut = rng.choice([3400, 4000, 5500, 7000, 10000, 12000, 16000], count)
         gain = equalised(r.p_eq_voice) * lowpass(cut, np.full(count, 24.0), r.p_band_limit)
         slope = lowpass(rng.uniform(0.33, 0.5, count) * rate, rng.uniform(4, 40, count), r.p_soft_slope)
-        room = self.rooms[rate][torch.from_numpy(rng.integers(0, len(self.rooms[rate]), count)).to(self.device)]
+        room = self.rooms[rate][self.put(rng.integers(0, len(self.rooms[rate]), count))[0]]
         reverb = self.chance(count, r.p_reverb)
         at = int(r.early_ms / 1000 * rate)
         fade = torch.ones(room.shape[1], device=self.device)

@@ -45,6 +45,7 @@ def parse() -> argparse.Namespace:
     p.add_argument("--long-seconds", type=float, default=8.0)
     p.add_argument("--full-band", type=float, default=0.3, help="share of 48 kHz items")
     p.add_argument("--optimizer", choices=["soap", "adamw"], default="soap")
+    p.add_argument("--turn-every", type=int, default=10, help="steps between turns of SOAP's eigenbases")
     p.add_argument("--lr", type=float, default=2e-3)
     p.add_argument("--warmup", type=int, default=200, help="steps")
     p.add_argument("--weight-decay", type=float, default=1e-3)
@@ -76,7 +77,7 @@ def parse() -> argparse.Namespace:
     p.add_argument("--valid", type=int, default=1000, help="steps between looks at the held-back voices")
     p.add_argument("--minutes", type=float, help="stop (resumable) after this long")
     p.add_argument("--clock", type=float, help="end after so many minutes instead of --hours, the rate falling over the last quarter")
-    p.add_argument("--pool", type=int, default=4, help="batches that a GPU mixes at once")
+    p.add_argument("--pool", type=int, default=12, help="batches that a GPU mixes at once")
     p.add_argument("--no-graph", action="store_true", help="run a GPU's steps kernel by kernel")
     return p.parse_args()
 
@@ -94,7 +95,7 @@ def optimizer(model: Dccrn, a) -> torch.optim.Optimizer:
     if a.optimizer == "adamw":
         lr, capturable = torch.tensor(a.lr, device=parameters[0].device), parameters[0].is_cuda
         return torch.optim.AdamW(parameters, lr=lr, betas=(0.9, 0.98), weight_decay=a.weight_decay, capturable=capturable)
-    return Soap(parameters, lr=a.lr, weight_decay=a.weight_decay)
+    return Soap(parameters, lr=a.lr, weight_decay=a.weight_decay, every=a.turn_every)
 
 
 def start(a) -> tuple[Dccrn, dict]:
