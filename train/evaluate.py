@@ -99,10 +99,10 @@ def network(path: str):
 
 
 @torch.no_grad()
-def denoise(path: str, x: np.ndarray, rate: int) -> np.ndarray:
+def denoise(path: str, x: np.ndarray, rate: int, sensitivity_db: float = 0.0) -> np.ndarray:
     """At the signal's rate where it is a multiple of 100 Hz, else by way of 48 kHz, as the engine does."""
     at = rate if rate % 100 == 0 else 48000
-    y = dsp.denoise(network(path), torch.from_numpy(resample(x, rate, at)).float()[None], at)[0].double().numpy()
+    y = dsp.denoise(network(path), torch.from_numpy(resample(x, rate, at)).float()[None], at, sensitivity_db)[0].double().numpy()
     return resample(y, at, rate)[: len(x)]
 
 
