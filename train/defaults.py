@@ -124,7 +124,7 @@ def tables(results: dict[tuple[str, float], list[dict[str, dict]]]) -> str:
         for figure in figures
     }
     digits = lambda figure: 1 if figure in ("pauses", "voice") else 2  # noqa: E731
-    shown = lambda figure, v: "-" if math.isnan(v) else f"{v:.{digits(figure)}f}"  # noqa: E731
+    shown = lambda figure, v: "-" if math.isnan(v) else f"{round(v, digits(figure)) + 0.0:.{digits(figure)}f}"  # noqa: E731
     parts = []
     for figure in figures:
         head = [figure] + [f"{name} {snr:g} dB" for name, snr in results]

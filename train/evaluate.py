@@ -145,7 +145,7 @@ def summary(mean: dict[str, float | None]) -> str:
     for k, v in mean.items():
         name, band = re.fullmatch(r"(.*?)( \d+-\d+)?", k).groups()
         if v is not None:
-            groups.setdefault(name, []).append(f"{v:.1f}" if band else f"{v:.3f}")
+            groups.setdefault(name, []).append(f"{round(v, 1) + 0.0:.1f}" if band else f"{v:.3f}")
     return "  ".join(f"{name} {'/'.join(shown)}" for name, shown in groups.items())
 
 

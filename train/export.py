@@ -482,7 +482,7 @@ def table(reports: list[dict]) -> str:
     def cell(mean: dict, keys: list[str]) -> str:
         values = [mean.get(k) for k in keys]
         digits = [1 if len(keys) > 1 or v is None or abs(v) >= 10 else 3 for v in values]
-        return " ".join("-" if v is None or math.isnan(v) else f"{v:.{d}f}" for v, d in zip(values, digits))
+        return " ".join("-" if v is None or math.isnan(v) else f"{round(v, d) + 0.0:.{d}f}" for v, d in zip(values, digits))
 
     tables = []
     for keys in filter(None, (own, said)):

@@ -95,7 +95,7 @@ def test_clean_in(pairs, tmp_path, monkeypatch):
 
 
 def test_summary_groups_bands():
-    mean = {"STOI": 0.9, "LSD-HF": None, "voice lost 60-300": -1.23, "voice lost 300-1000": 0.0}
+    mean = {"STOI": 0.9, "LSD-HF": None, "voice lost 60-300": -1.23, "voice lost 300-1000": -0.01}
     assert evaluate.summary(mean) == "STOI 0.900  voice lost -1.2/0.0"
 
 
