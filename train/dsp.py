@@ -108,7 +108,16 @@ def expand(spectrum: Tensor, kept: Tensor) -> Tensor:
     return kept * (most / EXPANDER_THRESHOLD).sqrt().clamp(0.1, 1)
 
 
-def denoise(model: torch.nn.Module, x: Tensor, rate: int) -> Tensor:
+def lean(spectrum: Tensor, kept: Tensor, sensitivity_db: float) -> Tensor:
+    """Sensitivity, as `Shape` in src/engine has it: G = |kept| / |spectrum| over three bins is read as a Wiener gain, and the
+    noise taken to be so many dB louder. What is surely voice or surely noise keeps its place, the doubtful moves."""
+    before, after = (F.pad(power(x), (1, 1)).unfold(-1, 3, 1).sum(-1) for x in (spectrum, kept))
+    gain = (after / before.clamp_min(1e-14)).sqrt().clamp(max=1)
+    keep = 1 / (gain + 10 ** (sensitivity_db / 20) * (1 - gain))
+    return torch.where(before > 1e-14, kept * keep, kept)
+
+
+def denoise(model: torch.nn.Module, x: Tensor, rate: int, sensitivity_db: float = 0.0) -> Tensor:
     """(B, N) noisy -> (B, N) denoised, aligned: the whole way of a frame, offline, at a multiple of 100 Hz."""
     n, hop = x.shape[-1], rate // 100
     padded = F.pad(x, (hop, 2 * hop + (-n) % hop))
@@ -120,6 +129,8 @@ def denoise(model: torch.nn.Module, x: Tensor, rate: int) -> Tensor:
         expand(frame, _kept(frame, *parts, spectrum))
         for frame, *parts in zip(frames, mask.chunk(heads, 1), gains.chunk(heads, -1))
     ]
+    if sensitivity_db:
+        kept = [lean(frame, y, sensitivity_db) for frame, y in zip(frames, kept)]
     return istft(kept[0], rate, *kept[1:])[:, :n]
 
 

@@ -12,6 +12,9 @@ runs at the file's own rate. Everything is mixed to mono. PESQ and STOI see a co
     LSD-HF   dB, log-spectral distance 8-20 kHz against the clean signal, at the file's own rate: over 20 ms frames, the
              root mean square over bins of the levels' difference, levels held above -90 dBFS; only where the rate allows
 
+PESQ, STOI and SI-SDR are what the loss follows. Beside them stand judges that it does not (`judges.py`), as many as are here:
+DistillMOS; SIG, BAK, OVRL and P.808 by DNSMOS; what is left of the noise and lost of the voice. --judges none is quick.
+
 --clean-in feeds the clean file instead: what happens to speech that needs no help.
 """
 
@@ -19,6 +22,7 @@ import argparse
 import functools
 import json
 import math
+import re
 import subprocess
 import sys
 import tempfile
@@ -31,6 +35,7 @@ import soxr
 import torch
 
 import dsp
+import judges
 from export import Folded, load_checkpoint
 
 METRIC_RATE = 16000
@@ -94,10 +99,10 @@ def network(path: str):
 
 
 @torch.no_grad()
-def denoise(path: str, x: np.ndarray, rate: int) -> np.ndarray:
+def denoise(path: str, x: np.ndarray, rate: int, sensitivity_db: float = 0.0) -> np.ndarray:
     """At the signal's rate where it is a multiple of 100 Hz, else by way of 48 kHz, as the engine does."""
     at = rate if rate % 100 == 0 else 48000
-    y = dsp.denoise(network(path), torch.from_numpy(resample(x, rate, at)).float()[None], at)[0].double().numpy()
+    y = dsp.denoise(network(path), torch.from_numpy(resample(x, rate, at)).float()[None], at, sensitivity_db)[0].double().numpy()
     return resample(y, at, rate)[: len(x)]
 
 
@@ -122,25 +127,41 @@ def run_binary(binary: str, files: list[Path], out: Path) -> None:
         raise SystemExit(f"{binary}: exit status {done.returncode}")
 
 
-def score_file(clean: Path, source: Path, weights: str | None) -> dict[str, float]:
-    c, rate = read(clean)
+def score_file(clean: Path, noisy: Path, source: Path, weights: str | None, asked: judges.Judges) -> tuple[dict, dict]:
+    """Scores, and what the judges say."""
+    torch.set_num_threads(1)
+    (c, rate), (x, _) = read(clean), read(noisy)
     y, other = read(source)
     if other != rate:
         raise SystemExit(f"{source}: {other} Hz, expected {rate} Hz as in {clean}")
-    return scores(c, denoise(weights, y, rate) if weights else y, rate)
+    if weights:
+        y = denoise(weights, y, rate)
+    return scores(c, y, rate), asked(*(resample(v, rate, METRIC_RATE) for v in (c, x, y)))
 
 
-def report(pool, name: str, rows: list[tuple[Path, Path]], weights: str | None) -> dict:
-    """rows: (clean, what to score or to denoise first)."""
-    done = [pool.submit(score_file, clean, source, weights) for clean, source in rows]
-    files = {clean.stem: d.result() for (clean, _), d in zip(rows, done)}
+def summary(mean: dict[str, float | None]) -> str:
+    """One line; figures by band stand behind their name in one group."""
+    groups: dict[str, list[str]] = {}
+    for k, v in mean.items():
+        name, band = re.fullmatch(r"(.*?)( \d+-\d+)?", k).groups()
+        if v is not None:
+            groups.setdefault(name, []).append(f"{round(v, 1) + 0.0:.1f}" if band else f"{v:.3f}")
+    return "  ".join(f"{name} {'/'.join(shown)}" for name, shown in groups.items())
+
+
+def report(pool, name: str, rows: list[tuple[Path, Path, Path]], weights: str | None, asked: judges.Judges) -> dict:
+    """rows: (clean, noisy, what to score or to denoise first)."""
+    done = [pool.submit(score_file, *row, weights, asked) for row in rows]
+    both = {clean.stem: d.result() for (clean, _, _), d in zip(rows, done)}
+    by_judges = list(dict.fromkeys(k for _, said in both.values() for k in said))
+    files = {stem: own | said for stem, (own, said) in both.items()}
     mean = {}
     for k in next(iter(files.values())):
         values = [f[k] for f in files.values() if not math.isnan(f[k])]
         mean[k] = sum(values) / len(values) if values else None
-    print(f"{name}  ({len(files)} pairs)  " + "  ".join(f"{k} {v:.3f}" for k, v in mean.items() if v is not None), flush=True)
+    print(f"{name}  ({len(files)} pairs)  {summary(mean)}", flush=True)
     files = {stem: {k: None if math.isnan(v) else v for k, v in f.items()} for stem, f in files.items()}
-    return {"name": name, "pairs": len(files), "mean": mean, "files": files}
+    return {"name": name, "pairs": len(files), "judges": by_judges, "mean": mean, "files": files}
 
 
 def main() -> None:
@@ -151,6 +172,8 @@ def main() -> None:
     p.add_argument("--binary", help="the wisp command")
     p.add_argument("--enhanced", action="append", default=[], metavar="NAME=DIR", help="cleaned files; one set only")
     p.add_argument("--clean-in", action="store_true", help="feed the clean files")
+    p.add_argument("--judges", nargs="+", default=["all"], choices=["all", "none", *judges.NAMES], help="default: all that are here")
+    p.add_argument("--dnsmos", metavar="DIR", help=f"folder of {' and '.join(judges.MODELS)}; default: $DNSMOS_DIR")
     p.add_argument("--jobs", type=int, default=1)
     p.add_argument("--json", type=Path)
     a = p.parse_args()
@@ -158,24 +181,27 @@ def main() -> None:
         p.error("nothing to score: give --noisy, --network, --binary or --enhanced")
     if a.enhanced and (len(a.sets) > 1 or not all("=" in e for e in a.enhanced)):
         p.error("--enhanced wants NAME=DIR, and one set")
+    asked, lacking = judges.find(a.judges, a.dnsmos)
+    for line in lacking:
+        print(line, flush=True)
     reports = []
     with ProcessPoolExecutor(a.jobs) as pool, tempfile.TemporaryDirectory() as temporary:
         for folder in a.sets:
             found = pairs(folder)
             label = folder.resolve().name + (", clean in" if a.clean_in else "")
-            rows = [(clean, clean if a.clean_in else noisy) for noisy, clean in found]
+            rows = [(clean, noisy, clean if a.clean_in else noisy) for noisy, clean in found]
             if a.noisy:
-                reports.append(report(pool, f"{label}: input", rows, None))
+                reports.append(report(pool, f"{label}: input", rows, None, asked))
             if a.network:
-                reports.append(report(pool, f"{label}: Wisp", rows, a.network))
+                reports.append(report(pool, f"{label}: Wisp", rows, a.network, asked))
             if a.binary:
                 out = Path(temporary) / str(len(reports))
-                run_binary(a.binary, [source for _, source in rows], out)
-                made = [(clean, partner(out, source.stem)) for clean, source in rows]
-                reports.append(report(pool, f"{label}: Wisp", made, None))
+                run_binary(a.binary, [source for _, _, source in rows], out)
+                made = [(clean, noisy, partner(out, source.stem)) for clean, noisy, source in rows]
+                reports.append(report(pool, f"{label}: Wisp", made, None, asked))
             for name, where in (e.split("=", 1) for e in a.enhanced):
-                made = [(clean, partner(Path(where), noisy.stem)) for noisy, clean in found]
-                reports.append(report(pool, f"{label}: {name}", made, None))
+                made = [(clean, noisy, partner(Path(where), noisy.stem)) for noisy, clean in found]
+                reports.append(report(pool, f"{label}: {name}", made, None, asked))
     if a.json:
         part = a.json.with_name(a.json.name + ".part")
         part.write_text(json.dumps(reports, indent=1, allow_nan=False) + "\n", encoding="utf-8")

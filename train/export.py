@@ -474,14 +474,28 @@ def facts(about: dict, weights: Path) -> str:
 
 
 def table(reports: list[dict]) -> str:
-    """evaluate.py's JSON reports as one table; a figure that a set cannot have is a dash."""
-    columns = list(dict.fromkeys(k for r in reports for k in r["mean"]))
-    lines = ["| set | " + " | ".join(columns) + " |", "|---|" + "---|" * len(columns)]
-    for r in reports:
-        cells = (r["mean"].get(k) for k in columns)
-        shown = ("-" if v is None or math.isnan(v) else f"{v:.3f}" if abs(v) < 10 else f"{v:.1f}" for v in cells)
-        lines.append(f"| {r['name']} ({r['pairs']} pairs) | " + " | ".join(shown) + " |")
-    return "\n".join(lines)
+    """evaluate.py's JSON reports as a table, and a second one of what judges say; a figure that a set cannot have is a dash.
+    Figures by band, named "what 60-300", share a column."""
+    said = list(dict.fromkeys(k for r in reports for k in r.get("judges", [])))
+    own = list(dict.fromkeys(k for r in reports for k in r["mean"] if k not in said))
+
+    def cell(mean: dict, keys: list[str]) -> str:
+        values = [mean.get(k) for k in keys]
+        digits = [1 if len(keys) > 1 or v is None or abs(v) >= 10 else 3 for v in values]
+        return " ".join("-" if v is None or math.isnan(v) else f"{round(v, d) + 0.0:.{d}f}" for v, d in zip(values, digits))
+
+    tables = []
+    for keys in filter(None, (own, said)):
+        columns: dict[str, list[str]] = {}
+        for k in keys:
+            name, _, band = k.rpartition(" ")
+            columns.setdefault(name if band[:1].isdigit() else k, []).append(k)
+        lines = ["| set | " + " | ".join(columns) + " |", "|---|" + "---|" * len(columns)]
+        for r in reports:
+            cells = (cell(r["mean"], group) for group in columns.values())
+            lines.append(f"| {r['name']} ({r['pairs']} pairs) | " + " | ".join(cells) + " |")
+        tables.append("\n".join(lines))
+    return "\n\n".join(tables)
 
 
 def main() -> None:

@@ -92,3 +92,14 @@ def test_a_voice_in_one_band_leaves_the_frame():
     assert torch.equal(y[:, 1], kept[:, 1])
     assert (y[:, 0].abs() < kept[:, 0].abs()).all()
     assert torch.isfinite(dsp.expand(0 * spectrum, 0 * kept).abs()).all()
+
+
+@pytest.mark.parametrize("db", [-12, -6, 6, 12])
+def test_sensitivity_moves_the_doubtful_and_leaves_the_sure(db):
+    """The same figures as in src/engine/shape.rs."""
+    spectrum = torch.ones(1, 2, 481, dtype=torch.complex64)
+    kept = lambda gain: dsp.lean(spectrum, gain * spectrum, db).real  # noqa: E731
+    torch.testing.assert_close(kept(1.0), torch.ones(1, 2, 481))
+    assert not kept(0.0).any()
+    torch.testing.assert_close(kept(0.5), torch.full((1, 2, 481), 1 / (1 + 10 ** (db / 20))))
+    assert not dsp.lean(0 * spectrum, 0 * spectrum, db).abs().any()

@@ -75,21 +75,28 @@ def test_command(pairs, tmp_path, monkeypatch, shaken_model):
     out = tmp_path / "figures.json"
     run(
         monkeypatch, pairs, "--noisy", "--network", checkpoint, "--binary", binary,
-        "--enhanced", f"peer={pairs / 'noisy'}", "--json", out,
+        "--enhanced", f"peer={pairs / 'noisy'}", "--judges", "residue", "--json", out,
     )  # fmt: skip
     noisy, ours, copied, peer = json.loads(out.read_text())
     assert [r["name"] for r in (noisy, ours, copied, peer)] == ["set: input", "set: Wisp", "set: Wisp", "set: peer"]
     assert noisy["files"] == copied["files"] == peer["files"] and noisy["files"].keys() == {"a", "b", "c"}
-    assert ours["files"] != noisy["files"]
+    assert ours["files"] != noisy["files"] and ours["judges"][:3] == ["left", "cut", "change"]
+    assert noisy["mean"]["left"] == pytest.approx(np.mean([f["left"] for f in noisy["files"].values()]))
     assert noisy["files"]["a"]["LSD-HF"] is None and noisy["files"]["b"]["LSD-HF"] > 0
     assert noisy["mean"]["LSD-HF"] == noisy["files"]["b"]["LSD-HF"]
     assert noisy["mean"]["STOI"] == pytest.approx(np.mean([f["STOI"] for f in noisy["files"].values()]))
 
 
 def test_clean_in(pairs, tmp_path, monkeypatch):
-    run(monkeypatch, pairs, "--noisy", "--clean-in", "--json", tmp_path / "f.json")
+    run(monkeypatch, pairs, "--noisy", "--clean-in", "--judges", "none", "--json", tmp_path / "f.json")
     (report,) = json.loads((tmp_path / "f.json").read_text())
+    assert report["judges"] == [] and "DistillMOS" not in report["mean"]
     assert report["name"] == "set, clean in: input" and report["mean"]["STOI"] > 0.999
+
+
+def test_summary_groups_bands():
+    mean = {"STOI": 0.9, "LSD-HF": None, "voice lost 60-300": -1.23, "voice lost 300-1000": -0.01}
+    assert evaluate.summary(mean) == "STOI 0.900  voice lost -1.2/0.0"
 
 
 def test_errors_say_what_is_wrong(pairs, tmp_path, monkeypatch):

@@ -206,6 +206,12 @@ def test_card(tmp_path):
         "# Card\n<!-- figures -->\n| set | PESQ-WB | LSD-HF |\n|---|---|---|\n| a: input (2 pairs) | 1.750 | - |\n"
         "| a: Wisp (2 pairs) | 2.500 | 12.3 |\n<!-- /figures -->\nend\n"
     )
+    reports[1] |= {"judges": ["DistillMOS", "noise left 60-300", "noise left 300-1000"]}
+    reports[1]["mean"] |= {"DistillMOS": 3.5, "noise left 60-300": -16.34, "noise left 300-1000": None}
+    assert table(reports).splitlines()[4:] == [
+        "", "| set | DistillMOS | noise left |", "|---|---|---|", "| a: input (2 pairs) | - | - - |",
+        "| a: Wisp (2 pairs) | 3.500 | -16.3 - |",
+    ]  # fmt: skip
     with pytest.raises(ValueError, match="no <!-- facts -->"):
         replace_block(card, "facts", "x")
     export.export(Dccrn().eval(), {"step": 10, "hours": 3.5}, tmp_path / "w", tmp_path / "g")
