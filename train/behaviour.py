@@ -1,14 +1,21 @@
-"""What a denoiser does beyond mean scores: levels, noise alone, words cut, hours of talk.
+"""What a denoiser does beyond mean scores: levels, noise alone, words cut, hours of talk, talkers in turn, silence, onsets.
 
     python behaviour.py --network ../bundled/wisp.safetensors SET [SET ...] [--json behaviour.json]
 
-Each SET holds pairs as `evaluate.py` takes them. Four questions, each with its bar:
+Each SET holds pairs as `evaluate.py` takes them. Eight questions, each with its bar:
 
     level    PESQ-WB (ITU-T P.862.2) of the pairs with the voice at -50, -30 and -10 dBFS; bar: within 0.1 of each other
     noise    dB that noise alone falls by after one second; bar: 40 dB, babble 20 dB
     words    at 10 dB SNR and more, 200 ms stretches of speech that lose over 10 dB; bar: none. Speech is what lies within 15.9 dB
              of the voice's level (the margin of ITU-T P.56), above 80 Hz: below there is rumble alone, which may go
     minutes  STOI, SI-SDR and PESQ-WB of the first and the last of ten like minutes of talk in noise; bar: the same
+    turns    one voice, then another 10, 20 or 25 dB below it, over noise at -75 dBFS: share of the second's stretches of speech
+             that lose over 10 dB, and the same where it speaks alone; bar at 20 dB: 0.02
+    silence  SI-SDR of the pairs after 2, 10 and 40 s of digital silence, or dither, less that of the same pair fresh, dB: the
+             mean, and the largest difference of a single pair; bar: 1 dB for each pair
+    onsets   dB by which the first 50 ms of a clean voice fall after a second of silence, mean and most; bar: 6 dB
+    slopes   dB by which white noise at -34 dBFS falls below .4 and above .4 of the rate where a slope rolls the last of the band
+             off, as resamplers do; bar: within 6 dB of each other
 
 Noises are synthesised: white, pink, fan (low-passed, with blades), hum (50 Hz and harmonics), keyboard (bursts), babble (six of
 the sets' clean voices at once).
@@ -140,11 +147,82 @@ def minutes(run, rng, voices: list[np.ndarray], rate: int) -> dict[str, dict[str
     return out
 
 
+def turns(run, voices: list[np.ndarray], rate: int, rng) -> dict[str, dict[str, float]]:
+    """Each voice followed by the next one, softer."""
+    found: dict = {}
+    n = int(STRETCH * rate)
+    for below in (10, 20, 25):
+        counts = {"stretches": 0, "lost": 0, "lost_alone": 0}
+        for first, second in zip(voices, voices[1:]):
+            loud = first / active_rms(first, rate) * 10 ** (-18 / 20)
+            soft = second / active_rms(second, rate) * 10 ** ((-18 - below) / 20)
+            x = np.concatenate([loud, soft])
+            x = x + rng.standard_normal(len(x)) * 10 ** (-75 / 20)
+            kept, alone = (audible(y, rate) for y in (run(x, rate)[len(loud) :], run(x[len(loud) :], rate)))
+            clean = audible(soft, rate)
+            level = active_rms(clean, rate)
+            for start in range(0, len(clean) - n, n):
+                a, b, c = (rms(v[start : start + n]) for v in (clean, kept, alone))
+                if db(a / level) > -MARGIN_DB:
+                    counts["stretches"] += 1
+                    counts["lost"] += db(a / max(b, 1e-9)) > LOST_DB
+                    counts["lost_alone"] += db(a / max(c, 1e-9)) > LOST_DB
+        many = max(counts["stretches"], 1)
+        found[f"{below} dB"] = {"after": counts["lost"] / many, "alone": counts["lost_alone"] / many, "stretches": many}
+    return found
+
+
+def after_silence(run, rows: list, rng) -> dict[str, dict[str, float]]:
+    """What came before the first sound should not matter."""
+    fresh = [si_sdr(clean, run(noisy, rate)) for clean, noisy, rate in rows]
+    found = {}
+    for kind in ("silence", "dither"):
+        for seconds in (2, 10, 40):
+            change = []
+            for (clean, noisy, rate), before in zip(rows, fresh):
+                lead = np.zeros(seconds * rate)
+                if kind == "dither":
+                    lead += rng.standard_normal(len(lead)) * 2**-16
+                change.append(si_sdr(clean, run(np.concatenate([lead, noisy]), rate)[len(lead) :]) - before)
+            found[f"{seconds} s {kind}"] = {"mean": float(np.mean(change)), "most": float(max(change, key=abs))}
+    return found
+
+
+def onsets(run, voices: list[np.ndarray], rate: int) -> dict[str, float]:
+    """Each voice is cut to begin with its first loud sound."""
+    falls_by = []
+    n = rate // 20
+    for voice in voices:
+        loud = np.flatnonzero(np.abs(voice) > 10 ** (-20 / 20) * np.abs(voice).max())
+        begin = max(int(loud[0]) - rate // 100, 0)
+        x = np.concatenate([np.zeros(rate), voice[begin:]])
+        y = run(x, rate)
+        falls_by.append(db(rms(x[rate : rate + n]) / max(rms(y[rate : rate + n]), 1e-9)))
+    return {"mean": float(np.mean(falls_by)), "most": float(max(falls_by))}
+
+
+def slopes(run, rng, rate: int) -> dict[str, dict[str, float]]:
+    """White noise whose top rolls off softly: what is left must not be loudest there."""
+    n, found = 4 * rate, {}
+    f = np.fft.rfftfreq(n, 1 / rate) / rate
+    white = np.fft.rfft(rng.standard_normal(n))
+    for corner, order in ((0.5, 1e9), (0.46, 40), (0.42, 20), (0.38, 10)):
+        x = np.fft.irfft(white / (1 + np.minimum((f / corner) ** min(order, 1000), 1e30)), n)
+        x *= 10 ** (-34 / 20) / rms(x)
+        before, after = (np.abs(np.fft.rfft(v[rate:])) ** 2 for v in (x, run(x, rate)))
+        at = np.fft.rfftfreq(n - rate, 1 / rate) / rate
+        parts = {"below": at < 0.4, "above": (at > 0.4) & (at < 0.48)}
+        found[f"{corner:g} rate"] = {k: db(np.sqrt(before[m].sum() / max(after[m].sum(), 1e-20))) for k, m in parts.items()}
+    return found
+
+
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("sets", type=Path, nargs="+", metavar="SET")
     p.add_argument("--network", required=True, help="checkpoint (.pt) or weights (.safetensors)")
     p.add_argument("--pairs", type=int, default=12, help="of each set, for the levels")
+    p.add_argument("--voices", type=int, default=10, help="of each set, for turns and silence")
+    p.add_argument("--only", nargs="+", metavar="QUESTION", help="some of the questions")
     p.add_argument("--json", type=Path)
     a = p.parse_args()
     torch.set_num_threads(1)
@@ -157,14 +235,24 @@ def main() -> None:
             rows.append((c[: len(x)], x[: len(c)], rate))
         rate, rng = rows[0][2], np.random.default_rng(0)
         voices = [c for c, _, _ in rows]
-        result[folder.resolve().name] = made = {
-            "level": levels(run, rows[: a.pairs]),
-            "noise": falls(run, noises(rng, rate, 10, voices), rate),
-            "words": cut_words(run, rows),
-            "minutes": minutes(run, rng, voices, rate),
+        questions = {
+            "level": lambda: levels(run, rows[: a.pairs]),
+            "noise": lambda: falls(run, noises(rng, rate, 10, voices), rate),
+            "words": lambda: cut_words(run, rows),
+            "minutes": lambda: minutes(run, rng, voices, rate),
+            "turns": lambda: turns(run, voices[: a.voices], rate, rng),
+            "silence": lambda: after_silence(run, rows[: a.voices], rng),
+            "onsets": lambda: onsets(run, voices, rate),
+            "slopes": lambda: slopes(run, rng, rate),
         }
-        for name, figures in made.items():
-            print(f"{folder.name}: {name:8}", json.dumps(figures, default=float), flush=True)
+        if unknown := set(a.only or ()) - questions.keys():
+            p.error(f"no question {', '.join(sorted(unknown))}; there are {', '.join(questions)}")
+        result[folder.resolve().name] = made = {}
+        for name, ask in questions.items():
+            if a.only and name not in a.only:
+                continue
+            made[name] = ask()
+            print(f"{folder.name}: {name:8}", json.dumps(made[name], default=float), flush=True)
     if a.json:
         a.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 

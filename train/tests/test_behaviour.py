@@ -64,3 +64,49 @@ def test_levels_and_drift(rng):
     drift = behaviour.minutes(worse, rng, voices, RATE)
     assert drift["last"]["SI-SDR"] < drift["first"]["SI-SDR"] - 3
     assert drift["last"]["PESQ-WB"] < drift["first"]["PESQ-WB"]
+
+
+def test_a_gate_loses_the_softer_talker(rng):
+    """A gate that closes below the loudest of all it has heard mutes who speaks 20 dB lower, but only after the louder voice."""
+
+    def gate(x, rate):
+        envelope = np.sqrt(np.convolve(x**2, np.ones(rate // 10) / (rate // 10), "same"))
+        return np.where(envelope > 0.03 * np.maximum.accumulate(np.abs(x)), x, 0.01 * x)
+
+    voices = [voice(rng, 3, RATE).astype(np.float64) for _ in range(3)]
+    got = behaviour.turns(gate, voices, RATE, rng)
+    assert got["25 dB"]["after"] > 0.5 and got["25 dB"]["alone"] < 0.2
+    kept = behaviour.turns(lambda x, rate: x, voices, RATE, rng)
+    assert all(v["after"] == v["alone"] == 0 and v["stretches"] > 10 for v in kept.values())
+
+
+def test_what_silence_does_is_seen(rng):
+    """A denoiser that is ten times worse after ten seconds of nothing."""
+
+    def forgets(x, rate):
+        silent = np.abs(x[: 10 * rate]).max(initial=0) < 1e-3
+        return x + (0.1 if silent else 0.01) * np.random.default_rng(3).standard_normal(len(x))
+
+    got = behaviour.after_silence(forgets, rows(rng), rng)
+    assert abs(got["2 s silence"]["mean"]) < 1.5 and got["10 s silence"]["mean"] < -5 and got["40 s dither"]["most"] < -5
+
+
+def test_onsets_that_fade_in_are_seen(rng):
+    voices = [voice(rng, 2, RATE).astype(np.float64) for _ in range(2)]
+    assert behaviour.onsets(lambda x, rate: x, voices, RATE)["most"] == 0
+
+    def fades(x, rate):
+        first = np.flatnonzero(x)[0]
+        return x * np.clip((np.arange(len(x)) - first) / (rate / 5), 0, 1)
+
+    assert behaviour.onsets(fades, voices, RATE)["mean"] > 6
+
+
+def test_hiss_left_at_the_top_is_seen(rng):
+    def leaves_the_top(x, rate):
+        spectrum = np.fft.rfft(x)
+        spectrum[np.fft.rfftfreq(len(x)) < 0.4] *= 0.01
+        return np.fft.irfft(spectrum, len(x))
+
+    for got in behaviour.slopes(leaves_the_top, rng, RATE).values():
+        assert got["below"] == pytest.approx(40, abs=0.5) and got["above"] == pytest.approx(0, abs=0.5)
