@@ -147,7 +147,7 @@ impl Denoiser {
 
         for (i, c) in self.channels.iter_mut().enumerate() {
             let voice = &self.voices[if linked { 0 } else { i }];
-            mask::removed(&voice.mask, &self.bands, &c.low, &c.spectrum, &mut c.removed);
+            mask::removed((&voice.mask, 0), &self.bands, &c.low, &c.spectrum, &mut c.removed);
         }
         self.meter.listen(self.channels.iter().map(|c| (&c.spectrum[..], &c.removed[..])));
         self.shape.set(controls);

@@ -41,12 +41,12 @@ impl History {
     }
 }
 
-/// What the mask takes away from `spectrum`, whose low band `history` holds: X minus the complex filter over the last
-/// frames below 8 kHz, (1 - gain) X above. What lies below 25 Hz leaks into bin 1, where the network sees it: bin 1's
+/// What one head of the mask takes away from `spectrum`, the frame that it is for: X minus the complex filter over the last
+/// frames, which `history` holds, below 8 kHz, (1 - gain) X above. What lies below 25 Hz leaks into bin 1, where the network sees it: bin 1's
 /// filter serves the real bin 0 too. Bin 159's serves bin 160, the real last bin of training material at 16 kHz, where only
 /// half of a filter of its own is ever learned.
 pub(crate) fn removed(
-    mask: &Mask,
+    (mask, head): (&Mask, usize),
     bands: &Bands,
     history: &History,
     spectrum: &[Complex32],
@@ -55,7 +55,7 @@ pub(crate) fn removed(
     removed.copy_from_slice(spectrum);
     let taps = history.frames.len();
     for tap in 0..taps {
-        let (real, imag) = mask.tap(tap);
+        let (real, imag) = mask.tap(head, tap);
         let (dc, low) = history.ago(tap);
         removed[0].re -= real[0] * dc;
         let filter = real.iter().zip(imag).take(LOW_BINS - 1);
@@ -67,7 +67,7 @@ pub(crate) fn removed(
         }
     }
     let high = removed.iter_mut().skip(1 + LOW_BINS);
-    for (y, gain) in high.zip(bands.interpolate(mask.gains())) {
+    for (y, gain) in high.zip(bands.interpolate(mask.gains(head))) {
         *y *= 1.0 - gain;
     }
 }
