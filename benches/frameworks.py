@@ -8,6 +8,7 @@ what `Folded` of train/export.py gives. Wisp is built by cargo, and so is benche
 """
 
 import argparse
+import math
 import os
 import re
 import subprocess
@@ -25,17 +26,28 @@ import onnxruntime  # noqa: E402
 import torch  # noqa: E402
 import torch.nn.functional as F  # noqa: E402
 from export import Folded  # noqa: E402
-from model import HIGH_BANDS, LOW_BINS, LOWEST_BINS  # noqa: E402
+from model import (  # noqa: E402
+    HEARD,
+    HIGH_BANDS,
+    LOW_BANDS,
+    LOW_BINS,
+    LOWEST_BINS,
+    FullBandMemory,
+    band_interpolation,
+    band_means,
+    erb_edges,
+)
 from torch import Tensor, nn  # noqa: E402
 
 TOLERANCE = 1e-4
 
 
 class Step(nn.Module):
-    """One frame: low (1, 2, 1, 160), bands (n, 24/n) and the state -> real, imag (taps, 160), gains (24) and the new state.
+    """One frame: low (1, 2, 1, 160), bands (n, 24/n) and the state -> real, imag (heads taps, 160), gains (heads 24) and the
+    new state.
 
     State: the frames before for each encoder layer (1, C, time_kernel - 1, F), then (positions, hidden) for each memory, and
-    (1, low_hidden) where the lowest bins have one.
+    (1, low_hidden) and (1, full_hidden) where the lowest bins and the whole spectrum have one.
     """
 
     def __init__(self, folded: Folded):
@@ -58,6 +70,9 @@ class Step(nn.Module):
             even = torch.stack([d[:, :, 1], torch.zeros_like(d[:, :, 1])], -1)
             odd = torch.stack([d[:, :, 2], d[:, :, 0]], -1)
             self.register_buffer(f"pair_{i}", torch.cat([even, odd])[:, :, None])
+        edges = erb_edges(1, LOW_BINS + 1, LOW_BANDS)
+        self.register_buffer("means", band_means(edges))
+        self.register_buffer("envelope", band_interpolation(edges))
 
     def w(self, name: str) -> Tensor:
         return getattr(self, name.replace(".", "_"))
@@ -70,7 +85,7 @@ class Step(nn.Module):
         channels = (2, *s.channels)
         frames = [torch.zeros(1, channels[i], s.time_kernel - 1, LOW_BINS >> i) for i in range(len(s.channels))]
         memories = [torch.zeros(s.positions, s.hidden) for _ in range(s.blocks)]
-        return frames + memories + ([torch.zeros(1, s.low_hidden)] if s.low_hidden else [])
+        return frames + memories + [torch.zeros(1, hidden) for hidden in (s.low_hidden, s.full_hidden) if hidden]
 
     def ghost_gru(self, x: Tensor, state: Tensor, name: str) -> Tensor:
         """(rows, inputs), (rows, hidden) -> the new state."""
@@ -99,13 +114,27 @@ class Step(nn.Module):
             h = self.ghost_gru(y, state[layers + i], f"memory.{i}.gru")
             new.append(h)
             y = y + self.linear(h, f"memory.{i}.linear")
+            if i == 0 and s.full_hidden:
+                energy = low[0, :, 0].square().sum(0) @ self.means
+                log = torch.log(energy + FullBandMemory.ENERGY_FLOOR) / math.log(10) + 2
+                heard = torch.cat([F.linear(y, self.w("full_memory.hear.weight")).flatten(), log, bands.flatten()])[None]
+                full = self.ghost_gru(heard, state[-1], "full_memory.gru")
+                logits = self.linear(full, "full_memory.gains").view(s.heads, -1)
+                told = F.linear(full, self.w("full_memory.tell.weight")).view(-1, HEARD)
+                y = y + self.linear(told, "full_memory.spread")
         lowest = None
         if s.low_hidden:
             heard = torch.cat([y[: s.lowest_positions].flatten(), low[0, :, 0, :LOWEST_BINS].flatten()])[None]
             h = self.ghost_gru(heard, state[layers + s.blocks], "low_memory.gru")
             new.append(h)
             lowest = F.linear(h, self.w("low_memory.linear.weight")).view(LOWEST_BINS, -1).t()
-        gains = torch.sigmoid(self.linear(y[s.low_positions :], "high_out")).flatten()
+        if s.full_hidden:
+            new.append(full)
+        high = self.linear(y[s.low_positions :], "high_out").view(s.high_positions, s.heads, -1).transpose(0, 1)
+        high = high.reshape(s.heads, HIGH_BANDS)
+        if s.full_hidden:
+            high = high + logits[:, LOW_BANDS:]
+        gains = torch.sigmoid(high).flatten()
         x = y[: s.low_positions].t()[None, :, None]
         for i in range(layers):
             x = F.conv2d(F.pad(x + skips[-1 - i], (0, 1)), self.w(f"pair_{i}"))
@@ -116,9 +145,12 @@ class Step(nn.Module):
                 x = F.prelu(x, self.w(f"decoder.{i}.slope"))
         if lowest is not None:
             x = x + F.pad(lowest, (0, LOW_BINS - LOWEST_BINS))[None, :, None]
-        real, imag = x[0, : s.taps, 0], x[0, s.taps :, 0]
+        real, imag = x[0, : s.coefficients, 0], x[0, s.coefficients :, 0]
         size = (real * real + imag * imag + 1e-12).sqrt()
         scale = torch.tanh(size) / size
+        if s.full_hidden:
+            spread = torch.sigmoid(logits[:, :LOW_BANDS]) @ self.envelope
+            scale = (scale.view(s.heads, s.taps, LOW_BINS) * spread[:, None]).view(-1, LOW_BINS)
         return real * scale, imag * scale, gains, *new
 
 
@@ -130,7 +162,7 @@ def inputs(sizes, frames: int) -> tuple[Tensor, Tensor]:
 
 
 def expected(folded: Folded, low: Tensor, bands: Tensor) -> np.ndarray:
-    """(frames, 2 taps 160 + 24)"""
+    """(frames, heads (2 taps 160 + 24))"""
     x = torch.complex(low[:, 0, 0, 0], low[:, 0, 1, 0])[None]
     mask, gains = folded(x, bands.reshape(1, len(bands), HIGH_BANDS))
     mask = mask[0].transpose(0, 1)

@@ -1,12 +1,14 @@
 //! The output does not depend on how the host cuts the signal into blocks, to the bit.
 mod common;
 
-use common::{RATES, Random, bits, noisy_voice, run};
+use std::sync::Arc;
+
+use common::{RATES, Random, bits, networks, noisy_voice, run};
 use wisp::{Controls, Dccrn, Engine, Stereo};
 
 const BLOCKS: [usize; 7] = [1, 7, 64, 333, 480, 512, 4096];
 
-fn check(rate: u32, channels: &[Vec<f32>], stereo: Stereo) {
+fn check(network: &Arc<Dccrn>, rate: u32, channels: &[Vec<f32>], stereo: Stereo) {
     let controls = Controls {
         reduction_db: 30.0,
         sensitivity_db: -3.0,
@@ -15,7 +17,7 @@ fn check(rate: u32, channels: &[Vec<f32>], stereo: Stereo) {
         stereo,
         ..Controls::default()
     };
-    let mut engine = Engine::new(Dccrn::bundled(), rate, channels.len()).unwrap();
+    let mut engine = Engine::new(network.clone(), rate, channels.len()).unwrap();
     let whole = run(&mut engine, &controls, channels, || usize::MAX >> 1);
     let changed = whole[0].iter().zip(&channels[0]).filter(|(a, b)| a != b).count();
     assert!(changed > whole[0].len() / 2, "{rate} Hz: the engine did nothing");
@@ -33,7 +35,7 @@ fn check(rate: u32, channels: &[Vec<f32>], stereo: Stereo) {
 #[test]
 fn mono_at_every_rate() {
     for rate in RATES {
-        check(rate, &[noisy_voice(rate, 0.3, 3500.0)], Stereo::Linked);
+        check(&Dccrn::bundled(), rate, &[noisy_voice(rate, 0.3, 3500.0)], Stereo::Linked);
     }
 }
 
@@ -42,8 +44,10 @@ fn stereo() {
     for rate in [22_050, 48_000] {
         let left = noisy_voice(rate, 0.3, 3500.0);
         let right: Vec<f32> = left.iter().rev().map(|x| 0.7 * x).collect();
-        for stereo in [Stereo::Linked, Stereo::Independent] {
-            check(rate, &[left.clone(), right.clone()], stereo);
+        for (_, network) in networks() {
+            for stereo in [Stereo::Linked, Stereo::Independent] {
+                check(&network, rate, &[left.clone(), right.clone()], stereo);
+            }
         }
     }
 }

@@ -1,9 +1,8 @@
 //! The reported latency is what the signal shows.
 mod common;
 
-use common::{File, RATES, db, noisy_voice, power, run};
+use common::{File, RATES, db, networks, noisy_voice, power, run};
 use std::f64::consts::TAU;
-use std::sync::Arc;
 use wisp::{Controls, Dccrn, Engine, Listen};
 
 /// More rates that are no multiple of 100 Hz.
@@ -33,17 +32,19 @@ fn an_impulse_comes_out_exactly_so_many_samples_later() {
 
 #[test]
 fn no_reduction_and_bypass_give_the_input_to_the_bit() {
-    for rate in RATES {
+    let kinds = networks();
+    for (rate, (kind, network)) in RATES.into_iter().flat_map(|r| kinds.iter().map(move |k| (r, k)))
+    {
         let signal = noisy_voice(rate, 0.3, 3900.0);
         for controls in [
             Controls { reduction_db: 0.0, ..Controls::default() },
             Controls { bypass: true, output_db: 7.0, ..Controls::default() },
         ] {
-            let mut engine = Engine::new(Dccrn::bundled(), rate, 1).unwrap();
+            let mut engine = Engine::new(network.clone(), rate, 1).unwrap();
             let latency = engine.latency_samples();
             let out = run(&mut engine, &controls, std::slice::from_ref(&signal), || 333);
-            assert!(out[0][..latency].iter().all(|&y| y == 0.0), "{rate} Hz");
-            assert!(out[0][latency..] == signal[..signal.len() - latency], "{rate} Hz");
+            assert!(out[0][..latency].iter().all(|&y| y == 0.0), "{kind}, {rate} Hz");
+            assert!(out[0][latency..] == signal[..signal.len() - latency], "{kind}, {rate} Hz");
         }
     }
 }
@@ -52,8 +53,10 @@ fn no_reduction_and_bypass_give_the_input_to_the_bit() {
 /// fraction of a sample where there is a resampler.
 #[test]
 fn what_is_removed_lines_up_with_the_dry_signal() {
-    let network = Arc::new(Dccrn::from_bytes(&File::removing().bytes()).unwrap());
-    for rate in RATES.into_iter().chain(ODD) {
+    let networks = [1, 2].map(|heads| File::random(heads).removing().network());
+    for (rate, network) in
+        RATES.into_iter().chain(ODD).flat_map(|rate| networks.iter().map(move |n| (rate, n)))
+    {
         let top = f64::from(rate.min(48_000)) / 2.0;
         for share in [0.05, 0.3, 0.7] {
             let wave = |n: usize| (TAU * share * top * n as f64 / f64::from(rate)).sin() as f32;

@@ -78,15 +78,24 @@ fn every_layer_equals_pytorch() {
                 .note(layer.to_string(), max_error(y, &golden.frame(&format!("layer.{layer}"), t)));
             layers += 1;
         });
-        let ours: Vec<f32> = (0..network.sizes().taps)
-            .flat_map(|tap| (0..LOW_BINS).map(move |bin| (tap, bin)))
-            .map(|(tap, bin)| mask.coefficient(tap, bin))
+        let (heads, taps) = (network.sizes().heads, network.sizes().taps);
+        let ours: Vec<f32> = (0..heads * taps * LOW_BINS)
+            .map(|i| (i / LOW_BINS, i % LOW_BINS))
+            .map(|(k, bin)| mask.coefficient(k / taps, k % taps, bin))
             .flat_map(|m| [m.re, m.im])
             .collect();
         errors.note("mask".into(), max_error(&ours, &golden.frame("mask", t)));
-        errors.note("gains".into(), max_error(mask.gains(), &golden.frame("gains", t)));
+        let gains: Vec<f32> = (0..heads).flat_map(|head| *mask.gains(head)).collect();
+        errors.note("gains".into(), max_error(&gains, &golden.frame("gains", t)));
+        if network.sizes().full_hidden > 0 {
+            let envelope: Vec<f32> = (0..heads).flat_map(|head| *mask.envelope(head)).collect();
+            errors
+                .note("envelope".into(), max_error(&envelope, &golden.frame("layer.envelope", t)));
+        }
     }
-    let exported = golden.0.names().iter().filter(|n| n.starts_with("layer.")).count();
+    // The envelope is part of the mask, not a layer.
+    let layer = |name: &&&str| name.starts_with("layer.") && **name != "layer.envelope";
+    let exported = golden.0.names().iter().filter(layer).count();
     assert_eq!(layers, exported, "layers traced here and in the golden vectors");
     errors.check();
 }

@@ -4,7 +4,7 @@ mod allocations;
 mod common;
 
 use allocations::count;
-use common::{noisy_voice, run};
+use common::{networks, noisy_voice, run};
 use wisp::{Controls, Dccrn, Engine, Listen, Stereo};
 
 #[test]
@@ -28,9 +28,12 @@ fn an_instance_needs_little_memory() {
 
 #[test]
 fn process_and_reset_do_not_allocate() {
+    let kinds = networks();
     for rate in [8_000, 11_025, 22_050, 44_100, 48_000, 88_211, 192_000] {
-        for channels in [1, 2] {
-            let mut engine = Engine::new(Dccrn::bundled(), rate, channels).unwrap();
+        for (channels, (kind, network)) in
+            [1, 2].into_iter().flat_map(|c| kinds.iter().map(move |k| (c, k)))
+        {
+            let mut engine = Engine::new(network.clone(), rate, channels).unwrap();
             let signal = noisy_voice(rate, 0.25, 3500.0);
             let mut audio = vec![signal; channels];
             let mut settings = [Controls::default(); 5];
@@ -54,7 +57,7 @@ fn process_and_reset_do_not_allocate() {
                 }
                 engine.reset();
             });
-            assert_eq!(calls, 0, "{rate} Hz, {channels} channels: calls of the allocator");
+            assert_eq!(calls, 0, "{kind}, {rate} Hz, {channels} channels: calls of the allocator");
         }
     }
 }

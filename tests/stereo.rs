@@ -1,7 +1,7 @@
 //! Two channels, and changes of the controls while sound runs.
 mod common;
 
-use common::{bits, db, noisy_voice, power, run, white};
+use common::{bits, db, networks, noisy_voice, power, run, white};
 use wisp::{Controls, Dccrn, Engine, Listen, Stereo};
 
 const RATE: u32 = 48_000;
@@ -14,13 +14,17 @@ fn engine(channels: usize) -> Engine {
 fn equal_channels_give_the_mono_result_to_the_bit() {
     let signal = noisy_voice(RATE, 0.5, 8000.0);
     let shaped = Controls { sensitivity_db: 5.0, ambience: 0.3, ..Controls::default() };
-    for controls in [Controls::default(), shaped] {
-        let mono = run(&mut engine(1), &controls, std::slice::from_ref(&signal), || 480);
-        for stereo in [Stereo::Linked, Stereo::Independent] {
-            let controls = Controls { stereo, ..controls };
-            let both = run(&mut engine(2), &controls, &[signal.clone(), signal.clone()], || 480);
-            let equal = bits(&both[..1]) == bits(&mono) && bits(&both[1..]) == bits(&mono);
-            assert!(equal, "{controls:?}");
+    for (kind, network) in networks() {
+        let engine = |channels| Engine::new(network.clone(), RATE, channels).unwrap();
+        for controls in [Controls::default(), shaped] {
+            let mono = run(&mut engine(1), &controls, std::slice::from_ref(&signal), || 480);
+            for stereo in [Stereo::Linked, Stereo::Independent] {
+                let controls = Controls { stereo, ..controls };
+                let signals = [signal.clone(), signal.clone()];
+                let both = run(&mut engine(2), &controls, &signals, || 480);
+                let equal = bits(&both[..1]) == bits(&mono) && bits(&both[1..]) == bits(&mono);
+                assert!(equal, "{kind}, {controls:?}");
+            }
         }
     }
 }
@@ -41,10 +45,13 @@ fn independent_channels_are_two_mono_engines() {
     let left = noisy_voice(RATE, 0.5, 8000.0);
     let right = white(left.len(), 0.1);
     let controls = Controls { stereo: Stereo::Independent, ..Controls::default() };
-    let both = run(&mut engine(2), &controls, &[left.clone(), right.clone()], || 480);
-    for (channel, signal) in [left, right].into_iter().enumerate() {
-        let mono = run(&mut engine(1), &controls, &[signal], || 480);
-        assert!(bits(&both[channel..=channel]) == bits(&mono), "channel {channel}");
+    for (kind, network) in networks() {
+        let engine = |channels| Engine::new(network.clone(), RATE, channels).unwrap();
+        let both = run(&mut engine(2), &controls, &[left.clone(), right.clone()], || 480);
+        for (channel, signal) in [&left, &right].into_iter().enumerate() {
+            let mono = run(&mut engine(1), &controls, std::slice::from_ref(signal), || 480);
+            assert!(bits(&both[channel..=channel]) == bits(&mono), "{kind}, channel {channel}");
+        }
     }
 }
 

@@ -17,32 +17,43 @@ fn the_bundled_file_loads() {
 }
 
 #[test]
+fn every_kind_of_file_loads() {
+    let old = File::random(1).network();
+    assert_eq!((old.sizes().heads, old.sizes().full_hidden), (1, 0), "as files that do not say");
+    let new = File::random(2).network();
+    assert_eq!((new.sizes().heads, new.sizes().full_hidden), (2, 36));
+}
+
+#[test]
 fn every_tensor_is_needed() {
-    let names: Vec<String> = File::bundled().tensors.into_keys().collect();
-    assert!(names.len() > 20);
-    for name in names {
-        let mut file = File::bundled();
-        file.tensors.remove(&name);
-        assert!(matches!(refused(&file), WeightsError::Missing(n) if n == name), "{name}");
+    for make in [File::bundled, || File::random(2)] {
+        let names: Vec<String> = make().tensors.into_keys().collect();
+        assert!(names.len() > 20);
+        for name in names {
+            let mut file = make();
+            file.tensors.remove(&name);
+            assert!(matches!(refused(&file), WeightsError::Missing(n) if n == name), "{name}");
+        }
     }
 }
 
 #[test]
 fn every_shape_is_checked() {
-    let names: Vec<String> = File::bundled().tensors.into_keys().collect();
-    for name in names {
-        let mut file = File::bundled();
-        let (shape, data) = file.tensors.get_mut(&name).unwrap();
-        shape[0] += 1;
-        let row: usize = shape[1..].iter().product();
-        data.extend(std::iter::repeat_n(0.0, row));
-        let grown = shape.clone();
-        match refused(&file) {
-            WeightsError::Shape { name: n, expected, actual } => {
-                assert_eq!((n, &actual), (name, &grown));
-                assert_eq!(expected[0] + 1, actual[0]);
+    for make in [File::bundled, || File::random(2)] {
+        for name in make().tensors.into_keys() {
+            let mut file = make();
+            let (shape, data) = file.tensors.get_mut(&name).unwrap();
+            shape[0] += 1;
+            let row: usize = shape[1..].iter().product();
+            data.extend(std::iter::repeat_n(0.0, row));
+            let grown = shape.clone();
+            match refused(&file) {
+                WeightsError::Shape { name: n, expected, actual } => {
+                    assert_eq!((n, &actual), (name, &grown));
+                    assert_eq!(expected[0] + 1, actual[0]);
+                }
+                other => panic!("{name}: {other}"),
             }
-            other => panic!("{name}: {other}"),
         }
     }
 }
@@ -64,18 +75,23 @@ fn nothing_may_be_left_over_and_nothing_infinite() {
 #[test]
 fn metadata_are_checked() {
     let with = |metadata: &str| {
-        let mut file = File::bundled();
+        let mut file = File::random(2);
         file.metadata = metadata.into();
         refused(&file)
     };
     assert!(matches!(with("no JSON"), WeightsError::Metadata(_)));
     assert!(matches!(with(r#"{"format": 2}"#), WeightsError::Version { expected: 1, actual: 2 }));
     assert!(matches!(with(r#"{"format": 1}"#), WeightsError::Metadata(_)));
-    let original: serde_json::Value = serde_json::from_str(&File::bundled().metadata).unwrap();
+    let original: serde_json::Value = serde_json::from_str(&File::random(2).metadata).unwrap();
     for (field, value) in [
         ("hidden", "1000000000000"),
         ("time_kernel", "0"),
         ("taps", "4000000000"),
+        ("taps", "1"),
+        ("heads", "0"),
+        ("heads", "3"),
+        ("full_hidden", "1026"),
+        ("full_hidden", "35"),
         ("low_hidden", "1026"),
         ("low_hidden", "95"),
         ("ratio", "0"),

@@ -297,6 +297,7 @@ fn layers(network: &Dccrn, frames: usize) {
                 Layer::Encoder(i) => encoder[i],
                 Layer::Memory(i) => memory[i],
                 Layer::LowMemory => memory[network.sizes().blocks],
+                Layer::FullMemory => memory[memory.len() - 1],
                 _ => 0.0,
             };
             let row = rows(layer).expect("a layer of the network");

@@ -1,24 +1,53 @@
 //! The low band's bins and the high band's ERB-spaced bands. Bins are 50 Hz apart at every rate.
+use std::ops::Range;
+
 use realfft::num_complex::Complex32;
 
 /// Bins of the low band, 1..=160.
 const LOW: usize = 160;
 /// Bands of the high band.
 const BANDS: usize = 24;
+/// One past the last bin of the high band, 20 kHz.
+const HIGH_END: usize = 401;
 /// Distance of bins in Hz.
 const BIN_HZ: f64 = 50.0;
 
-/// First bin of each high band and one past the last: equal steps on the ERB-rate scale (Glasberg and Moore 1990)
-/// from 8 025 to 20 025 Hz.
-fn edges() -> [usize; BANDS + 1] {
-    let erb = |f: f64| 21.4 * (1.0 + 0.00437 * f).log10();
-    let (low, high) = (erb(8025.0), erb(20025.0));
-    let mut edges = std::array::from_fn(|k| {
-        let e = low + (high - low) * k as f64 / BANDS as f64;
-        ((10f64.powf(e / 21.4) - 1.0) / 0.00437 / BIN_HZ).round() as usize
-    });
-    (edges[0], edges[BANDS]) = (LOW + 1, 401);
+/// First bin of each band and one past the last, of `N - 1` bands from bin `first` to before bin `end`: equal steps on the
+/// ERB-rate scale (Glasberg and Moore 1990), and no band without a bin.
+pub(crate) fn erb_edges<const N: usize>(first: usize, end: usize) -> [usize; N] {
+    let erb = |bin: usize| 21.4 * (1.0 + 0.00437 * (BIN_HZ * bin as f64 - BIN_HZ / 2.0)).log10();
+    let (low, high) = (erb(first), erb(end));
+    let mut edges = [first; N];
+    for k in 1..N {
+        let e = low + (high - low) * k as f64 / (N - 1) as f64;
+        let bin = ((10f64.powf(e / 21.4) - 1.0) / 0.00437 / BIN_HZ).round() as usize;
+        edges[k] = bin.max(edges[k - 1] + 1);
+    }
+    edges[N - 1] = end;
     edges
+}
+
+/// For each of `bins` a band and the share of the one above it: between the bands' centres, held beyond the first and the last.
+pub(crate) fn between_centres(edges: &[usize], bins: Range<usize>) -> Vec<(usize, f32)> {
+    let bands = edges.len() - 1;
+    let centre = |k: usize| (edges[k] + edges[k + 1] - 1) as f32 / 2.0;
+    let weights = bins.map(|bin| {
+        let bin = bin as f32;
+        match (0..bands).rev().find(|&k| centre(k) <= bin) {
+            None => (0, 0.0),
+            Some(k) if k + 1 == bands => (bands - 2, 1.0),
+            Some(k) => (k, (bin - centre(k)) / (centre(k + 1) - centre(k))),
+        }
+    });
+    weights.collect()
+}
+
+/// Gains of the bands -> gains of the bins of [`between_centres`].
+pub(crate) fn interpolate<'a>(
+    weights: &'a [(usize, f32)],
+    gains: &'a [f32],
+) -> impl Iterator<Item = f32> + 'a {
+    weights.iter().map(|&(k, share)| gains[k] + (gains[k + 1] - gains[k]) * share)
 }
 
 /// The bands of spectra with a given number of bins.
@@ -30,17 +59,8 @@ pub struct Bands {
 impl Bands {
     /// For spectra of so many bins, DC and Nyquist included.
     pub fn new(bins: usize) -> Self {
-        let edges = edges();
-        let centre = |k: usize| (edges[k] + edges[k + 1] - 1) as f32 / 2.0;
-        let weights = (LOW + 1..bins).map(|bin| {
-            let bin = bin as f32;
-            match (0..BANDS).rev().find(|&k| centre(k) <= bin) {
-                None => (0, 0.0),
-                Some(k) if k + 1 == BANDS => (BANDS - 2, 1.0),
-                Some(k) => (k, (bin - centre(k)) / (centre(k + 1) - centre(k))),
-            }
-        });
-        Self { edges, weights: weights.collect() }
+        let edges = erb_edges(LOW + 1, HIGH_END);
+        Self { weights: between_centres(&edges, LOW + 1..bins), edges }
     }
 
     /// Bins 1..=160; zero where the spectrum has fewer.
@@ -61,7 +81,7 @@ impl Bands {
     /// Gains of the bands -> gains of the bins from 161 on: interpolated between the bands' centres, held beyond the
     /// first and the last.
     pub fn interpolate<'a>(&'a self, gains: &'a [f32; BANDS]) -> impl Iterator<Item = f32> + 'a {
-        self.weights.iter().map(|&(k, share)| gains[k] + (gains[k + 1] - gains[k]) * share)
+        interpolate(&self.weights, gains)
     }
 }
 
@@ -71,8 +91,15 @@ mod tests {
 
     #[test]
     fn bands_cover_bins_161_to_400_without_a_gap() {
-        let edges = edges();
+        let edges: [usize; BANDS + 1] = erb_edges(LOW + 1, HIGH_END);
         assert_eq!((edges[0], edges[BANDS]), (161, 401));
+        assert!(edges.windows(2).all(|e| e[0] < e[1]), "{edges:?}");
+    }
+
+    #[test]
+    fn low_bands_have_a_bin_each_at_the_bottom() {
+        let edges: [usize; BANDS + 1] = erb_edges(1, LOW + 1);
+        assert_eq!((edges[0], edges[1], edges[BANDS]), (1, 2, 161));
         assert!(edges.windows(2).all(|e| e[0] < e[1]), "{edges:?}");
     }
 

@@ -1,5 +1,5 @@
 //! Signal processing: blocks and frames, spectra, bands, rates. Knows nothing of the network.
-mod bands;
+pub(crate) mod bands;
 mod delay;
 mod framer;
 mod resample;

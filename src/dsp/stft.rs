@@ -51,12 +51,7 @@ impl Stft {
 
     /// spectrum, used up -> hop; `overlap` is the half frame carried from hop to hop.
     pub fn synthesize(&mut self, spectrum: &mut [Complex32], overlap: &mut [f32], hop: &mut [f32]) {
-        // The transform of a real signal is real at both ends.
-        if let [first, .., last] = spectrum {
-            (first.im, last.im) = (0.0, 0.0);
-        }
-        let done = self.inverse.process_with_scratch(spectrum, &mut self.frame, &mut self.scratch);
-        debug_assert!(done.is_ok(), "{done:?}");
+        self.invert(spectrum);
         // realfft leaves out 1/window; with the analysis' 2/window that is a half.
         for (y, w) in self.frame.iter_mut().zip(&self.window) {
             *y *= 0.5 * w;
@@ -66,6 +61,33 @@ impl Stft {
             *y = x + before;
         }
         overlap.copy_from_slice(second);
+    }
+
+    /// As [`Stft::synthesize`], the frame's first half alone.
+    pub fn synthesize_first(&mut self, spectrum: &mut [Complex32], hop: &mut [f32]) {
+        self.invert(spectrum);
+        for ((y, x), w) in hop.iter_mut().zip(&self.frame).zip(&self.window) {
+            *y = x * (0.5 * w);
+        }
+    }
+
+    /// As [`Stft::synthesize`], the frame's second half alone, onto what `hop` holds.
+    pub fn synthesize_second(&mut self, spectrum: &mut [Complex32], hop: &mut [f32]) {
+        self.invert(spectrum);
+        let second = hop.len();
+        for ((y, x), w) in hop.iter_mut().zip(&self.frame[second..]).zip(&self.window[second..]) {
+            *y += x * (0.5 * w);
+        }
+    }
+
+    /// spectrum, used up -> frame, not windowed.
+    fn invert(&mut self, spectrum: &mut [Complex32]) {
+        // The transform of a real signal is real at both ends.
+        if let [first, .., last] = spectrum {
+            (first.im, last.im) = (0.0, 0.0);
+        }
+        let done = self.inverse.process_with_scratch(spectrum, &mut self.frame, &mut self.scratch);
+        debug_assert!(done.is_ok(), "{done:?}");
     }
 }
 
@@ -89,6 +111,24 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn halves_of_frames_add_up_to_the_same_bits() {
+        let hop = 480;
+        let mut stft = Stft::new(hop);
+        let signal: Vec<f32> = (0..hop * 6).map(|n| (n as f32 * 0.37).sin()).collect();
+        let mut now = vec![Complex32::ZERO; stft.bins()];
+        let mut before = now.clone();
+        let (mut overlap, mut whole, mut halves) = (vec![0.0; hop], vec![0.0; hop], vec![0.0; hop]);
+        for frame in signal.windows(2 * hop).step_by(hop) {
+            stft.analyze(frame, &mut now);
+            stft.synthesize_first(&mut now.clone(), &mut halves);
+            stft.synthesize_second(&mut before.clone(), &mut halves);
+            before.copy_from_slice(&now);
+            stft.synthesize(&mut now, &mut overlap, &mut whole);
+            assert_eq!(halves, whole);
         }
     }
 

@@ -12,6 +12,10 @@ use crate::dsp::{Bands, Framer, Stft};
 use crate::nn::{Dccrn, DccrnState, Features, HIGH_BANDS, Mask};
 
 /// From the last two hops of each channel to what is to be removed from the one before.
+///
+/// That hop is the first half of the newest frame and the second half of the frame before. A network of one head says what
+/// is to be removed from the newest frame, whose second half waits for the next hop; one of two heads says it of both
+/// frames at once, so that both halves are made with all that has been heard.
 pub(crate) struct Denoiser {
     network: Arc<Dccrn>,
     stft: Stft,
@@ -28,17 +32,41 @@ pub(crate) struct Denoiser {
 }
 
 struct Channel {
-    spectrum: Vec<Complex32>,
+    frames: Vec<Frame>, // one per head: the newest, the one before
     low: History,
-    removed: Vec<Complex32>,
     wasted: Vec<Complex32>, // the inverse transform uses its input up
-    overlap: Vec<f32>,
+    overlap: Vec<f32>,      // with one head
+}
+
+#[derive(Clone)]
+struct Frame {
+    spectrum: Vec<Complex32>,
+    removed: Vec<Complex32>,
 }
 
 impl Channel {
-    fn pair(&mut self) -> Pair<'_> {
-        (&self.spectrum, &mut self.removed)
+    /// The frame that a head is for.
+    fn pair(&mut self, head: usize) -> Pair<'_> {
+        let Frame { spectrum, removed } = &mut self.frames[head];
+        (spectrum, removed)
     }
+
+    fn newest(&self) -> (&[Complex32], &[Complex32]) {
+        (&self.frames[0].spectrum, &self.frames[0].removed)
+    }
+}
+
+/// What is removed from a frame, `shift` samples late, in `wasted`.
+fn late<'a>(
+    frame: &Frame,
+    shift: &[Complex32],
+    wasted: &'a mut [Complex32],
+) -> &'a mut [Complex32] {
+    wasted.copy_from_slice(&frame.removed);
+    for (x, turn) in wasted.iter_mut().zip(shift) {
+        *x *= turn;
+    }
+    wasted
 }
 
 /// A network's state and what it says.
@@ -62,7 +90,7 @@ impl Denoiser {
     pub(crate) fn new(network: Arc<Dccrn>, hop: usize, channels: usize, shift: f64) -> Self {
         let stft = Stft::new(hop);
         let bins = stft.bins();
-        let taps = network.sizes().taps;
+        let (heads, taps) = (network.sizes().heads, network.sizes().taps);
         let zeros = vec![Complex32::ZERO; bins];
         let turn = |bin: usize| -TAU * shift * bin as f64 / (2 * hop) as f64;
         let shift = (shift != 0.0).then(|| {
@@ -73,9 +101,8 @@ impl Denoiser {
             shift: shift.unwrap_or_default(),
             channels: (0..channels)
                 .map(|_| Channel {
-                    spectrum: zeros.clone(),
+                    frames: vec![Frame { spectrum: zeros.clone(), removed: zeros.clone() }; heads],
                     low: History::new(taps),
-                    removed: zeros.clone(),
                     wasted: zeros.clone(),
                     overlap: vec![0.0; hop],
                 })
@@ -112,8 +139,7 @@ impl Denoiser {
 
     fn measure(&mut self) {
         if let Some(amount) = self.unmeasured.take() {
-            let spectra = self.channels.iter().map(|c| (&c.spectrum[..], &c.removed[..]));
-            self.meter.measure(spectra, amount);
+            self.meter.measure(self.channels.iter().map(Channel::newest), amount);
         }
     }
 
@@ -121,8 +147,12 @@ impl Denoiser {
     pub(crate) fn process(&mut self, framer: &mut Framer, controls: &Controls, amount: f32) {
         self.measure();
         for (i, channel) in self.channels.iter_mut().enumerate() {
-            self.stft.analyze(framer.frame(i), &mut channel.spectrum);
-            channel.low.push(&self.bands, &channel.spectrum);
+            if let [newest, before] = &mut channel.frames[..] {
+                std::mem::swap(&mut newest.spectrum, &mut before.spectrum);
+            }
+            let spectrum = &mut channel.frames[0].spectrum;
+            self.stft.analyze(framer.frame(i), spectrum);
+            channel.low.push(&self.bands, spectrum);
         }
 
         let linked = controls.stereo == Stereo::Linked;
@@ -136,35 +166,50 @@ impl Denoiser {
         }
         self.linked = linked;
         if let ([left, right], true) = (&self.channels[..], linked) {
-            mask::joint(&left.spectrum, &right.spectrum, &mut self.joint);
+            mask::joint(left.newest().0, right.newest().0, &mut self.joint);
             self.joint_low.push(&self.bands, &self.joint);
             self.voices[0].listen(&self.network, &self.bands, &self.joint, &self.joint_low);
         } else {
             for (voice, c) in self.voices.iter_mut().zip(&self.channels) {
-                voice.listen(&self.network, &self.bands, &c.spectrum, &c.low);
+                voice.listen(&self.network, &self.bands, c.newest().0, &c.low);
             }
         }
 
         for (i, c) in self.channels.iter_mut().enumerate() {
             let voice = &self.voices[if linked { 0 } else { i }];
-            mask::removed(&voice.mask, &self.bands, &c.low, &c.spectrum, &mut c.removed);
+            for (head, frame) in c.frames.iter_mut().enumerate() {
+                let Frame { spectrum, removed } = frame;
+                mask::removed((&voice.mask, head), &self.bands, &c.low, spectrum, removed);
+            }
         }
-        self.meter.listen(self.channels.iter().map(|c| (&c.spectrum[..], &c.removed[..])));
+        self.meter.listen(self.channels.iter().map(Channel::newest));
         self.shape.set(controls);
-        match &mut self.channels[..] {
-            [left, right] if linked => self.shape.apply(0, &mut [left.pair(), right.pair()]),
-            channels => {
-                for (i, channel) in channels.iter_mut().enumerate() {
-                    self.shape.apply(i, &mut [channel.pair()]);
+        for head in 0..self.network.sizes().heads {
+            let again = head > 0;
+            match &mut self.channels[..] {
+                [left, right] if linked => {
+                    self.shape.apply(0, &mut [left.pair(head), right.pair(head)], again);
+                }
+                channels => {
+                    for (i, channel) in channels.iter_mut().enumerate() {
+                        self.shape.apply(i, &mut [channel.pair(head)], again);
+                    }
                 }
             }
         }
         for (i, c) in self.channels.iter_mut().enumerate() {
-            c.wasted.copy_from_slice(&c.removed);
-            for (x, turn) in c.wasted.iter_mut().zip(&self.shift) {
-                *x *= turn;
+            let (hop, wasted) = (framer.output(i), &mut c.wasted[..]);
+            match &c.frames[..] {
+                [newest, before] => {
+                    self.stft.synthesize_first(late(newest, &self.shift, wasted), hop);
+                    self.stft.synthesize_second(late(before, &self.shift, wasted), hop);
+                }
+                [newest, ..] => {
+                    let wasted = late(newest, &self.shift, wasted);
+                    self.stft.synthesize(wasted, &mut c.overlap, hop);
+                }
+                [] => {}
             }
-            self.stft.synthesize(&mut c.wasted, &mut c.overlap, framer.output(i));
         }
         self.unmeasured = Some(amount);
     }
@@ -175,6 +220,7 @@ impl Denoiser {
 
     pub(crate) fn reset(&mut self) {
         for c in &mut self.channels {
+            c.frames.iter_mut().for_each(|f| f.spectrum.fill(Complex32::ZERO));
             c.low.reset();
             c.overlap.fill(0.0);
         }

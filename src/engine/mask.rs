@@ -1,4 +1,6 @@
 //! From the network's mask to the spectrum of what is removed.
+use std::ops::Range;
+
 use realfft::num_complex::Complex32;
 
 use crate::dsp::Bands;
@@ -6,69 +8,98 @@ use crate::nn::{LOW_BINS, Mask};
 
 /// Bins 0..=160 of the last frames.
 pub(crate) struct History {
-    frames: Vec<[Complex32; LOW_BINS]>,
-    dc: Vec<f32>,
+    newest: [Complex32; LOW_BINS],
+    frames: Vec<Frame>,
     now: usize,
+}
+
+/// Real and imaginary parts apart, as a filter has its own: so vectors of them can be multiplied.
+#[derive(Clone)]
+struct Frame {
+    dc: f32,
+    real: [f32; LOW_BINS],
+    imag: [f32; LOW_BINS],
+}
+
+impl Frame {
+    const SILENCE: Self = Self { dc: 0.0, real: [0.0; LOW_BINS], imag: [0.0; LOW_BINS] };
+
+    fn set(&mut self, dc: f32, low: &[Complex32]) {
+        self.dc = dc;
+        for ((re, im), x) in self.real.iter_mut().zip(&mut self.imag).zip(low) {
+            (*re, *im) = (x.re, x.im);
+        }
+    }
 }
 
 impl History {
     pub(crate) fn new(taps: usize) -> Self {
-        Self { frames: vec![[Complex32::ZERO; LOW_BINS]; taps], dc: vec![0.0; taps], now: 0 }
+        Self { newest: [Complex32::ZERO; LOW_BINS], frames: vec![Frame::SILENCE; taps], now: 0 }
     }
 
     /// Forgets the oldest frame for the one that `spectrum` holds.
     pub(crate) fn push(&mut self, bands: &Bands, spectrum: &[Complex32]) {
         self.now = (self.now + 1) % self.frames.len();
-        self.dc[self.now] = spectrum[0].re;
-        bands.low(spectrum, &mut self.frames[self.now]);
+        bands.low(spectrum, &mut self.newest);
+        self.frames[self.now].set(spectrum[0].re, &self.newest);
     }
 
     /// The newest frame's low band.
     pub(crate) fn newest(&self) -> &[Complex32; LOW_BINS] {
-        &self.frames[self.now]
+        &self.newest
     }
 
-    /// Bin 0 and the low band `tap` frames ago.
-    fn ago(&self, tap: usize) -> (f32, &[Complex32; LOW_BINS]) {
-        let at = (self.now + self.frames.len() - tap) % self.frames.len();
-        (self.dc[at], &self.frames[at])
+    /// The frame `tap` frames ago.
+    fn ago(&self, tap: usize) -> &Frame {
+        &self.frames[(self.now + self.frames.len() - tap) % self.frames.len()]
     }
 
     pub(crate) fn reset(&mut self) {
-        self.frames.iter_mut().for_each(|f| f.fill(Complex32::ZERO));
-        self.dc.fill(0.0);
+        self.newest.fill(Complex32::ZERO);
+        self.frames.fill(Frame::SILENCE);
         self.now = 0;
     }
 }
 
-/// What the mask takes away from `spectrum`, whose low band `history` holds: X minus the complex filter over the last
-/// frames below 8 kHz, (1 - gain) X above. What lies below 25 Hz leaks into bin 1, where the network sees it: bin 1's
+/// What one head of the mask takes away from `spectrum`, the frame that it is for: X minus the complex filter over the last
+/// frames, which `history` holds, below 8 kHz, (1 - gain) X above. What lies below 25 Hz leaks into bin 1, where the network sees it: bin 1's
 /// filter serves the real bin 0 too. Bin 159's serves bin 160, the real last bin of training material at 16 kHz, where only
 /// half of a filter of its own is ever learned.
 pub(crate) fn removed(
-    mask: &Mask,
+    (mask, head): (&Mask, usize),
     bands: &Bands,
     history: &History,
     spectrum: &[Complex32],
     removed: &mut [Complex32],
 ) {
     removed.copy_from_slice(spectrum);
-    let taps = history.frames.len();
-    for tap in 0..taps {
-        let (real, imag) = mask.tap(tap);
-        let (dc, low) = history.ago(tap);
-        removed[0].re -= real[0] * dc;
-        let filter = real.iter().zip(imag).take(LOW_BINS - 1);
-        let last = (&real[LOW_BINS - 2], &imag[LOW_BINS - 2]);
-        let filter = filter.chain([last]).zip(low);
-        for (y, ((re, im), x)) in removed[1..].iter_mut().zip(filter) {
-            y.re -= re * x.re - im * x.im;
-            y.im -= re * x.im + im * x.re;
-        }
+    let mut y = Frame::SILENCE;
+    y.set(spectrum[0].re, &spectrum[1..]);
+    for tap in 0..history.frames.len() {
+        let (real, imag) = mask.tap(head, tap);
+        let x = history.ago(tap);
+        y.dc -= real[0] * x.dc;
+        take(&mut y, x, 0..LOW_BINS - 1, (&real[..LOW_BINS - 1], &imag[..LOW_BINS - 1]));
+        let last = LOW_BINS - 2..LOW_BINS - 1;
+        take(&mut y, x, LOW_BINS - 1..LOW_BINS, (&real[last.clone()], &imag[last]));
+    }
+    removed[0].re = y.dc;
+    for (r, (re, im)) in removed[1..].iter_mut().zip(y.real.iter().zip(&y.imag)) {
+        (r.re, r.im) = (*re, *im);
     }
     let high = removed.iter_mut().skip(1 + LOW_BINS);
-    for (y, gain) in high.zip(bands.interpolate(mask.gains())) {
+    for (y, gain) in high.zip(bands.interpolate(mask.gains(head))) {
         *y *= 1.0 - gain;
+    }
+}
+
+/// Subtracts the filtered `x` in a range of bins.
+fn take(y: &mut Frame, x: &Frame, bins: Range<usize>, (real, imag): (&[f32], &[f32])) {
+    let x = x.real[bins.clone()].iter().zip(&x.imag[bins.clone()]);
+    let y = y.real[bins.clone()].iter_mut().zip(&mut y.imag[bins]);
+    for ((y_re, y_im), ((re, im), (x_re, x_im))) in y.zip(real.iter().zip(imag).zip(x)) {
+        *y_re -= re * x_re - im * x_im;
+        *y_im -= re * x_im + im * x_re;
     }
 }
 

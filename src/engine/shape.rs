@@ -72,7 +72,9 @@ impl Shape {
     }
 
     /// Channels that go together get the same gains, so that their image stays.
-    pub(crate) fn apply(&mut self, group: usize, channels: &mut [Pair<'_>]) {
+    ///
+    /// With `again` the frame is one that has been heard before: the ambience's floors stay where they are.
+    pub(crate) fn apply(&mut self, group: usize, channels: &mut [Pair<'_>], again: bool) {
         self.measure(channels);
         self.expand(channels);
         let sensitivity_db = self.sensitivity_db.unwrap_or(0.0);
@@ -80,7 +82,7 @@ impl Shape {
             self.lean(10f32.powf(sensitivity_db / 20.0), channels);
         }
         if self.ambience > 0.0 {
-            self.put_back(group, channels);
+            self.put_back(group, channels, again);
         }
     }
 
@@ -126,7 +128,7 @@ impl Shape {
     }
 
     /// Ambience: a share of the steady noise stays.
-    fn put_back(&mut self, group: usize, channels: &mut [Pair<'_>]) {
+    fn put_back(&mut self, group: usize, channels: &mut [Pair<'_>], again: bool) {
         for (floor, edge) in self.floors[group].iter_mut().zip(self.edges.windows(2)) {
             let (mut all, mut gone) = (0.0, 0.0);
             for (spectrum, removed) in channels.iter() {
@@ -136,10 +138,12 @@ impl Shape {
             let bins = ((edge[1] - edge[0]) * channels.len()) as f32;
             let (all, gone) = ((all / bins).max(SILENCE), (gone / bins).max(SILENCE));
             let level = gone.ln();
-            // A voice in the band leaves the floor where it is.
-            let noise = (gone / all).min(1.0).powi(2);
             let floor = floor.get_or_insert(level);
-            *floor += noise * (level - *floor) * if level > *floor { RISE } else { FALL };
+            if !again {
+                // A voice in the band leaves the floor where it is.
+                let noise = (gone / all).min(1.0).powi(2);
+                *floor += noise * (level - *floor) * if level > *floor { RISE } else { FALL };
+            }
             let steady = (floor.exp() * MARGIN / gone).min(1.0).sqrt();
             let rest = 1.0 - self.ambience * steady;
             for (_, removed) in channels.iter_mut() {
@@ -175,7 +179,7 @@ mod tests {
         let spectrum = vec![Complex32::new(x, 0.0); BINS];
         let mut removed = vec![Complex32::new(removed, 0.0); BINS];
         shape.set(controls);
-        shape.apply(0, &mut [(&spectrum, &mut removed)]);
+        shape.apply(0, &mut [(&spectrum, &mut removed)], false);
         assert!(removed.iter().all(|r| (r - removed[100]).norm() < 1e-6));
         removed[100].re
     }
@@ -194,7 +198,7 @@ mod tests {
         let mut removed =
             [&left, &right].map(|x| x.iter().map(|x| x * all_but).collect::<Vec<_>>());
         let [l, r] = &mut removed;
-        Shape::new(BINS, 2).apply(0, &mut [(&left, l), (&right, r)]);
+        Shape::new(BINS, 2).apply(0, &mut [(&left, l), (&right, r)], false);
         for (x, r) in [&left, &right].into_iter().zip(&removed) {
             let kept = x.iter().zip(r).map(|(x, r)| 20.0 * ((x - r).norm() / x.norm()).log10());
             kept.for_each(|db| assert!((db + 48.0).abs() < 0.1, "{db} dB"));
@@ -227,6 +231,19 @@ mod tests {
         assert!(stays < 0.0055, "{stays}");
         let after = shaped(&mut shape, &controls, 0.01, 0.01);
         assert!((after / 0.01 - 0.75).abs() < 1e-4, "{after}");
+    }
+
+    #[test]
+    fn a_frame_heard_again_does_not_move_the_floor() {
+        let controls = Controls { ambience: 0.5, ..Controls::default() };
+        let mut shape = Shape::new(BINS, 1);
+        shaped(&mut shape, &controls, 0.01, 0.01);
+        let floors = shape.floors.clone();
+        let spectrum = vec![Complex32::new(0.015, 0.0); BINS];
+        let mut removed = spectrum.clone();
+        shape.apply(0, &mut [(&spectrum, &mut removed)], true);
+        assert_eq!(shape.floors, floors);
+        assert!((removed[100].re / 0.015 - 0.5).abs() < 1e-4, "{}", removed[100]);
     }
 
     #[test]

@@ -6,11 +6,15 @@ use realfft::num_complex::Complex32;
 
 use super::activation::{band_feature, compress};
 use super::conv::{ComplexConv2d, ComplexConvTranspose2d, ConvState};
-use super::ghost_gru::{FrequencyMix, GruScratch, LowMemory, LowScratch, MixScratch, TimeMemory};
+use super::ghost_gru::{
+    FrequencyMix, FullBandMemory, FullScratch, GruScratch, LowMemory, LowScratch, MixScratch,
+    TimeMemory,
+};
 use super::kernels::{Buffer, Kernels, padded};
 use super::linear::Linear;
-use super::weights::{Sizes, Weights, WeightsError};
-use super::{HIGH_BANDS, LOW_BINS, LOWEST_BINS};
+use super::weights::{HEARD, Sizes, Weights, WeightsError};
+use super::{HIGH_BANDS, LOW_BANDS, LOW_BINS, LOWEST_BINS};
+use crate::dsp::bands::{between_centres, erb_edges, interpolate};
 
 /// Built into the binary; a file that does not load fails the tests, so [`Dccrn::bundled`] cannot fail.
 static BUNDLED: &[u8] = include_bytes!("../../bundled/wisp.safetensors");
@@ -30,29 +34,40 @@ impl Default for Features {
     }
 }
 
-/// What the network says about a frame.
+/// What the network says about a frame: for each of its heads a filter of the low band and gains of the high bands.
+///
+/// Head 0 is for the newest frame, head 1, where there is one, for the frame before. Either's filter counts its frames back
+/// from the newest.
 #[derive(Clone, Debug)]
 pub struct Mask {
-    real: Buffer, // (taps, 160)
-    imag: Buffer, // (taps, 160)
-    gains: [f32; HIGH_BANDS],
+    taps: usize,
+    real: Buffer,                    // (heads, taps, 160)
+    imag: Buffer,                    // (heads, taps, 160)
+    envelope: Vec<[f32; LOW_BANDS]>, // per head
+    gains: Vec<[f32; HIGH_BANDS]>,   // per head
 }
 
 impl Mask {
     /// The filter's coefficient of bin `1 + bin` for the frame `tap` frames ago.
-    pub fn coefficient(&self, tap: usize, bin: usize) -> Complex32 {
-        Complex32::new(self.real[tap * LOW_BINS + bin], self.imag[tap * LOW_BINS + bin])
+    pub fn coefficient(&self, head: usize, tap: usize, bin: usize) -> Complex32 {
+        let (real, imag) = self.tap(head, tap);
+        Complex32::new(real[bin], imag[bin])
     }
 
     /// Coefficients (real, imaginary) for the frame `tap` frames ago, bins 1..=160.
-    pub fn tap(&self, tap: usize) -> (&[f32], &[f32]) {
-        let range = tap * LOW_BINS..(tap + 1) * LOW_BINS;
-        (&self.real[range.clone()], &self.imag[range])
+    pub fn tap(&self, head: usize, tap: usize) -> (&[f32], &[f32]) {
+        let at = (head * self.taps + tap) * LOW_BINS;
+        (&self.real[at..at + LOW_BINS], &self.imag[at..at + LOW_BINS])
+    }
+
+    /// Gains of the low bands, 0..=1, which are part of the coefficients; 1 where the network has none.
+    pub fn envelope(&self, head: usize) -> &[f32; LOW_BANDS] {
+        &self.envelope[head]
     }
 
     /// Gains of the high bands, 0..=1.
-    pub fn gains(&self) -> &[f32; HIGH_BANDS] {
-        &self.gains
+    pub fn gains(&self, head: usize) -> &[f32; HIGH_BANDS] {
+        &self.gains[head]
     }
 }
 
@@ -67,6 +82,8 @@ pub enum Layer {
     Mix(usize),
     /// Memory over time.
     Memory(usize),
+    /// Memory of the whole spectrum.
+    FullMemory,
     /// Memory of the lowest bins.
     LowMemory,
     /// Transposed complex convolution.
@@ -80,6 +97,7 @@ impl std::fmt::Display for Layer {
             Self::HighIn => write!(f, "high_in"),
             Self::Mix(i) => write!(f, "mix.{i}"),
             Self::Memory(i) => write!(f, "memory.{i}"),
+            Self::FullMemory => write!(f, "full_memory"),
             Self::LowMemory => write!(f, "low_memory"),
             Self::Decoder(i) => write!(f, "decoder.{i}"),
         }
@@ -95,9 +113,11 @@ pub struct Dccrn {
     position: Vec<f32>, // (positions, C)
     mix: Vec<FrequencyMix>,
     memory: Vec<TimeMemory>,
+    full_memory: Option<FullBandMemory>,
     low_memory: Option<LowMemory>,
     decoder: Vec<ComplexConvTranspose2d>,
     high_out: Linear,
+    spread: Vec<(usize, f32)>, // of the envelope's gains over bins 1..=160
 }
 
 impl std::fmt::Debug for Dccrn {
@@ -110,17 +130,20 @@ impl std::fmt::Debug for Dccrn {
 pub struct DccrnState {
     encoder: Vec<ConvState>, // their newest frames are those to come
     memory: Vec<Buffer>,     // (positions, width)
+    full_memory: Option<Buffer>,
     low_memory: Option<Buffer>,
     // From here on it can be made again of the above.
     prepared: usize,      // parts of the next frame
     encoded: Buffer,      // (low positions, C): the last encoder's output
     rows: Buffer,         // (positions, C)
     decoded: Vec<Buffer>, // inputs of the decoder, (F + 1, C_in), the last position zero
-    output: Buffer,       // (160, 2 taps)
-    gains: Buffer,        // (24), padded
+    output: Buffer,       // (160, 2 coefficients)
+    high: Buffer,         // (high positions, heads, their bands)
+    gains: Buffer,        // (heads, 24 + 24)
     compression: Buffer,  // (160)
     mix_scratch: Vec<MixScratch>,
     memory_scratch: Vec<GruScratch>,
+    full_scratch: Option<FullScratch>,
     low_scratch: Option<LowScratch>,
 }
 
@@ -148,8 +171,7 @@ impl Dccrn {
     pub(crate) fn with_kernels(bytes: &[u8], kernels: Kernels) -> Result<Self, WeightsError> {
         let mut w = Weights::parse(bytes)?;
         let sizes = w.sizes().clone();
-        let Sizes { time_kernel, mix_hidden, hidden, ratio, blocks, high_positions, taps, .. } =
-            sizes;
+        let Sizes { time_kernel, mix_hidden, hidden, ratio, blocks, high_positions, .. } = sizes;
         let channels = sizes.width();
 
         let inputs = [2].into_iter().chain(sizes.channels.iter().copied());
@@ -165,11 +187,16 @@ impl Dccrn {
         let memory = (0..blocks)
             .map(|i| TimeMemory::load(&mut w, &format!("memory.{i}"), channels, hidden, ratio))
             .collect::<Result<_, _>>()?;
+        let full_memory = match sizes.full_hidden {
+            0 => None,
+            _ => Some(FullBandMemory::load(&mut w, "full_memory", &sizes)?),
+        };
         let low_memory = match sizes.low_hidden {
             0 => None,
             _ => Some(LowMemory::load(&mut w, "low_memory", &sizes)?),
         };
-        let outputs = sizes.channels.iter().rev().skip(1).copied().chain([2 * taps]);
+        let outputs =
+            sizes.channels.iter().rev().skip(1).copied().chain([2 * sizes.coefficients()]);
         let layers = sizes.channels.len();
         let decoder = sizes.channels.iter().rev().zip(outputs).enumerate().map(|(i, (&a, b))| {
             let positions = LOW_BINS >> (layers - i);
@@ -182,7 +209,8 @@ impl Dccrn {
             )
         });
         let decoder = decoder.collect::<Result<_, _>>()?;
-        let high_out = Linear::load(&mut w, "high_out", channels, HIGH_BANDS / high_positions)?;
+        let outputs = sizes.heads * (HIGH_BANDS / high_positions);
+        let high_out = Linear::load(&mut w, "high_out", channels, outputs)?;
         w.finish()?;
         Ok(Self {
             kernels,
@@ -192,9 +220,14 @@ impl Dccrn {
             position,
             mix,
             memory,
+            full_memory,
             low_memory,
             decoder,
             high_out,
+            spread: between_centres(
+                &erb_edges::<{ LOW_BANDS + 1 }>(1, LOW_BINS + 1),
+                1..LOW_BINS + 1,
+            ),
         })
     }
 
@@ -206,7 +239,11 @@ impl Dccrn {
     /// The places that [`Dccrn::forward_traced`] shows, in its order.
     pub fn layers(&self) -> impl Iterator<Item = Layer> {
         let convolutions = self.encoder.len();
-        let bottleneck = (0..self.sizes.blocks).flat_map(|i| [Layer::Mix(i), Layer::Memory(i)]);
+        let full = self.full_memory.is_some().then_some(Layer::FullMemory);
+        let bottleneck = (0..self.sizes.blocks).flat_map(move |i| {
+            let full = full.filter(|_| i == 0);
+            [Layer::Mix(i), Layer::Memory(i)].into_iter().chain(full)
+        });
         let encoder = (0..convolutions).map(Layer::Encoder).chain([Layer::HighIn]);
         let low = self.low_memory.is_some().then_some(Layer::LowMemory);
         encoder.chain(bottleneck).chain(low).chain((0..convolutions).map(Layer::Decoder))
@@ -225,13 +262,19 @@ impl Dccrn {
             Layer::HighIn => HIGH_BANDS * c,
             Layer::Mix(_) => s.positions() * (2 * 3 * k * (c + k) + 2 * k * c),
             Layer::Memory(_) => s.positions() * (3 * m * (c + h) + m * (h - m) + h * c),
+            Layer::FullMemory => {
+                let (h, m) = (s.full_hidden, s.full_hidden / s.ratio);
+                let gru = 3 * m * (s.full_inputs() + h) + m * (h - m);
+                let (gains, told) = (s.heads * (LOW_BANDS + HIGH_BANDS), s.positions() * HEARD);
+                gru + h * (gains + told) + 2 * told * c
+            }
             Layer::LowMemory => {
                 let (h, m) = (s.low_hidden, s.low_hidden / s.ratio);
                 let gru = 3 * m * (s.low_inputs() + h) + m * (h - m);
-                gru + h * LOWEST_BINS * 2 * s.taps
+                gru + h * LOWEST_BINS * 2 * s.coefficients()
             }
             Layer::Decoder(i) if i + 1 == s.channels.len() => {
-                LOW_BINS / 2 * channels(1) * 2 * s.taps * 3
+                LOW_BINS / 2 * channels(1) * 2 * s.coefficients() * 3
             }
             Layer::Decoder(i) => encoder(s.channels.len() - 1 - i),
         }
@@ -243,25 +286,38 @@ impl Dccrn {
         DccrnState {
             encoder: self.encoder.iter().map(|l| l.new_state()).collect(),
             memory: self.memory.iter().map(|l| l.new_state(positions)).collect(),
+            full_memory: self.full_memory.as_ref().map(FullBandMemory::new_state),
             low_memory: self.low_memory.as_ref().map(LowMemory::new_state),
             prepared: 0,
             encoded: Buffer::new(self.sizes.low_positions() * channels),
             rows: Buffer::new(positions * channels),
             decoded: self.decoder.iter().map(|l| l.new_input()).collect(),
-            output: Buffer::new(LOW_BINS * 2 * self.sizes.taps),
-            gains: Buffer::new(padded(HIGH_BANDS)),
+            output: Buffer::new(LOW_BINS * 2 * self.sizes.coefficients()),
+            high: Buffer::new(self.sizes.heads * HIGH_BANDS),
+            gains: Buffer::new(self.sizes.heads * (LOW_BANDS + HIGH_BANDS)),
             compression: Buffer::new(padded(LOW_BINS)),
             mix_scratch: self.mix.iter().map(|l| l.new_scratch(positions)).collect(),
             memory_scratch: self.memory.iter().map(|l| l.new_scratch(positions)).collect(),
+            full_scratch: self.full_memory.as_ref().map(FullBandMemory::new_scratch),
             low_scratch: self.low_memory.as_ref().map(LowMemory::new_scratch),
         }
     }
 
     /// A mask that [`Dccrn::forward`] can fill; it lets everything pass.
     pub fn new_mask(&self) -> Mask {
-        let mut real = Buffer::new(self.sizes.taps * LOW_BINS);
-        real[..LOW_BINS].fill(1.0);
-        Mask { real, imag: Buffer::new(self.sizes.taps * LOW_BINS), gains: [1.0; HIGH_BANDS] }
+        let Sizes { taps, heads, .. } = self.sizes;
+        let mut real = Buffer::new(heads * taps * LOW_BINS);
+        for head in 0..heads {
+            // Each head's own frame.
+            real[head * (taps + 1) * LOW_BINS..][..LOW_BINS].fill(1.0);
+        }
+        Mask {
+            taps,
+            real,
+            imag: Buffer::new(heads * taps * LOW_BINS),
+            envelope: vec![[1.0; LOW_BANDS]; heads],
+            gains: vec![[1.0; HIGH_BANDS]; heads],
+        }
     }
 
     /// The features of a frame, from its bins 1..=160 and the mean |X|^2 of each high band.
@@ -279,7 +335,8 @@ impl Dccrn {
 
     /// In how many parts [`Dccrn::prepare`] does its work.
     pub fn parts(&self) -> usize {
-        self.encoder.len() + self.memory.len() + usize::from(self.low_memory.is_some())
+        let others = [self.low_memory.is_some(), self.full_memory.is_some()];
+        self.encoder.len() + self.memory.len() + others.into_iter().filter(|&there| there).count()
     }
 
     /// Does what the next frame needs of those before it, until `parts` of the [`Dccrn::parts`] are done. What is
@@ -287,17 +344,22 @@ impl Dccrn {
     pub fn prepare(&self, state: &mut DccrnState, parts: usize) {
         let (kernels, positions, layers) =
             (self.kernels, self.sizes.positions(), self.encoder.len());
+        let low = layers + self.memory.len();
         let s = state;
         for part in s.prepared..parts.min(self.parts()) {
             if let Some(layer) = self.encoder.get(part) {
                 let (before, y) = encoder_output(&mut s.encoder, &mut s.encoded, &self.sizes, part);
                 layer.prepare(kernels, before, y);
-            } else if part - layers < self.memory.len() {
+            } else if part < low {
                 let i = part - layers;
                 let scratch = &mut s.memory_scratch[i];
                 self.memory[i].prepare(kernels, positions, &s.memory[i], scratch);
+            } else if let (true, Some((memory, state, scratch))) =
+                (part == low, there(&self.low_memory, &mut s.low_memory, &mut s.low_scratch))
+            {
+                memory.prepare(kernels, state, scratch);
             } else if let Some((memory, state, scratch)) =
-                low_parts(&self.low_memory, &mut s.low_memory, &mut s.low_scratch)
+                there(&self.full_memory, &mut s.full_memory, &mut s.full_scratch)
             {
                 memory.prepare(kernels, state, scratch);
             }
@@ -347,17 +409,22 @@ impl Dccrn {
             let scratch = &mut s.memory_scratch[i];
             self.memory[i].forward(kernels, positions, &mut s.rows, &mut s.memory[i], scratch);
             trace(Layer::Memory(i), &s.rows);
+            if let (0, Some((memory, state, scratch))) =
+                (i, there(&self.full_memory, &mut s.full_memory, &mut s.full_scratch))
+            {
+                let heard = (&features.low, &features.bands);
+                memory.forward(kernels, &mut s.rows, heard, state, scratch);
+                trace(Layer::FullMemory, &s.rows);
+            }
         }
         if let Some((memory, state, scratch)) =
-            low_parts(&self.low_memory, &mut s.low_memory, &mut s.low_scratch)
+            there(&self.low_memory, &mut s.low_memory, &mut s.low_scratch)
         {
             memory.forward(kernels, &s.rows, &features.low, state, scratch);
             trace(Layer::LowMemory, &scratch.out);
         }
         let (low, high) = s.rows.split_at(low_positions * channels);
-        self.high_out.forward(kernels, self.sizes.high_positions, high, &mut s.gains, false);
-        kernels.sigmoid(&mut s.gains);
-        mask.gains.copy_from_slice(&s.gains[..HIGH_BANDS]);
+        self.high_out.forward(kernels, self.sizes.high_positions, high, &mut s.high, false);
 
         add(&mut s.decoded[0], low, &s.encoded);
         for (i, layer) in self.decoder.iter().enumerate() {
@@ -378,26 +445,69 @@ impl Dccrn {
         if let Some(scratch) = &s.low_scratch {
             s.output.iter_mut().zip(scratch.out.iter()).for_each(|(y, x)| *y += x);
         }
-        let taps = self.sizes.taps;
-        for (bin, y) in s.output.chunks_exact(2 * taps).enumerate() {
-            for tap in 0..taps {
-                mask.real[tap * LOW_BINS + bin] = y[tap];
-                mask.imag[tap * LOW_BINS + bin] = y[taps + tap];
+        let coefficients = self.sizes.coefficients();
+        for (bin, y) in s.output.chunks_exact(2 * coefficients).enumerate() {
+            for k in 0..coefficients {
+                mask.real[k * LOW_BINS + bin] = y[k];
+                mask.imag[k * LOW_BINS + bin] = y[coefficients + k];
             }
         }
         kernels.bound(&mut mask.real, &mut mask.imag);
+        self.gains(s, mask);
+        if self.full_memory.is_some() {
+            self.shape(mask);
+        }
 
         s.encoder.iter_mut().for_each(ConvState::advance);
         s.prepared = 0;
     }
+
+    /// The gains of all bands, from what the high positions say of theirs and the memory of the whole spectrum of all.
+    fn gains(&self, s: &mut DccrnState, mask: &mut Mask) {
+        let heads = self.sizes.heads;
+        match &s.full_scratch {
+            Some(scratch) => s.gains.copy_from_slice(scratch.gains()),
+            None => s.gains.fill(0.0),
+        }
+        let per_position = HIGH_BANDS / self.sizes.high_positions;
+        let all = s.gains.chunks_exact_mut(LOW_BANDS + HIGH_BANDS);
+        for (head, gains) in all.enumerate() {
+            for (i, gain) in gains[LOW_BANDS..].iter_mut().enumerate() {
+                let (position, band) = (i / per_position, i % per_position);
+                *gain += s.high[(position * heads + head) * per_position + band];
+            }
+        }
+        self.kernels.sigmoid(&mut s.gains);
+        let all = s.gains.chunks_exact(LOW_BANDS + HIGH_BANDS);
+        for (gains, (low, high)) in all.zip(mask.envelope.iter_mut().zip(&mut mask.gains)) {
+            if self.full_memory.is_some() {
+                low.copy_from_slice(&gains[..LOW_BANDS]);
+            }
+            high.copy_from_slice(&gains[LOW_BANDS..]);
+        }
+    }
+
+    /// The envelope's gains, onto the coefficients.
+    fn shape(&self, mask: &mut Mask) {
+        let mut gains = [0.0; LOW_BINS];
+        let coefficients = self.sizes.taps * LOW_BINS;
+        let parts =
+            mask.real.chunks_exact_mut(coefficients).zip(mask.imag.chunks_exact_mut(coefficients));
+        for (envelope, (real, imag)) in mask.envelope.iter().zip(parts) {
+            gains.iter_mut().zip(interpolate(&self.spread, envelope)).for_each(|(y, g)| *y = g);
+            for tap in real.chunks_exact_mut(LOW_BINS).chain(imag.chunks_exact_mut(LOW_BINS)) {
+                tap.iter_mut().zip(&gains).for_each(|(y, g)| *y *= g);
+            }
+        }
+    }
 }
 
-/// The memory of the lowest bins, its state and its working memory, where the network has one.
-fn low_parts<'a>(
-    memory: &'a Option<LowMemory>,
+/// A layer, its state and its working memory, where the network has it.
+fn there<'a, Layer, Scratch>(
+    memory: &'a Option<Layer>,
     state: &'a mut Option<Buffer>,
-    scratch: &'a mut Option<LowScratch>,
-) -> Option<(&'a LowMemory, &'a mut Buffer, &'a mut LowScratch)> {
+    scratch: &'a mut Option<Scratch>,
+) -> Option<(&'a Layer, &'a mut Buffer, &'a mut Scratch)> {
     Some((memory.as_ref()?, state.as_mut()?, scratch.as_mut()?))
 }
 
@@ -427,7 +537,8 @@ impl DccrnState {
     /// As new, without allocating.
     pub fn reset(&mut self) {
         self.encoder.iter_mut().for_each(ConvState::reset);
-        self.memory.iter_mut().chain(&mut self.low_memory).for_each(|m| m.fill(0.0));
+        let others = self.low_memory.iter_mut().chain(&mut self.full_memory);
+        self.memory.iter_mut().chain(others).for_each(|m| m.fill(0.0));
         self.prepared = 0;
     }
 
@@ -436,10 +547,9 @@ impl DccrnState {
         for (a, b) in self.encoder.iter_mut().zip(&other.encoder) {
             a.copy_from(b);
         }
-        for (a, b) in self.memory.iter_mut().zip(&other.memory) {
-            a.copy_from_slice(b);
-        }
-        if let (Some(a), Some(b)) = (&mut self.low_memory, &other.low_memory) {
+        let others = self.low_memory.iter_mut().chain(&mut self.full_memory);
+        let theirs = other.low_memory.iter().chain(&other.full_memory);
+        for (a, b) in self.memory.iter_mut().chain(others).zip(other.memory.iter().chain(theirs)) {
             a.copy_from_slice(b);
         }
         self.prepared = 0;
@@ -466,7 +576,7 @@ mod tests {
         for t in 0..frames {
             network.prepare(&mut state, parts(t));
             network.forward(&features(t), &mut state, &mut mask);
-            all.extend(mask.real.iter().chain(mask.imag.iter()).chain(&mask.gains));
+            all.extend(mask.real.iter().chain(mask.imag.iter()).chain(mask.gains.as_flattened()));
         }
         all
     }
@@ -499,11 +609,11 @@ mod tests {
     fn multiply_adds_are_counted() {
         let network = Dccrn::bundled();
         let (sizes, names) = (network.sizes(), network.layers().map(|l| l.to_string()));
-        let low = usize::from(sizes.low_hidden > 0);
-        assert_eq!(names.count(), 2 * sizes.channels.len() + 1 + 2 * sizes.blocks + low);
+        let others = usize::from(sizes.low_hidden > 0) + usize::from(sizes.full_hidden > 0);
+        assert_eq!(names.count(), 2 * sizes.channels.len() + 1 + 2 * sizes.blocks + others);
         let first = 80 * 2 * sizes.channels[0] * 3;
         assert_eq!(network.multiply_adds(Layer::Encoder(0)), first * sizes.time_kernel);
         let last = Layer::Decoder(sizes.channels.len() - 1);
-        assert_eq!(network.multiply_adds(last), first * sizes.taps);
+        assert_eq!(network.multiply_adds(last), first * sizes.coefficients());
     }
 }

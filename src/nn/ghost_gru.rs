@@ -1,10 +1,13 @@
-//! Recurrences: GhostGRU over time, one for the lowest bins together, two small GRUs across frequency.
+//! Recurrences: GhostGRU over time, one for the lowest bins together, one for the whole spectrum, two small GRUs across
+//! frequency.
 use realfft::num_complex::Complex32;
 
-use super::LOWEST_BINS;
+use super::activation::low_band_feature;
 use super::kernels::{Buffer, Kernels, Packed, PackedScan, padded};
 use super::linear::Linear;
-use super::weights::{Sizes, Tensor, Weights, WeightsError};
+use super::weights::{HEARD, Sizes, Tensor, Weights, WeightsError};
+use super::{HIGH_BANDS, LOW_BANDS, LOW_BINS, LOWEST_BINS};
+use crate::dsp::bands::erb_edges;
 
 /// GRU with m = hidden/ratio intrinsic units; the others are tanh(G h + bg) of them, and the whole state feeds back.
 ///
@@ -200,7 +203,7 @@ impl TimeMemory {
 /// What the filter of the lowest bins owes to a GhostGRU of their own, which hears their positions together.
 pub(crate) struct LowMemory {
     gru: GhostGru,
-    out: Packed, // (24 * 2 taps, state)
+    out: Packed, // (24 * 2 coefficients, state)
     heard: usize,
     outputs: usize,
 }
@@ -209,7 +212,7 @@ pub(crate) struct LowMemory {
 pub(crate) struct LowScratch {
     gru: GruScratch,
     heard: Buffer, // (lowest positions * C | 24 real parts | 24 imaginary parts)
-    pub(crate) out: Buffer, // (24, 2 taps)
+    pub(crate) out: Buffer, // (24, 2 coefficients)
 }
 
 impl LowMemory {
@@ -219,7 +222,7 @@ impl LowMemory {
         sizes: &Sizes,
     ) -> Result<Self, WeightsError> {
         let (heard, hidden) = (sizes.low_inputs(), sizes.low_hidden);
-        let outputs = LOWEST_BINS * 2 * sizes.taps;
+        let outputs = LOWEST_BINS * 2 * sizes.coefficients();
         let gru = GhostGru::load(weights, &format!("{name}.gru"), heard, hidden, sizes.ratio)?;
         let shape = gru.shape;
         let w = weights.take(&format!("{name}.linear.weight"), &[outputs, hidden])?;
@@ -264,6 +267,118 @@ impl LowMemory {
         }
         self.gru.forward(kernels, 1, heard, state, gru);
         kernels.matmul(&self.out, 1, state, self.gru.shape.width(), out, self.outputs, false);
+    }
+}
+
+/// A GhostGRU that hears all positions and the energies of both bands together, sets the gains of the spectrum's envelope, and
+/// tells every position what it heard.
+pub(crate) struct FullBandMemory {
+    hear: Packed, // (8, C)
+    gru: GhostGru,
+    out: Packed,    // (heads * (24 + 24) | positions * 8, state)
+    spread: Packed, // (C, 8)
+    edges: [usize; LOW_BANDS + 1],
+    positions: usize,
+    gains: usize,
+    channels: usize,
+}
+
+/// What [`FullBandMemory::forward`] needs besides its state.
+pub(crate) struct FullScratch {
+    gru: GruScratch,
+    heard: Buffer, // (positions * 8 | 24 low bands | 24 high bands)
+    out: Buffer,   // (heads * (24 + 24) | positions * 8)
+    gains: usize,
+}
+
+impl FullScratch {
+    /// Logits of the gains: of each head those of the low bands, then those of the high ones.
+    pub(crate) fn gains(&self) -> &[f32] {
+        &self.out[..self.gains]
+    }
+}
+
+impl FullBandMemory {
+    pub(crate) fn load(
+        weights: &mut Weights,
+        name: &str,
+        sizes: &Sizes,
+    ) -> Result<Self, WeightsError> {
+        let (positions, channels) = (sizes.positions(), sizes.width());
+        let (heard, hidden) = (sizes.full_inputs(), sizes.full_hidden);
+        let (gains, told) = (sizes.heads * (LOW_BANDS + HIGH_BANDS), positions * HEARD);
+        let mut take = |leaf: &str, shape: &[usize]| weights.take(&format!("{name}.{leaf}"), shape);
+        let hear = take("hear.weight", &[HEARD, channels])?;
+        let gains_weight = take("gains.weight", &[gains, hidden])?;
+        let gains_bias = take("gains.bias", &[gains])?;
+        let tell = take("tell.weight", &[told, hidden])?;
+        let spread = take("spread.weight", &[channels, HEARD])?;
+        let spread_bias = take("spread.bias", &[channels])?;
+        let gru = GhostGru::load(weights, &format!("{name}.gru"), heard, hidden, sizes.ratio)?;
+        let shape = gru.shape;
+        let weight = |o: usize, i: usize| match o.checked_sub(gains) {
+            None => gains_weight.at(&[o, i]),
+            Some(o) => tell.at(&[o, i]),
+        };
+        let out = Packed::new(gains + told, shape.width(), |o, i| {
+            shape.unit(i).map_or(0.0, |i| weight(o, i))
+        })
+        .with_bias(|o| gains_bias.data().get(o).copied().unwrap_or(0.0));
+        Ok(Self {
+            hear: Packed::new(HEARD, channels, |o, i| hear.at(&[o, i])),
+            gru,
+            out,
+            spread: Packed::new(channels, HEARD, |o, i| spread.at(&[o, i]))
+                .with_bias(|o| spread_bias.data()[o]),
+            edges: erb_edges(1, LOW_BINS + 1),
+            positions,
+            gains,
+            channels,
+        })
+    }
+
+    pub(crate) fn new_state(&self) -> Buffer {
+        self.gru.new_state(1)
+    }
+
+    pub(crate) fn new_scratch(&self) -> FullScratch {
+        let told = self.positions * HEARD;
+        FullScratch {
+            gru: self.gru.new_scratch(1),
+            heard: Buffer::new(told + LOW_BANDS + HIGH_BANDS),
+            out: Buffer::new(self.gains + told),
+            gains: self.gains,
+        }
+    }
+
+    /// The part of [`FullBandMemory::forward`] that needs the state before it only.
+    pub(crate) fn prepare(&self, kernels: Kernels, state: &[f32], scratch: &mut FullScratch) {
+        self.gru.prepare(kernels, 1, state, &mut scratch.gru);
+    }
+
+    /// rows: (positions, C), in place, features: the frame's; after [`FullBandMemory::prepare`]. Leaves the gains in the scratch.
+    pub(crate) fn forward(
+        &self,
+        kernels: Kernels,
+        rows: &mut [f32],
+        (low, high): (&[Complex32; LOW_BINS], &[f32; HIGH_BANDS]),
+        state: &mut [f32],
+        scratch: &mut FullScratch,
+    ) {
+        let FullScratch { gru, heard, out, .. } = scratch;
+        let (channels, told) = (self.channels, self.positions * HEARD);
+        kernels.matmul(&self.hear, self.positions, rows, channels, heard, HEARD, false);
+        let bands = &mut heard[told..];
+        for (y, edge) in bands.iter_mut().zip(self.edges.windows(2)) {
+            let bins = &low[edge[0] - 1..edge[1] - 1];
+            let energy: f32 = bins.iter().map(|x| x.norm_sqr()).sum();
+            *y = low_band_feature(energy / bins.len() as f32);
+        }
+        bands[LOW_BANDS..].copy_from_slice(high);
+        self.gru.forward(kernels, 1, heard, state, gru);
+        kernels.matmul(&self.out, 1, state, self.gru.shape.width(), out, self.gains + told, false);
+        let told = &out[self.gains..];
+        kernels.matmul(&self.spread, self.positions, told, HEARD, rows, channels, true);
     }
 }
 
@@ -343,5 +458,135 @@ impl FrequencyMix {
         kernels.matmul(&self.input, rows, x, self.channels, gates, 6 * self.scan.width(), false);
         kernels.scan(&self.scan, rows, gates, out, zero);
         self.linear.forward(kernels, rows, out, x, true);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use safetensors::{Dtype, tensor::TensorView};
+
+    use super::*;
+
+    /// Numbers about 0, other ones for each seed.
+    fn numbers(count: usize, seed: usize, scale: f32) -> Vec<f32> {
+        (0..count).map(|i| scale * ((i * 37 + seed * 101) as f32 * 0.7).sin()).collect()
+    }
+
+    struct Given(HashMap<&'static str, (Vec<usize>, Vec<f32>)>);
+
+    impl Given {
+        fn bytes(&self, sizes: &str) -> Vec<u8> {
+            let data: HashMap<_, Vec<u8>> = self
+                .0
+                .iter()
+                .map(|(name, (_, x))| (*name, x.iter().flat_map(|x| x.to_le_bytes()).collect()))
+                .collect();
+            let views = self.0.iter().map(|(name, (shape, _))| {
+                let view = TensorView::new(Dtype::F32, shape.clone(), &data[name]);
+                (format!("full_memory.{name}"), view.expect("data of that shape"))
+            });
+            let metadata = format!(r#"{{"format": 1, "sizes": {sizes}}}"#);
+            let metadata = HashMap::from([("wisp".to_owned(), metadata)]);
+            safetensors::serialize(views, Some(metadata)).expect("a file")
+        }
+
+        /// W x + b; `bias` may be missing.
+        fn linear(&self, weight: &str, bias: &str, x: &[f64]) -> Vec<f64> {
+            let (shape, w) = &self.0[weight];
+            let rows = w.chunks_exact(shape[1]).enumerate();
+            rows.map(|(o, row)| {
+                let bias = self.0.get(bias).map_or(0.0, |b| f64::from(b.1[o]));
+                bias + row.iter().zip(x).map(|(w, x)| f64::from(*w) * x).sum::<f64>()
+            })
+            .collect()
+        }
+    }
+
+    #[test]
+    fn the_memory_of_the_whole_spectrum_equals_its_formulas() {
+        let sizes = r#"{"channels": [4, 6], "time_kernel": 2, "mix_hidden": 3, "hidden": 6, "ratio": 3, "blocks": 1,
+            "high_positions": 3, "taps": 2, "low_hidden": 0, "full_hidden": 15, "heads": 2}"#;
+        let (positions, channels, hidden, m, heads) = (43, 6, 15, 5, 2);
+        let inputs = positions * HEARD + LOW_BANDS + HIGH_BANDS;
+        let shapes: [(&str, &[usize]); 12] = [
+            ("hear.weight", &[HEARD, channels]),
+            ("gru.w", &[3 * m, inputs]),
+            ("gru.b", &[3 * m]),
+            ("gru.u", &[3 * m, hidden]),
+            ("gru.cn", &[m]),
+            ("gru.g", &[hidden - m, m]),
+            ("gru.bg", &[hidden - m]),
+            ("gains.weight", &[heads * 48, hidden]),
+            ("gains.bias", &[heads * 48]),
+            ("tell.weight", &[positions * HEARD, hidden]),
+            ("spread.weight", &[channels, HEARD]),
+            ("spread.bias", &[channels]),
+        ];
+        let given = shapes.iter().enumerate().map(|(seed, (name, shape))| {
+            let count = shape.iter().product();
+            let inputs: usize = shape[1..].iter().product();
+            (*name, (shape.to_vec(), numbers(count, seed, 1.5 / (inputs as f32).sqrt())))
+        });
+        let given = Given(given.collect());
+        let bytes = given.bytes(sizes);
+        let mut weights = Weights::parse(&bytes).unwrap();
+        let sizes = weights.sizes().clone();
+        let layer = FullBandMemory::load(&mut weights, "full_memory", &sizes).unwrap();
+        weights.finish().unwrap();
+
+        let kernels = Kernels::detect();
+        let (mut state, mut scratch) = (layer.new_state(), layer.new_scratch());
+        let mut before = vec![0.0f64; hidden];
+        for t in 0..5 {
+            let rows = numbers(positions * channels, 20 + t, 1.0);
+            let parts = numbers(2 * LOW_BINS, 30 + t, 0.5);
+            let low: [Complex32; LOW_BINS] =
+                std::array::from_fn(|i| Complex32::new(parts[2 * i], parts[2 * i + 1]));
+            let high: [f32; HIGH_BANDS] = std::array::from_fn(|i| parts[i] + 0.5);
+
+            let wide = |x: &[f32]| x.iter().map(|&x| f64::from(x)).collect::<Vec<_>>();
+            let mut heard = Vec::new();
+            for row in wide(&rows).chunks_exact(channels) {
+                heard.extend(given.linear("hear.weight", "", row));
+            }
+            for edge in layer.edges.windows(2) {
+                let bins = &low[edge[0] - 1..edge[1] - 1];
+                let mean =
+                    bins.iter().map(|x| f64::from(x.norm_sqr())).sum::<f64>() / bins.len() as f64;
+                heard.push((mean + 1e-4).log10() + 2.0);
+            }
+            heard.extend(wide(&high));
+            let (x, s) =
+                (given.linear("gru.w", "gru.b", &heard), given.linear("gru.u", "", &before));
+            let cn = wide(&given.0["gru.cn"].1);
+            let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+            let h: Vec<f64> = (0..m)
+                .map(|i| {
+                    let (r, z) = (sigmoid(x[i] + s[i]), sigmoid(x[m + i] + s[m + i]));
+                    let n = (x[2 * m + i] + r * (s[2 * m + i] + cn[i])).tanh();
+                    (1.0 - z) * n + z * before[i]
+                })
+                .collect();
+            let ghosts = given.linear("gru.g", "gru.bg", &h);
+            before = h.into_iter().chain(ghosts.into_iter().map(f64::tanh)).collect();
+            let gains = given.linear("gains.weight", "gains.bias", &before);
+            let told = given.linear("tell.weight", "", &before);
+            let mut expected = wide(&rows);
+            for (row, told) in expected.chunks_exact_mut(channels).zip(told.chunks_exact(HEARD)) {
+                let spread = given.linear("spread.weight", "spread.bias", told);
+                row.iter_mut().zip(spread).for_each(|(y, x)| *y += x);
+            }
+
+            let mut actual = rows.clone();
+            layer.prepare(kernels, &state, &mut scratch);
+            layer.forward(kernels, &mut actual, (&low, &high), &mut state, &mut scratch);
+            let close = |a: &[f32], b: &[f64]| {
+                a.iter().zip(b).all(|(a, b)| (f64::from(*a) - b).abs() < 1e-5)
+            };
+            assert!(close(&actual, &expected), "frame {t}: rows");
+            assert!(close(scratch.gains(), &gains), "frame {t}: gains");
+        }
     }
 }

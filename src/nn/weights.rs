@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
 use serde::Deserialize;
 
-use super::{HIGH_BANDS, LOW_BINS, LOWEST_BINS};
+use super::{HIGH_BANDS, LOW_BANDS, LOW_BINS, LOWEST_BINS};
 
 /// The format of the file that this version reads.
 pub const FORMAT: u32 = 1;
 /// Larger files are refused unread.
 const MAX_BYTES: usize = 64 << 20;
+/// Numbers that the memory of the whole spectrum and a position tell each other.
+pub(crate) const HEARD: usize = 8;
 
 /// Why a weights' file was refused.
 #[derive(Debug, thiserror::Error)]
@@ -135,6 +137,17 @@ pub struct Sizes {
     /// Units of a memory that the lowest bins have to themselves; 0, as in files that do not say: there is none.
     #[serde(default)]
     pub low_hidden: usize,
+    /// Units of a memory that hears the whole spectrum and sets its envelope; 0, as in files that do not say: there is none.
+    #[serde(default)]
+    pub full_hidden: usize,
+    /// Filters per frame; 1, as in files that do not say. The second is for the frame before, now that the newest has been
+    /// heard.
+    #[serde(default = "one")]
+    pub heads: usize,
+}
+
+fn one() -> usize {
+    1
 }
 
 impl Sizes {
@@ -156,6 +169,16 @@ impl Sizes {
     /// What the memory of the lowest bins hears: their positions' channels, and the bins themselves.
     pub(crate) fn low_inputs(&self) -> usize {
         self.lowest_positions() * self.width() + 2 * LOWEST_BINS
+    }
+
+    /// What the memory of the whole spectrum hears: of each position [`HEARD`] numbers, and the energies of all bands.
+    pub(crate) fn full_inputs(&self) -> usize {
+        self.positions() * HEARD + LOW_BANDS + HIGH_BANDS
+    }
+
+    /// Complex coefficients of each bin of the low band: the taps of every head.
+    pub fn coefficients(&self) -> usize {
+        self.heads * self.taps
     }
 
     /// Channels at the bottleneck.
@@ -197,7 +220,15 @@ impl Sizes {
             "low_hidden",
             self.low_hidden,
             "a multiple of `ratio`, at most 1024",
-        )
+        )?;
+        check(
+            self.full_hidden <= 1024 && self.full_hidden.is_multiple_of(self.ratio),
+            "full_hidden",
+            self.full_hidden,
+            "a multiple of `ratio`, at most 1024",
+        )?;
+        check((1..=2).contains(&self.heads), "heads", self.heads, "1 or 2")?;
+        check(self.taps >= self.heads, "taps", self.taps, "2 to 8 where there are two heads")
     }
 }
 

@@ -6,10 +6,11 @@ pub mod corpus;
 
 use std::collections::HashMap;
 use std::f64::consts::TAU;
+use std::sync::Arc;
 
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
-use wisp::{Controls, Engine};
+use wisp::{Controls, Dccrn, Engine};
 
 /// Rates of the matrix: native ones and those that are resampled.
 pub const RATES: [u32; 10] =
@@ -98,6 +99,15 @@ pub fn db(power: f64) -> f64 {
     10.0 * power.max(1e-30).log10()
 }
 
+/// The bundled network, and a small one of random weights of each kind: with one head and with two.
+pub fn networks() -> [(&'static str, Arc<Dccrn>); 3] {
+    [
+        ("bundled", Dccrn::bundled()),
+        ("one head", File::random(1).network()),
+        ("two heads", File::random(2).network()),
+    ]
+}
+
 /// A weights' file taken apart, to be changed and put together again.
 pub struct File {
     pub tensors: HashMap<String, (Vec<usize>, Vec<f32>)>,
@@ -117,12 +127,105 @@ impl File {
         Self { tensors: tensors.collect(), metadata }
     }
 
-    /// Weights that remove everything at once: all zero, the high band's gains held down by their bias.
-    pub fn removing() -> Self {
-        let mut file = Self::bundled();
-        file.tensors.values_mut().for_each(|(_, data)| data.fill(0.0));
-        file.tensors.get_mut("high_out.bias").unwrap().1.fill(-80.0);
-        file
+    /// A small network of random weights: with two heads also a memory of the whole spectrum, with one in a file that knows
+    /// of neither.
+    pub fn random(heads: usize) -> Self {
+        let (channels, time_kernel, mix_hidden, hidden, ratio, blocks) = ([8, 16], 2, 8, 12, 2, 2);
+        let (high_positions, taps, low_hidden) = (4, 3, 10);
+        let full_hidden = if heads == 2 { 36 } else { 0 };
+        let (width, low_positions, coefficients) = (16, 160 / 4, heads * taps);
+        let positions = low_positions + high_positions;
+        let per_position = 24 / high_positions;
+
+        let mut shapes: Vec<(String, Vec<usize>)> = Vec::new();
+        let mut add = |name: &str, leaf: &str, shape: &[usize]| {
+            shapes.push((format!("{name}.{leaf}"), shape.to_vec()));
+        };
+        for (i, (a, b)) in [(2, channels[0]), (channels[0], channels[1])].into_iter().enumerate() {
+            let name = format!("encoder.{i}");
+            add(&name, "weight", &[b, a, time_kernel, 3]);
+            add(&name, "bias", &[b]);
+            add(&name, "slope", &[b]);
+        }
+        for (i, (a, b)) in [(16, 8), (8, 2 * coefficients)].into_iter().enumerate() {
+            let name = format!("decoder.{i}");
+            add(&name, "weight", &[b, a, 3]);
+            add(&name, "bias", &[b]);
+            if i == 0 {
+                add(&name, "slope", &[b]);
+            }
+        }
+        let mut gru = |name: String, inputs: usize, hidden: usize, ratio: usize| {
+            let m = hidden / ratio;
+            add(&name, "w", &[3 * m, inputs]);
+            add(&name, "b", &[3 * m]);
+            add(&name, "u", &[3 * m, hidden]);
+            add(&name, "cn", &[m]);
+            if ratio > 1 {
+                add(&name, "g", &[hidden - m, m]);
+                add(&name, "bg", &[hidden - m]);
+            }
+        };
+        for i in 0..blocks {
+            gru(format!("mix.{i}.up"), width, mix_hidden, 1);
+            gru(format!("mix.{i}.down"), width, mix_hidden, 1);
+            gru(format!("memory.{i}.gru"), width, hidden, ratio);
+        }
+        gru("low_memory.gru".into(), 6 * width + 48, low_hidden, ratio);
+        if full_hidden > 0 {
+            gru("full_memory.gru".into(), positions * 8 + 48, full_hidden, ratio);
+            add("full_memory", "hear.weight", &[8, width]);
+            add("full_memory", "gains.weight", &[heads * 48, full_hidden]);
+            add("full_memory", "gains.bias", &[heads * 48]);
+            add("full_memory", "tell.weight", &[positions * 8, full_hidden]);
+            add("full_memory", "spread.weight", &[width, 8]);
+            add("full_memory", "spread.bias", &[width]);
+        }
+        add("low_memory", "linear.weight", &[24 * 2 * coefficients, low_hidden]);
+        for i in 0..blocks {
+            for (name, inputs) in [("mix", 2 * mix_hidden), ("memory", hidden)] {
+                add(&format!("{name}.{i}.linear"), "weight", &[width, inputs]);
+                add(&format!("{name}.{i}.linear"), "bias", &[width]);
+            }
+        }
+        add("high_in", "weight", &[width, per_position]);
+        add("high_in", "bias", &[width]);
+        add("high_out", "weight", &[heads * per_position, width]);
+        add("high_out", "bias", &[heads * per_position]);
+        shapes.push(("position".into(), vec![positions, width]));
+
+        let mut random = Random(heads as u64);
+        let tensors = shapes.into_iter().map(|(name, shape)| {
+            let inputs: usize = shape[1..].iter().product();
+            let scale = 1.7 / (inputs as f64).sqrt();
+            let data = (0..shape.iter().product())
+                .map(|_| (scale * (2.0 * random.unit() - 1.0)) as f32)
+                .collect();
+            (name, (shape, data))
+        });
+        let tensors = tensors.collect();
+        let mut sizes = serde_json::json!({
+            "channels": channels, "time_kernel": time_kernel, "mix_hidden": mix_hidden, "hidden": hidden,
+            "ratio": ratio, "blocks": blocks, "high_positions": high_positions, "taps": taps,
+            "low_hidden": low_hidden,
+        });
+        if heads == 2 {
+            sizes["full_hidden"] = full_hidden.into();
+            sizes["heads"] = heads.into();
+        }
+        let metadata = serde_json::json!({ "format": 1, "sizes": sizes }).to_string();
+        Self { tensors, metadata }
+    }
+
+    /// The same network with weights that remove everything at once: all zero, the high band's gains held down by their bias.
+    pub fn removing(mut self) -> Self {
+        self.tensors.values_mut().for_each(|(_, data)| data.fill(0.0));
+        self.tensors.get_mut("high_out.bias").unwrap().1.fill(-80.0);
+        self
+    }
+
+    pub fn network(&self) -> Arc<Dccrn> {
+        Arc::new(Dccrn::from_bytes(&self.bytes()).unwrap())
     }
 
     pub fn bytes(&self) -> Vec<u8> {

@@ -1,0 +1,127 @@
+//! A network with two heads: each hop is made of two frames, of either as the formulas have it.
+mod common;
+
+use std::f64::consts::{PI, TAU};
+
+use common::{File, noisy_voice, run};
+use realfft::num_complex::{Complex32, Complex64};
+use wisp::dsp::{Bands, Stft};
+use wisp::nn::{Dccrn, Features, HIGH_BANDS, LOW_BINS, Mask};
+use wisp::{Controls, Engine};
+
+const HOP: usize = 480;
+const BINS: usize = HOP + 1;
+
+/// What a head makes of its frame, with the frames heard so far, the newest last, and the expander's gain in it.
+fn kept(
+    mask: &Mask,
+    head: usize,
+    heard: &[Vec<Complex32>],
+    frame: &[Complex32],
+) -> (Vec<Complex64>, f64) {
+    let wide = |x: Complex32| Complex64::new(f64::from(x.re), f64::from(x.im));
+    let taps = heard.iter().rev().enumerate();
+    let mut y: Vec<Complex64> = (0..BINS)
+        .map(|bin| {
+            // Bin 0 is served by bin 1's filter, bin 160 by bin 159's.
+            let filter = bin.clamp(1, LOW_BINS - 1) - 1;
+            let taps = taps.clone();
+            taps.map(|(k, x)| wide(mask.coefficient(head, k, filter)) * wide(x[bin])).sum()
+        })
+        .collect();
+    y[0].im = 0.0;
+    let bands = Bands::new(BINS);
+    let gains = bands.interpolate(mask.gains(head)).map(f64::from);
+    for ((y, x), gain) in y.iter_mut().zip(frame).skip(1 + LOW_BINS).zip(gains) {
+        *y = wide(*x) * gain;
+    }
+    // The expander.
+    let power = |x: &[Complex64]| x.iter().map(|x| x.norm_sqr()).sum::<f64>();
+    let before: Vec<Complex64> = frame.iter().map(|x| wide(*x)).collect();
+    let faint = 1e-4 * power(&before) + 1e-14;
+    let bands = before[1..].chunks_exact(16).zip(y[1..].chunks_exact(16));
+    let most = bands.map(|(x, y)| power(y) / power(x).max(faint)).fold(0.0, f64::max);
+    let gain = (most / 1.585e-3).sqrt().clamp(0.1, 1.0);
+    y.iter_mut().for_each(|y| *y *= gain);
+    (y, gain)
+}
+
+/// Sample `n` of a frame, windowed.
+fn sample(spectrum: &[Complex64], n: usize) -> f64 {
+    let turn = |bin: usize| Complex64::cis(TAU * ((bin * n) % (2 * HOP)) as f64 / (2 * HOP) as f64);
+    let twice: f64 = (1..HOP).map(|bin| (spectrum[bin] * turn(bin)).re).sum();
+    let ends = spectrum[0].re + (spectrum[HOP] * turn(HOP)).re;
+    (twice + 0.5 * ends) * (PI * n as f64 / (2 * HOP) as f64).sin()
+}
+
+/// The signal's hops, each from the frame that begins and the frame that ends with it, and the expander's least gain.
+fn offline(network: &Dccrn, signal: &[f32]) -> (Vec<f64>, f64) {
+    let (mut stft, bands) = (Stft::new(HOP), Bands::new(BINS));
+    let (mut state, mut mask) = (network.new_state(), network.new_mask());
+    let mut heard = vec![vec![Complex32::ZERO; BINS]; network.sizes().taps];
+    let (mut out, mut gain) = (Vec::new(), 1.0f64);
+    let silence = vec![0.0; HOP];
+    for frame in [&silence[..], signal].concat().windows(2 * HOP).step_by(HOP) {
+        let mut spectrum = vec![Complex32::ZERO; BINS];
+        stft.analyze(frame, &mut spectrum);
+        let (mut low, mut energies) = ([Complex32::ZERO; LOW_BINS], [0.0; HIGH_BANDS]);
+        bands.low(&spectrum, &mut low);
+        bands.energies(&spectrum, &mut energies);
+        let mut features = Features::default();
+        network.features(&low, &energies, &mut state, &mut features);
+        network.forward(&features, &mut state, &mut mask);
+        heard.remove(0);
+        heard.push(spectrum);
+        let [.., before, newest] = &heard[..] else { panic!("a frame before the newest") };
+        let (first, gain_first) = kept(&mask, 0, &heard, newest);
+        let (second, gain_second) = kept(&mask, 1, &heard, before);
+        gain = gain.min(gain_first).min(gain_second);
+        out.extend((0..HOP).map(|n| sample(&first, n) + sample(&second, HOP + n)));
+    }
+    (out.split_off(HOP), gain)
+}
+
+#[test]
+fn streaming_equals_offline() {
+    let mut signal = noisy_voice(48_000, 0.3, 8000.0);
+    signal.truncate(signal.len() / HOP * HOP);
+    let plain = File::random(2);
+    // A network that hears no voice, so that the expander has something to do.
+    let mut quiet = File::random(2);
+    for name in ["decoder.1.weight", "decoder.1.bias", "low_memory.linear.weight"] {
+        quiet.tensors.get_mut(name).unwrap().1.iter_mut().for_each(|x| *x *= 0.003);
+    }
+    quiet.tensors.get_mut("high_out.bias").unwrap().1.iter_mut().for_each(|x| *x -= 8.0);
+    for (file, expands) in [(plain, false), (quiet, true)] {
+        let network = file.network();
+        let (expected, gain) = offline(&network, &signal);
+        assert_eq!(gain < 0.9, expands, "the expander's least gain is {gain:.2}");
+        let mut engine = Engine::new(network, 48_000, 1).unwrap();
+        let out = run(&mut engine, &Controls::default(), std::slice::from_ref(&signal), || 480);
+        let streamed = &out[0][engine.latency_samples()..];
+        assert!(streamed.len() > signal.len() / 2 && streamed.len() <= expected.len());
+        let worst = streamed.iter().zip(&expected).map(|(a, b)| (f64::from(*a) - b).abs());
+        let worst = worst.fold(0.0, f64::max);
+        let peak = expected.iter().fold(0.0f64, |m, x| m.max(x.abs()));
+        println!("max abs error {worst:.1e} of a signal with peak {peak:.1e}, gain {gain:.2}");
+        assert!(peak > 1e-4 && worst < 1e-6, "{worst:.1e}");
+    }
+}
+
+/// With a first head that leaves all and a second that removes all, the second halves of all frames are missing.
+#[test]
+fn each_head_makes_its_half() {
+    let mut file = File::random(2).removing();
+    // The filter's bound is a tanh: at 20 it is 1.
+    file.tensors.get_mut("decoder.1.bias").unwrap().1[0] = 20.0;
+    let gains = &mut file.tensors.get_mut("full_memory.gains.bias").unwrap().1;
+    gains[..24].fill(80.0);
+    gains[24..48].fill(160.0); // the high positions say -80
+    let mut engine = Engine::new(file.network(), 48_000, 1).unwrap();
+    let signal = vec![0.5; 4800];
+    let out = run(&mut engine, &Controls::default(), &[signal], || 480);
+    for (n, y) in out[0].iter().enumerate().skip(4 * HOP) {
+        let rising = (PI * (n % HOP) as f64 / (2 * HOP) as f64).sin().powi(2);
+        assert!((f64::from(*y) - 0.5 * rising).abs() < 1e-5, "sample {n}: {y}");
+    }
+}
