@@ -22,7 +22,7 @@ except ImportError:  # then the plain interpolation below, which reads and write
     triton = None
 
 TAPS = 32  # of the interpolation that plays a recording at another speed
-ROWS = 32  # items that are interpolated at once
+ROWS = 4  # items that are interpolated at once by the plain loop, which holds every tap of them
 BANK = dict(noise=500, rumble=150, room=1200)  # so many of each are made, per rate
 BANK_SECONDS = 10.0
 BABBLE = 6  # voices
