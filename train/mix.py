@@ -1,8 +1,7 @@
 """`data.Mixer` for accelerators: whole batches mixed at once, from recordings that lie in the device's memory.
 
 What the recipe draws is drawn in numpy for all items together; samples are made on the device. What is slow to make, synthetic
-noise, rumble and rooms, is made once, in a bank that is drawn from. Two things are only here: talkers in turn at levels far
-apart, and digital silence or dither before the first sound.
+noise, rumble and rooms, is made once, in a bank that is drawn from.
 """
 
 import math
