@@ -5,9 +5,10 @@
     python h100.py decode PACK/0 CACHE0                                             there, for each part
     python h100.py banks BANKS.npz                                                  there, beside it
     python h100.py train CACHE0 CACHE1 --out OUT --minutes 8.5 [-- --batch 64 ...]  there
+    python h100.py unite OUT/last-weights.pt OUT/last-optimizer.pt last.pt          here, afterwards
 
 The machine at the other end needs PyTorch with CUDA and Triton, and the wheels of requirements.txt that it lacks. `check` writes
-CHECKED/check.json; `train` takes the batch size and whether to use CUDA graphs from it, unless told otherwise.
+CHECKED/check.json; `train --checked CHECKED` takes from it whether to use CUDA graphs.
 """
 
 import argparse
@@ -342,12 +343,18 @@ def main() -> None:
     q.add_argument("--minutes", type=float, required=True)
     q.add_argument("--banks", type=Path, help="file that banks wrote")
     q.add_argument("--checked", type=Path, help="folder that check wrote to")
+    q = sub.add_parser("unite")
+    for name in ("weights", "optimizer", "checkpoint"):
+        q.add_argument(name, type=Path)
     mine, more = sys.argv[1:], []
     if "--" in mine:
         at = mine.index("--")
         mine, more = mine[:at], mine[at + 1 :]
     a = p.parse_args(mine)
-    {"pack": pack, "check": check, "decode": decode, "banks": banks, "train": lambda a: train(a, more)}[a.what](a)
+    {
+        "pack": pack, "check": check, "decode": decode, "banks": banks, "train": lambda a: train(a, more),
+        "unite": lambda a: unite(a.weights, a.optimizer, a.checkpoint),
+    }[a.what](a)  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ trains by the clock instead: the rate stays up and falls over the last quarter o
 
 import argparse
 import copy
+import ctypes
 import json
 import math
 import os
@@ -77,7 +78,7 @@ def parse() -> argparse.Namespace:
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--workers", type=int, default=1, help="data processes per training process")
     p.add_argument("--bf16", nargs="?", choices=["auto", "on", "off"], const="on", default="auto", help="autocast the convolutions; "
-                   "auto: on CPUs that multiply bfloat16, never on a GPU")  # fmt: skip
+                   "auto: on CPUs with AMX, never on a GPU")  # fmt: skip
     p.add_argument("--every", type=int, default=100, help="steps between lines of progress")
     p.add_argument("--valid", type=int, default=1000, help="steps between looks at the held-back voices")
     p.add_argument("--minutes", type=float, help="stop (resumable) after this long")
@@ -90,14 +91,23 @@ def parse() -> argparse.Namespace:
     return a
 
 
-def multiplies_bfloat16(cpuinfo: str = "/proc/cpuinfo") -> str:
-    """The processor's flag that says so, or nothing."""
+def has_amx(cpuinfo: str = "/proc/cpuinfo") -> bool:
+    """Whether the processor multiplies matrices of bfloat16. With avx512_bf16 alone steps take longer than in float32."""
     try:
         with open(cpuinfo) as f:
-            flags = next((line.split() for line in f if line.startswith("flags")), [])
+            return "amx_bf16" in next((line.split() for line in f if line.startswith("flags")), [])
     except OSError:  # not Linux
-        return ""
-    return next((flag for flag in ("amx_bf16", "avx512_bf16") if flag in flags), "")
+        return False
+
+
+def keep_memory() -> None:
+    """Has glibc keep what is freed: else the larger tensors of every step come from the system anew, page by page."""
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, TypeError, AttributeError):  # another C library
+        return
+    mallopt(-4, 0)  # M_MMAP_MAX
+    mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
 
 
 def choose_bf16(asked: str, cuda: bool) -> tuple[bool, str]:
@@ -106,8 +116,7 @@ def choose_bf16(asked: str, cuda: bool) -> tuple[bool, str]:
         return asked == "on", f"--bf16 {asked}"
     if cuda:
         return False, "a GPU: TF32"
-    flag = multiplies_bfloat16()
-    return bool(flag), f"the processor has {flag}" if flag else "the processor has neither amx_bf16 nor avx512_bf16"
+    return (True, "the processor has amx_bf16") if has_amx() else (False, "the processor has no amx_bf16")
 
 
 def rate(step: int, done: float, a) -> float:
@@ -273,7 +282,9 @@ def main() -> None:
     device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if cuda else torch.device("cpu")
     if cuda:
         torch.cuda.set_device(device)
-    elif many or "OMP_NUM_THREADS" not in os.environ:
+    else:
+        keep_memory()
+    if not cuda and (many or "OMP_NUM_THREADS" not in os.environ):
         torch.set_num_threads(1)  # thousands of small products: threads only wait for each other
     torch.manual_seed(a.seed)
 
