@@ -278,8 +278,8 @@ class Recipe:
     p_eq: float = 0.5  # of noises
     p_eq_voice: float = 0.3
     p_soft_slope: float = 0.12  # of everything, voice and noise alike: what resamplers and old codecs leave at the top
-    p_turns: float = 0.12  # another talker in turn, 5 to 30 dB softer (mix.py)
-    p_silence: float = 0.12  # digital silence or dither before the first sound (mix.py)
+    p_turns: float = 0.12  # another talker in turn, 5 to 30 dB softer
+    p_silence: float = 0.12  # digital silence or dither before the first sound
     p_band_limit: float = 0.08
     p_babble: float = 0.12
     p_babble_alone: float = 0.25  # of what is noise only
@@ -319,23 +319,31 @@ class Mixer:
         x = soxr.resample(self.cache.read(item, source, int(first * ratio), int(n * ratio) + 1), ratio, 1.0, quality="HQ")[:n]
         return np.pad(x, (0, n - len(x))), min(item["bandwidth"], source / 2) * speed
 
-    def voice(self, rng, rate: int, n: int, first: dict | None = None) -> tuple[np.ndarray, float]:
-        """n samples of one speaker, clips joined with short pauses; and their bandwidth, Hz."""
-        item = first or self.cache.pick(rng, "speech", rate)
+    def voice(self, rng, rate: int, n: int, turns: bool = False) -> tuple[np.ndarray, float]:
+        """n samples of one speaker, clips joined with short pauses, or, as often as the recipe says, of two in turn, one softer;
+        and their bandwidth, Hz."""
+        item = self.cache.pick(rng, "speech", rate)
+        other, most, gain = None, n, 1.0
+        if turns and rng.random() < self.recipe.p_turns:
+            other, gain = self.cache.pick(rng, "speech", rate), 10 ** (-rng.uniform(5, 30) / 20)
+            most = int(n * rng.uniform(0.25, 0.6))  # the other must come to it
         group = [i for i in self.cache.items["speech", rate] if i["id"] == item["id"]] if rng.random() < 0.2 else [item]
         speed = self.speed(rng, self.recipe.voice_speed)
         out = np.zeros(n, np.float32)
-        bandwidth, at = np.inf, 0
+        bandwidth, at, count = np.inf, 0, 0
         while at < n:
+            softer = other is not None and count % 2 == 1
+            item = other if softer else item
             length, start = self.length(item, rate, speed), 0
             if at == 0 and length > n:
                 start = int(rng.integers(length - n + 1))
             elif at == 0 and rng.random() < 0.5:
                 start = int(rng.integers(length // 2 + 1))
-            x, width = self.played(item, rate, speed, start, min(length - start, n - at))
-            out[at : at + len(x)] = x
+            x, width = self.played(item, rate, speed, start, min(length - start, n - at, n if at else most))
+            out[at : at + len(x)] = x * gain if softer else x
             bandwidth = min(bandwidth, width)
             at += len(x) + int(rng.uniform(0, 0.6) * rate)
+            count += 1
             item = group[int(rng.integers(len(group)))]
         return out, bandwidth
 
@@ -360,17 +368,19 @@ class Mixer:
         x = np.tile(x, n // max(len(x), 1) + 2)
         return np.roll(x, int(rng.integers(len(x))))[:n].copy()
 
-    def filtered(self, rng, x: np.ndarray, rate: int, cut: float | None, room: np.ndarray | None):
-        """Random EQ, low-pass and room in one product of spectra -> (what is heard, what should stay)."""
+    def filtered(
+        self, rng, x: np.ndarray, rate: int, p_eq: float, passes: list[tuple[float, float]], room: np.ndarray | None = None
+    ):
+        """Random EQ, low-passes (frequency, order) and room in one product of spectra -> (what is heard, what should stay)."""
         n = len(x)
         size = scipy.fft.next_fast_len(n + (len(room) if room is not None else rate // 20), real=True)
         f = scipy.fft.rfftfreq(size, 1 / rate).astype(np.float32)
         spectrum = scipy.fft.rfft(x, size)
         gain = np.ones(len(f), np.float32)
-        if rng.random() < self.recipe.p_eq:
+        if rng.random() < p_eq:
             gain *= random_curve(rng, f, 4)
-        if cut is not None:
-            gain *= 1 / (1 + (f / cut) ** 24)
+        for cut, order in passes:
+            gain *= 1 / (1 + (f / np.float32(cut)) ** np.float32(order))
         if room is None:
             y = scipy.fft.irfft((spectrum * gain).astype(np.complex64), size)[:n]
             return y, y
@@ -398,10 +408,14 @@ class Mixer:
         n = int(r.seconds * rate)
         kind = rng.random()
         noise_only, clean_only = kind < r.p_noise_only, kind > 1 - r.p_clean
-        speech, bandwidth = self.voice(rng, rate, n)
-        cut = float(rng.choice([3400, 4000, 5500, 7000, 10000, 12000, 16000])) if rng.random() < r.p_band_limit else None
+        speech, bandwidth = self.voice(rng, rate, n, turns=True)
+        limit, slope = [], []
+        if rng.random() < r.p_band_limit:
+            limit = [(float(rng.choice([3400, 4000, 5500, 7000, 10000, 12000, 16000])), 24.0)]
+        if rng.random() < r.p_soft_slope:
+            slope = [(rng.uniform(0.33, 0.5) * rate, rng.uniform(4, 40))]
         reverb = rng.random() < r.p_reverb
-        heard, kept = self.filtered(rng, speech, rate, cut, self.room(rng, rate) if reverb else None)
+        heard, kept = self.filtered(rng, speech, rate, r.p_eq_voice, limit + slope, self.room(rng, rate) if reverb else None)
         if rng.random() < (r.p_rumble_clean if clean_only else r.p_rumble):
             own = rumble(rng, n, rate) * active_rms(heard, rate) * 10 ** (rng.uniform(-30, 0) / 20)
             heard, kept = heard + own, kept + own
@@ -410,7 +424,7 @@ class Mixer:
         if rng.random() < r.p_two_noises:
             other = self.noise(rng, rate, n)
             noise = noise / rms(noise) + other / rms(other) * 10 ** (rng.normal(0, 6) / 20)
-        noise = self.filtered(rng, noise, rate, None, None)[0]
+        noise = self.filtered(rng, noise, rate, r.p_eq, slope)[0]
         if rng.random() < r.p_noise_rumble:
             noise = noise + rumble(rng, n, rate) * rms(noise) * 10 ** (rng.uniform(-15, 10) / 20)
         voice_level = active_rms(heard, rate)
@@ -428,10 +442,15 @@ class Mixer:
             gain = 10 ** (level / 20) / voice_level
             noise *= voice_level / rms(noise) * 10 ** (-snr / 20) * (0 if clean_only else 1)
             noisy, clean = (heard + noise) * gain, kept * gain
+        if rng.random() < r.p_silence:
+            before = int(rng.uniform(0, 0.6) * n)
+            clean[:before] = 0
+            noisy[:before] = rng.standard_normal(before) * 2**-15 if rng.random() < 0.4 else 0
         peak = np.abs(noisy).max()
         if peak > r.peak:
             noisy, clean = noisy * (r.peak / peak), clean * (r.peak / peak)
-        reference = rms(noisy) if noise_only else max(active_rms(clean, rate), 1e-5)
+        there = active_rms(clean, rate)
+        reference = there if there > 1e-5 else max(rms(noisy), 1e-5)
         # A low-pass of our own is known silence above: only the recording's own limit hides the target.
         return dict(
             noisy=noisy.astype(np.float32), clean=clean.astype(np.float32), bandwidth=bandwidth, reference=reference

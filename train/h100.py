@@ -5,9 +5,10 @@
     python h100.py decode PACK/0 CACHE0                                             there, for each part
     python h100.py banks BANKS.npz                                                  there, beside it
     python h100.py train CACHE0 CACHE1 --out OUT --minutes 8.5 [-- --batch 64 ...]  there
+    python h100.py unite OUT/last-weights.pt OUT/last-optimizer.pt last.pt          here, afterwards
 
 The machine at the other end needs PyTorch with CUDA and Triton, and the wheels of requirements.txt that it lacks. `check` writes
-CHECKED/check.json; `train` takes the batch size and whether to use CUDA graphs from it, unless told otherwise.
+CHECKED/check.json; `train --checked CHECKED` takes from it whether to use CUDA graphs.
 """
 
 import argparse
@@ -37,14 +38,14 @@ def pack(a) -> None:
     size = lambda row: (source / row["path"]).stat().st_size  # noqa: E731
 
     def wanted(row: dict) -> bool:
-        if row["split"] == "valid":
+        if row.get("split") == "valid":
             return row["kind"] == "rir" or rng.random() < 0.35
         return row["kind"] != "speech" or not row.get("mos") or float(row["mos"]) >= LEAST_MOS
 
     chosen = [row for row in rows if wanted(row)]
     rng.shuffle(chosen)
     # What there is least of first; then full-band voices; then by quality.
-    chosen.sort(key=lambda r: (r["split"] != "valid" and r["kind"] == "speech", float(r["bandwidth_hz"] or 0) < 9000, -float(r.get("mos") or 0)))
+    chosen.sort(key=lambda r: (r.get("split") != "valid" and r["kind"] == "speech", float(r.get("bandwidth_hz") or 0) < 9000, -float(r.get("mos") or 0)))
     room = [m * 2**20 for m in a.megabytes]
     parts: list[list[dict]] = [[] for _ in room]
     left_out = 0
@@ -65,7 +66,7 @@ def pack(a) -> None:
                 name = f"{i}{Path(row['path']).suffix}"
                 shutil.copy(source / row["path"], folder / name)
                 out.writerow(row | dict(path=name))
-        hours = {kind: sum(float(r["seconds"]) for r in part if r["kind"] == kind) / 3600 for kind in ("speech", "noise", "rir")}
+        hours = {kind: sum(float(r.get("seconds") or 0) for r in part if r["kind"] == kind) / 3600 for kind in ("speech", "noise", "rir")}
         print(folder, f"{len(part)} files", "  ".join(f"{kind} {h:.2f} h" for kind, h in hours.items()))
     print(f"left out: {len(rows) - len(chosen)} by choice, {left_out} for want of room")
 
@@ -85,6 +86,8 @@ def banks(a) -> None:
 def join(caches: list[Path], out: Path) -> None:
     """Several caches of data.py as one, by appending."""
     out.mkdir(parents=True, exist_ok=True)
+    for old in out.glob("*.i16"):
+        old.unlink()
     index, end = [], {}
     for cache in caches:
         for item in json.loads((cache / "index.json").read_text()):
@@ -340,12 +343,18 @@ def main() -> None:
     q.add_argument("--minutes", type=float, required=True)
     q.add_argument("--banks", type=Path, help="file that banks wrote")
     q.add_argument("--checked", type=Path, help="folder that check wrote to")
+    q = sub.add_parser("unite")
+    for name in ("weights", "optimizer", "checkpoint"):
+        q.add_argument(name, type=Path)
     mine, more = sys.argv[1:], []
     if "--" in mine:
         at = mine.index("--")
         mine, more = mine[:at], mine[at + 1 :]
     a = p.parse_args(mine)
-    {"pack": pack, "check": check, "decode": decode, "banks": banks, "train": lambda a: train(a, more)}[a.what](a)
+    {
+        "pack": pack, "check": check, "decode": decode, "banks": banks, "train": lambda a: train(a, more),
+        "unite": lambda a: unite(a.weights, a.optimizer, a.checkpoint),
+    }[a.what](a)  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -124,6 +124,7 @@ class Loss:
         self.weights = dict(cut=400 * cut, high=400 * high, sdr=sdr, pesq=pesq, stoi=stoi, envelope=envelope, level=level)
         for name, weight in (("magnitude", magnitude), ("complex", complex_)):
             self.weights |= {name: 400 * (1 - long) * weight, "long_" + name: 400 * long * weight}
+        self.perceptual = 1  # what the PESQ and STOI terms of the next call count, of their weights; 0 leaves them out
         self.pesq = _pesq_distance() if pesq else None
         self.stoi = _stoi_loss() if stoi else None
         self.bands, self.gains = dsp.band_matrix(), dsp.gain_matrix()
@@ -191,7 +192,7 @@ class Loss:
         voiced = target.square().mean(1) > 1e-6
         sdr = 10 * torch.log10((target.square().sum(1) + 1e-4) / ((target - wave).square().sum(1) + 1e-4))
         part["sdr"] = -(sdr.clamp_max(MOST_DB) * voiced).sum() / voiced.sum().clamp_min(1)
-        if self.pesq or self.stoi:
+        if self.perceptual and (self.pesq or self.stoi):
             # Half of the items, another half each step: they are dear. Those with a voice first.
             order = torch.rand(b, device=device) + ~voiced
             some = order.argsort()[: max(b // 2, 1)]
@@ -205,7 +206,8 @@ class Loss:
             if self.stoi:
                 with torch.autocast(device.type, enabled=False):
                     part["stoi"] = ((1 + self.stoi(y.float(), s.float())) * share).sum() / count
-        total = sum(self.weights[k] * part[k] for k in part)
+        scale = {name: self.perceptual for name in ("pesq", "stoi")}
+        total = sum(scale.get(k, 1) * self.weights[k] * part[k] for k in part)
         return total, {k: v.detach() for k, v in part.items()}
 
     def _gains_alone(self, gains: Tensor, noisy: Tensor, clean: Tensor, level: Tensor, batch: dict) -> Tensor:

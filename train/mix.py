@@ -1,8 +1,7 @@
 """`data.Mixer` for accelerators: whole batches mixed at once, from recordings that lie in the device's memory.
 
 What the recipe draws is drawn in numpy for all items together; samples are made on the device. What is slow to make, synthetic
-noise, rumble and rooms, is made once, in a bank that is drawn from. Two things are only here: talkers in turn at levels far
-apart, and digital silence or dither before the first sound.
+noise, rumble and rooms, is made once, in a bank that is drawn from.
 """
 
 import math
@@ -22,7 +21,7 @@ except ImportError:  # then the plain interpolation below, which reads and write
     triton = None
 
 TAPS = 32  # of the interpolation that plays a recording at another speed
-ROWS = 32  # items that are interpolated at once
+ROWS = 4  # items that are interpolated at once by the plain loop, which holds every tap of them
 BANK = dict(noise=500, rumble=150, room=1200)  # so many of each are made, per rate
 BANK_SECONDS = 10.0
 BABBLE = 6  # voices

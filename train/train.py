@@ -14,6 +14,7 @@ trains by the clock instead: the rate stays up and falls over the last quarter o
 
 import argparse
 import copy
+import ctypes
 import json
 import math
 import os
@@ -27,8 +28,9 @@ import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
 import dsp
+import resume
 from data import Batches, Cache, Mixer, Recipe
-from export import Folded, calibrate, grow, load_checkpoint, unfold
+from export import Folded, calibrate, grow, load_checkpoint, sizes_from, unfold
 from loss import Loss
 from model import Dccrn, Sizes
 from soap import Soap
@@ -69,17 +71,52 @@ def parse() -> argparse.Namespace:
     p.add_argument("--sdr", type=float, default=0.04, help="weight of the distortion ratio, per dB")
     p.add_argument("--envelope", type=float, default=0.7, help="weight of the log envelope's differences; 0 leaves it out")
     p.add_argument("--level", type=float, default=0.1, help="weight of the log envelope itself; 0 leaves it out")
+    every = "steps between those that take the PESQ and STOI terms, so many times as heavy (CPU only)"
+    p.add_argument("--perceptual-every", type=int, default=1, help=every)
+    p.add_argument("--resume", metavar="FILE", help="go on from this checkpoint, whole or small (resume.py), unless OUT/last.pt is there")
     p.add_argument("--init", help="start from this checkpoint's or weights' file's weights (a new run, not a resumed one)")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--workers", type=int, default=1, help="data processes per training process")
-    p.add_argument("--bf16", action="store_true", help="autocast the convolutions")
+    p.add_argument("--bf16", nargs="?", choices=["auto", "on", "off"], const="on", default="auto", help="autocast the convolutions; "
+                   "auto: on CPUs with AMX, never on a GPU")  # fmt: skip
     p.add_argument("--every", type=int, default=100, help="steps between lines of progress")
     p.add_argument("--valid", type=int, default=1000, help="steps between looks at the held-back voices")
     p.add_argument("--minutes", type=float, help="stop (resumable) after this long")
     p.add_argument("--clock", type=float, help="end after so many minutes instead of --hours, the rate falling over the last quarter")
     p.add_argument("--pool", type=int, default=12, help="batches that a GPU mixes at once")
     p.add_argument("--no-graph", action="store_true", help="run a GPU's steps kernel by kernel")
-    return p.parse_args()
+    a = p.parse_args()
+    if a.every % a.perceptual_every or a.valid % a.perceptual_every:
+        p.error("--every and --valid must be multiples of --perceptual-every")
+    return a
+
+
+def has_amx(cpuinfo: str = "/proc/cpuinfo") -> bool:
+    """Whether the processor multiplies matrices of bfloat16. With avx512_bf16 alone steps take longer than in float32."""
+    try:
+        with open(cpuinfo) as f:
+            return "amx_bf16" in next((line.split() for line in f if line.startswith("flags")), [])
+    except OSError:  # not Linux
+        return False
+
+
+def keep_memory() -> None:
+    """Has glibc keep what is freed: else the larger tensors of every step come from the system anew, page by page."""
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, TypeError, AttributeError):  # another C library
+        return
+    mallopt(-4, 0)  # M_MMAP_MAX
+    mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
+
+
+def choose_bf16(asked: str, cuda: bool) -> tuple[bool, str]:
+    """Whether to autocast, and why."""
+    if asked != "auto":
+        return asked == "on", f"--bf16 {asked}"
+    if cuda:
+        return False, "a GPU: TF32"
+    return (True, "the processor has amx_bf16") if has_amx() else (False, "the processor has no amx_bf16")
 
 
 def rate(step: int, done: float, a) -> float:
@@ -98,12 +135,25 @@ def optimizer(model: Dccrn, a) -> torch.optim.Optimizer:
     return Soap(parameters, lr=a.lr, weight_decay=a.weight_decay, every=a.turn_every)
 
 
-def start(a) -> tuple[Dccrn, dict]:
-    """The network as --init or chance has it, and the hours and steps that it has seen."""
+def asked_sizes(a) -> dict:
     names = [field.name for field in fields(Sizes)]
     asked = {name: value for name, value in vars(a).items() if name in names and value is not None}
     if "channels" in asked:
         asked["channels"] = tuple(asked["channels"])
+    return asked
+
+
+def going_on(a, source: str, checkpoint: dict) -> tuple[Dccrn, dict]:
+    """A network of the checkpoint's sizes, and what it had seen before its run."""
+    sizes = sizes_from(checkpoint["sizes"])
+    if replace(sizes, **asked_sizes(a)) != sizes:
+        raise SystemExit(f"{source}: {sizes}; a run goes on with its own sizes")
+    return Dccrn(sizes), checkpoint.get("before", dict(hours=0.0, step=0))
+
+
+def start(a) -> tuple[Dccrn, dict]:
+    """The network as --init or chance has it, and the hours and steps that it has seen."""
+    asked = asked_sizes(a)
     if not a.init:
         return Dccrn(Sizes(**asked)), dict(hours=0.0, step=0)
     if a.init.endswith(".safetensors"):
@@ -135,8 +185,8 @@ class Step:
 
     EAGER = 12  # steps before the graph is made: every kernel has been compiled, every eigenbasis started
 
-    def __init__(self, net, model: Dccrn, ema: Dccrn, opt, loss: Loss, a, graph: bool):
-        self.net, self.opt, self.loss, self.a = net, opt, loss, a
+    def __init__(self, net, model: Dccrn, ema: Dccrn, opt, loss: Loss, a, graph: bool, bf16: bool = False):
+        self.net, self.opt, self.loss, self.a, self.bf16 = net, opt, loss, a, bf16
         self.parameters = [p for p in model.parameters() if p.numel()]
         floating = [(e, m) for e, m in zip(ema.state_dict().values(), model.state_dict().values()) if e.is_floating_point()]
         self.averages, self.sources = zip(*floating)
@@ -146,7 +196,7 @@ class Step:
 
     def _body(self, batch: dict, decay: float):
         device = self.parameters[0].device.type
-        with torch.autocast(device, torch.bfloat16, enabled=self.a.bf16):
+        with torch.autocast(device, torch.bfloat16, enabled=self.bf16):
             total, parts = self.loss(self.net, batch)
         total.backward()
         grads = [p.grad for p in self.parameters]
@@ -168,6 +218,8 @@ class Step:
             self.graph.replay()
         else:
             self.opt.zero_grad(set_to_none=True)
+            every = getattr(self.a, "perceptual_every", 1)
+            self.loss.perceptual = 0 if (step + 1) % every else every
             self.result = self._body(batch, min(self.a.ema, (step + 1) / (step + 10)))
             self.taken += 1
             if self.wanted and self.taken >= self.EAGER and step >= self.EAGER:
@@ -211,6 +263,7 @@ class Held:
     def look(self, model, loss, device) -> dict:
         """Mean loss and its parts, with the averaged weights."""
         model.eval()
+        loss.perceptual = 1
         rows = []
         for batch in self.batches:
             total, parts = loss(model, to(batch, device))
@@ -229,30 +282,38 @@ def main() -> None:
     device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if cuda else torch.device("cpu")
     if cuda:
         torch.cuda.set_device(device)
-    elif many or "OMP_NUM_THREADS" not in os.environ:
+    else:
+        keep_memory()
+    if not cuda and (many or "OMP_NUM_THREADS" not in os.environ):
         torch.set_num_threads(1)  # thousands of small products: threads only wait for each other
     torch.manual_seed(a.seed)
 
     recipe = Recipe(seconds=a.seconds, full_band=round(a.full_band * a.batch))
     if cuda:
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-    model, before = start(a)
-    model.to(device)
-    opt = optimizer(model, a)
+        if a.perceptual_every > 1:
+            raise SystemExit("--perceptual-every is for CPUs: a GPU's steps are all alike")
+    bf16, why = choose_bf16(a.bf16, cuda)
+    if rank == 0:
+        print(f"bf16 {'on' if bf16 else 'off'} ({why})", flush=True)
     step, hours = 0, 0.0
     last = f"{a.out}/last.pt"
+    source = last if os.path.exists(last) else a.resume
+    c = resume.load(source, device) if source else None
+    model, before = going_on(a, source, c) if c else start(a)
+    model.to(device)
+    opt = optimizer(model, a)
     ema = copy.deepcopy(model).eval()
-    if os.path.exists(last):
-        c = torch.load(last, map_location=device)
+    if c:
         used = c["args"].get("optimizer", "adamw")
         if used != a.optimizer:
-            raise SystemExit(f"{last}: trained with --optimizer {used}, expected {a.optimizer}")
+            raise SystemExit(f"{source}: trained with --optimizer {used}, expected {a.optimizer}")
         if used == "soap" and "stacks" not in c["opt"]:
-            raise SystemExit(f"{last}: holds the optimizer's state of an earlier version; go on with --init {last} --out another folder")
+            raise SystemExit(f"{source}: holds the optimizer's state of an earlier version; go on with --init {source} --out another folder")
         model.load_state_dict(c["model"])
         ema.load_state_dict(c["ema"])
         opt.load_state_dict(c["opt"])
-        step, hours, before = c["step"], c["hours"], c.get("before", before)
+        step, hours = c["step"], c["hours"]
     loss = Loss(
         cut=a.cut, sdr=a.sdr, pesq=a.pesq, stoi=a.stoi, long=a.long, envelope=a.envelope, level=a.level
     ).to(device)  # fmt: skip
@@ -267,12 +328,12 @@ def main() -> None:
                 batches, batch_size=None, num_workers=a.workers, prefetch_factor=4 if a.workers else None
             )
         )
-    courses = [(Step(net, model, ema, opt, loss, a, graph), loader, a.batch * a.seconds)]
+    courses = [(Step(net, model, ema, opt, loss, a, graph, bf16), loader, a.batch * a.seconds)]
     if cuda and not many and a.long_every:
         few = max(1, round(a.batch * a.seconds / a.long_seconds))
         longer = replace(recipe, seconds=a.long_seconds, full_band=round(a.full_band * few))
         long_loader = device_batches(a, longer, few, device, a.seed + step + 1)
-        courses.append((Step(net, model, ema, opt, loss, a, graph), long_loader, few * a.long_seconds))
+        courses.append((Step(net, model, ema, opt, loss, a, graph, bf16), long_loader, few * a.long_seconds))
     held = Held(a, recipe)
 
     def state() -> dict:
@@ -303,11 +364,13 @@ def main() -> None:
             save(f"{a.out}/flat.pt", state())  # from here on the rate falls: another run goes on from before it
             kept = True
         if rank == 0 and (step % a.every == 0 or look):
-            value, now = float(total), time.time()
-            smooth = value if smooth is None else smooth + (value - smooth) * max(0.01 * a.every / 100, 1 / (step / a.every + 1))
+            value, now = float(sum(loss.weights[k] * v for k, v in parts.items())), time.time()
+            if loss.perceptual:  # else a part is missing
+                newest = max(0.01 * a.every / 100, 1 / (step / a.every + 1))
+                smooth = value if smooth is None else smooth + (value - smooth) * newest
             line = dict(
-                step=step, hours=round(hours, 3), loss=round(smooth, 4), lr=round(rate(step, share, a), 6),
-                norm=round(float(norm), 3), x_real_time=round((hours - hours0) * 3600 / (now - since), 1),
+                step=step, hours=round(hours, 3), loss=round(value if smooth is None else smooth, 4), lr=round(rate(step, share, a), 6),
+                norm=round(float(norm), 3), hours_per_hour=round((hours - hours0) * 3600 / (now - since), 1),
                 **{k: round(float(v), 5) for k, v in parts.items()},
             )  # fmt: skip
             hours0, since = hours, now

@@ -12,7 +12,7 @@ from conftest import voice
 from data import Batches, Cache, Mixer, Recipe, active_rms, rms
 
 PLAIN = Recipe(
-    seconds=2, p_clean=0, p_nearly_clean=0, p_noise_only=0, p_reverb=0, p_eq=0, p_band_limit=0, p_two_noises=0, p_synthetic=0, p_rumble=0, p_rumble_clean=0, p_noise_rumble=0,
+    seconds=2, p_clean=0, p_nearly_clean=0, p_noise_only=0, p_reverb=0, p_eq=0, p_eq_voice=0, p_band_limit=0, p_soft_slope=0, p_turns=0, p_silence=0, p_two_noises=0, p_synthetic=0, p_rumble=0, p_rumble_clean=0, p_noise_rumble=0,
 )
 
 
@@ -160,11 +160,58 @@ def test_a_room_leaves_the_early_part_in_the_target(cache):
 
 
 def test_every_kind_of_item_is_finite(cache):
-    busy = dict(p_reverb=0.7, p_eq=1.0, p_band_limit=0.5, p_babble=0.3, p_synthetic=0.5, p_two_noises=0.5, seconds=0.7)
+    busy = dict(p_reverb=0.7, p_eq=1.0, p_eq_voice=0.5, p_soft_slope=0.5, p_turns=0.5, p_silence=0.5, p_band_limit=0.5, p_babble=0.3, p_synthetic=0.5, p_two_noises=0.5, seconds=0.7)
     for full in (False, True):
         for item in items(cache, 40, full=full, **busy):
             assert np.isfinite(item["noisy"]).all() and np.isfinite(item["clean"]).all()
             assert item["reference"] > 0
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_talkers_in_turn(cache, monkeypatch, share):
+    """With recordings of ones what is left are the gains: 1, the softer talker's, and 0 in pauses."""
+    made = mixer(cache, p_turns=share)
+    monkeypatch.setattr(made, "played", lambda item, rate, speed, first, n: (np.ones(n, np.float32), 8000))
+    for k in range(30):
+        x, _ = made.voice(np.random.default_rng(k), 16000, 48000, turns=True)
+        softer = set(np.unique(x)) - {0.0, 1.0}
+        assert len(softer) == share
+        for gain in softer:
+            assert -30.01 < 20 * np.log10(gain) < -4.99
+            assert np.argmax(x == gain) <= 0.6 * 48000 + 0.6 * 16000
+        assert set(np.unique(made.voice(np.random.default_rng(k), 16000, 48000)[0])) <= {0.0, 1.0}  # as in babble
+
+
+def test_digital_silence_or_dither_before_the_first_sound(cache):
+    least, dithered = 2**-15, []
+    for item in items(cache, 40, p_silence=1.0, snr_mean=-8.0, snr_spread=0.0):
+        first = np.argmax(np.abs(item["noisy"]) > 8 * least)
+        assert first < 0.6 * 32000 + 100 and not item["clean"][: max(first - 100, 0)].any()
+        if first > 300:
+            before = item["noisy"][: first - 100]
+            dithered.append(before.any())
+            assert not before.any() or 0.7 * least < rms(before) < 1.3 * least
+        assert item["reference"] > 1e-5
+    assert len(dithered) > 20 and 0.2 < np.mean(dithered) < 0.6
+    assert all(np.argmax(np.abs(i["noisy"]) > 8 * least) < 100 for i in items(cache, snr_mean=-8.0, snr_spread=0.0))
+
+
+def test_a_soft_slope_takes_the_top_of_voice_and_noise(cache):
+    def top(x):
+        power = np.abs(np.fft.rfft(x)) ** 2
+        return power[-2000:].sum() / power.sum()
+
+    for name, some in (("clean", dict(p_clean=1.0)), ("noisy", dict(p_noise_only=1.0))):
+        bare, sloped = (np.mean([top(i[name]) for i in items(cache, p_soft_slope=p, **some)]) for p in (0.0, 1.0))
+        assert sloped < 0.6 * bare
+
+
+def test_voices_and_noises_have_equalisers_of_their_own(cache):
+    of = lambda name, **some: np.stack([i[name] / i["reference"] for i in items(cache, 6, **some)])  # noqa: E731
+    voice_alone, noise_alone = dict(p_clean=1.0), dict(p_noise_only=1.0)
+    assert np.abs(of("clean", **voice_alone, p_eq_voice=1.0) - of("clean", **voice_alone)).max() > 0.1
+    np.testing.assert_allclose(of("clean", **voice_alone, p_eq=1.0), of("clean", **voice_alone), atol=1e-4)
+    assert np.abs(of("noisy", **noise_alone, p_eq=1.0) - of("noisy", **noise_alone)).max() > 0.1
 
 
 @pytest.mark.parametrize("rate", [16000, 48000])

@@ -16,7 +16,7 @@ from soap import Soap
 def test_a_step_is_static(monkeypatch, optimizer):
     monkeypatch.setenv("WISP_NO_CPP", "1")
     monkeypatch.setattr("model.fused", lambda: None)
-    a = argparse.Namespace(bf16=False, clip=3.0, ema=0.99)
+    a = argparse.Namespace(clip=3.0, ema=0.99)
     loss = Loss(pesq=0.3, stoi=4.0, envelope=0.7, level=0.1)
     with FakeTensorMode(allow_non_fake_inputs=True):
         model = Dccrn(Sizes(blocks=1, low_hidden=8, full_hidden=16, heads=2)).train()

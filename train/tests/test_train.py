@@ -12,6 +12,7 @@ import torch
 
 import dsp
 import export
+import resume
 import train
 from conftest import TRAIN, voice
 from export import load_checkpoint
@@ -40,7 +41,7 @@ def test_training_lowers_the_loss(cache, tmp_path, monkeypatch):
     assert log[-1]["step"] == 100 and log[-1]["hours"] == pytest.approx(200 / 3600, abs=1e-3)
     assert log[-1]["valid_loss"] < 0.8 * log[0]["valid_loss"]
     assert log[-1]["lr"] < 0.1 * max(line["lr"] for line in log)
-    assert {"loss", "lr", "norm", "x_real_time", "valid_sdr"} <= log[-1].keys()
+    assert {"loss", "lr", "norm", "hours_per_hour", "valid_sdr"} <= log[-1].keys()
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "soap"])
@@ -61,6 +62,106 @@ def test_another_optimizer_does_not_go_on(cache, tmp_path, monkeypatch):
     run(monkeypatch, cache, tmp_path, 2, "--optimizer", "adamw", "--minutes", 0)
     with pytest.raises(SystemExit, match=r"last\.pt: trained with --optimizer adamw, expected soap"):
         run(monkeypatch, cache, tmp_path, 2)
+
+
+def test_a_run_goes_on_elsewhere_from_one_file(cache, tmp_path, monkeypatch):
+    """--resume from a copy of the checkpoint, its sizes and all: the same as the run that was not cut."""
+    sizes = ["--blocks", 1, "--low-hidden", 8]
+    run(monkeypatch, cache, tmp_path / "whole", 4, *sizes)
+    run(monkeypatch, cache, tmp_path / "cut", 4, *sizes, "--minutes", 0)
+    (tmp_path / "cut/last.pt").rename(tmp_path / "kept.pt")
+    run(monkeypatch, cache, tmp_path / "new", 4, "--resume", tmp_path / "kept.pt")
+    whole, new = (torch.load(tmp_path / k / "last.pt") for k in ("whole", "new"))
+    assert new["step"] == 4
+    torch.testing.assert_close({k: new[k] for k in ("model", "ema", "opt")}, {k: whole[k] for k in ("model", "ema", "opt")}, rtol=0, atol=0)
+    with pytest.raises(SystemExit, match=r"kept\.pt: Sizes\(.*a run goes on with its own sizes"):
+        run(monkeypatch, cache, tmp_path / "other", 4, "--resume", tmp_path / "kept.pt", "--blocks", 2)
+
+
+def test_the_small_form_goes_on_nearly_alike(cache, tmp_path, monkeypatch):
+    run(monkeypatch, cache, tmp_path / "a", 30, "--hidden", 32, "--every", 1, "--hours", 24.5 * 2 / 3600)
+    state = torch.load(tmp_path / "a/last.pt")
+    assert state["step"] == 25
+    torch.save(resume.shrink(state), tmp_path / "small.pt")
+    assert (tmp_path / "small.pt").stat().st_size < 0.4 * (tmp_path / "a/last.pt").stat().st_size
+    again = resume.load(tmp_path / "small.pt", "cpu")
+    torch.testing.assert_close(again["model"], state["model"], rtol=0, atol=0)
+    close = lambda a, b, most: float((a - b).norm()) <= most * float(b.norm())  # noqa: E731
+    for name, value in state["ema"].items():
+        own = state["model"][name]
+        assert not value.is_floating_point() or close(again["ema"][name] - own, value - own, 0.02), name
+    for small, stack in zip(again["opt"]["stacks"], state["opt"]["stacks"], strict=True):
+        assert small.keys() == stack.keys()
+        assert close(small["momentum"], stack["momentum"], 0.02) and close(small["second"], stack["second"], 0.1)
+        assert ((small["second"] > 0) == (stack["second"] > 0)).all()
+        for side in (0, 1):
+            if f"basis{side}" in stack:
+                basis = small[f"basis{side}"]
+                torch.testing.assert_close(basis.mT @ basis, torch.eye(basis.shape[1]).expand_as(basis), rtol=0, atol=1e-5)
+                assert close(basis, stack[f"basis{side}"], 0.05)
+    runs = []
+    for source in ("a/last.pt", "small.pt"):
+        out = tmp_path / ("from-" + source[0])
+        run(monkeypatch, cache, out, 40, "--resume", tmp_path / source, "--every", 1)
+        runs.append([line["loss"] for line in lines(out)])
+    assert len(runs[0]) == len(runs[1]) == 15
+    np.testing.assert_allclose(runs[1], runs[0], atol=0.05)
+    assert runs[0] != runs[1]
+
+
+@pytest.mark.parametrize("flags, found", [("fpu avx512f avx512_bf16 amx_bf16 amx_tile", True), ("avx512f avx512_bf16", False), ("", False)])
+def test_the_processor_decides_about_bfloat16(tmp_path, flags, found):
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text(f"processor : 0\nmodel name : amx_bf16 lookalike\nflags\t\t: {flags}\n\nprocessor : 1\nflags : {flags}\n")
+    assert train.has_amx(cpuinfo) == found
+    assert not train.has_amx(tmp_path / "none")
+    assert not train.choose_bf16("auto", cuda=True)[0]
+    assert train.choose_bf16("on", False)[0] and not train.choose_bf16("off", False)[0]
+
+
+def test_the_choice_is_said(cache, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(train, "has_amx", lambda: True)
+    run(monkeypatch, cache, tmp_path, 1)
+    assert "bf16 on (the processor has amx_bf16)" in capsys.readouterr().out
+
+
+def test_dear_terms_every_second_step(cache, tmp_path, monkeypatch):
+    """They are twice as heavy then, and what is printed is as if they were there always."""
+    every = ["--perceptual-every", 2, "--pesq", 0.3, "--every", 2, "--valid", 4]
+    seen, plain = [], train.Loss.__call__
+
+    def noted(self, *arguments):
+        total, parts = plain(self, *arguments)
+        seen.append(float(total.detach() - sum(self.weights[k] * v for k, v in parts.items())) if "pesq" in parts else None)
+        if "pesq" in parts:
+            assert seen[-1] == pytest.approx((self.perceptual - 1) * 0.3 * float(parts["pesq"]), abs=1e-3)
+        return total, parts
+
+    monkeypatch.setattr(train.Loss, "__call__", noted)
+    run(monkeypatch, cache, tmp_path, 4, *every)
+    assert [x is None for x in seen[:4]] == [True, False, True, False] and len(seen) == 4 + 8 and seen[1] > 0.1
+    log = lines(tmp_path)
+    assert [line["step"] for line in log] == [2, 4] and all("pesq" in line for line in log)
+    with pytest.raises(SystemExit):
+        run(monkeypatch, cache, tmp_path / "b", 4, "--perceptual-every", 3)
+
+
+def test_freed_memory_is_kept():
+    """What is used over and over does not come from the system each time."""
+    code = (
+        "import resource, torch, train\n"
+        "KEEP\n"
+        "for k in range(12):\n"
+        "    torch.ones(5 << 20).add_(torch.ones(5 << 20))\n"
+        "    if k == 1: first = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - first)"
+    )
+    faults = [
+        int(subprocess.run([sys.executable, "-c", code.replace("KEEP", keep)], cwd=TRAIN, capture_output=True, text=True, check=True).stdout)
+        for keep in ("pass", "train.keep_memory()")
+    ]
+    if os.confstr("CS_GNU_LIBC_VERSION"):
+        assert faults[1] < 0.1 * faults[0]
 
 
 def test_init_starts_a_new_run(cache, tmp_path, monkeypatch):
