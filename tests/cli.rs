@@ -474,6 +474,9 @@ fn wrong_sizes_in_headers_hide_no_sound() {
     fs::write(lab.path("odd.wav"), &bytes).expect("file");
     let output = lab.ok(&["odd.wav", "-o", "out.wav", "-r", "0", "-f"]);
     assert!(!stderr(&output).contains("warning"), "{}", stderr(&output));
+    let tagged = [b"ID3\x03\0\0\0\0\0\x14".to_vec(), vec![0; 20], whole.clone()].concat();
+    assert_eq!(passed(&lab, "tagged.wav", &tagged).0, expected);
+    lab.ok(&["odd.wav", "-o", "out.wav", "-r", "0", "-f"]);
     let kept = chunks_of(&lab.path("out.wav"));
     assert_eq!(kept[1], (*b"note", b"hello".to_vec()));
     assert_eq!(kept[2], (*b"data", data));
@@ -935,6 +938,15 @@ fn standard_input_and_output_are_as_good_as_files() {
         lab.fails(args, 2, &["error:"]);
     }
     assert!(stderr(&lab.pipe(&["-", "-o", "-"], b"")).contains("is empty"));
+    if ffmpeg(&lab, &["-i", "in.wav", "late.m4a"])
+        && ffmpeg(&lab, &["-i", "late.m4a", "-c", "copy", "-movflags", "faststart", "early.m4a"])
+    {
+        let read = |name| fs::read(lab.path(name)).expect("MPEG-4");
+        let late = lab.pipe(&["-", "-o", "-"], &read("late.m4a"));
+        assert!(stderr(&late).contains("give the file itself"), "{}", stderr(&late));
+        let early = lab.pipe(&["-", "-o", "-", "-q"], &read("early.m4a"));
+        assert!(early.status.success(), "{}", stderr(&early));
+    }
     let nobody = lab.pipe(&["-", "-o", "-"], b"no sound in here, words alone");
     assert_eq!(nobody.status.code(), Some(1));
     assert!(
@@ -1545,8 +1557,12 @@ fn memory_does_not_grow_with_the_length() {
     file.set_len(u64::from(size) + 44).expect("length");
     lab.wav("short.wav", int(16_000, 1, 16), 1.0);
 
-    let peak = |name: &str| -> u64 {
-        let mut child = lab.command(&[name, "--force", "-q", "-j", "1"]).spawn().expect("wisp");
+    let peak = |args: &[&str], input: Option<&str>| -> u64 {
+        let mut command = lab.command(&[args, &["--force", "-q", "-j", "1"]].concat());
+        if let Some(input) = input {
+            command.stdin(fs::File::open(lab.path(input)).expect("file"));
+        }
+        let mut child = command.stdout(Stdio::null()).spawn().expect("wisp");
         let status = format!("/proc/{}/status", child.id());
         let mut peak = 0;
         while child.try_wait().expect("status").is_none() {
@@ -1559,11 +1575,17 @@ fn memory_does_not_grow_with_the_length() {
         assert!(child.wait().expect("status").success());
         peak
     };
-    let (short, long) = (peak("short.wav"), peak("long.wav"));
-    assert!(
-        long > 0 && long < short + 4096,
-        "{short} KiB for a second, {long} KiB for ten minutes"
-    );
+    let short = peak(&["short.wav"], None);
+    for long in [
+        peak(&["long.wav"], None),
+        peak(&["-", "-o", "-"], Some("long.wav")),
+        peak(&["long.wav", "-o", "long.flac"], None),
+    ] {
+        assert!(
+            long > 0 && long < short + 4096,
+            "{short} KiB for a second, {long} KiB for ten minutes"
+        );
+    }
 }
 
 #[test]

@@ -372,11 +372,16 @@ fn probe(path: &Path, source: Source) -> Result<Box<dyn FormatReader>, Error> {
         return Err(Error::Codec(name.into()));
     }
     // Begins like a format that Wisp reads.
+    let mpeg4 = head.get(4..8) == Some(b"ftyp");
     let known = [&b"fLaC"[..], b"OggS", b"caff", b"\x1aE\xdf\xa3"]
         .iter()
         .any(|magic| head.starts_with(magic))
-        || head.get(4..8) == Some(b"ftyp");
-    probe_media(path, Box::new(source), known)
+        || mpeg4;
+    let from_pipe = mpeg4 && !source.is_file();
+    probe_media(path, Box::new(source), known).map_err(|error| match error {
+        Error::Damaged(what) if from_pipe && what.contains("moov") => Error::NeedsFile,
+        error => error,
+    })
 }
 
 fn probe_media(

@@ -521,6 +521,9 @@ fn wave64(source: &mut Source) -> Result<Container, Error> {
             (b"data", Some(bytes)) => {
                 let mut container = wave_format(&bytes)?;
                 container.metadata.lost = lost;
+                // Some programs count the padding as sound.
+                let padding = size % container.frame_bytes();
+                let size = if padding < 8 { size - padding } else { size };
                 return Ok(container.with_bytes(source, Some(size)));
             }
             (b"fmt ", None) => format = Some(take(source, size.min(LONGEST_FORMAT), "its format")?),

@@ -27,6 +27,8 @@ pub(crate) enum Error {
     Codec(String),
     #[error("is truncated: it ends in {place}")]
     EndsEarly { place: &'static str },
+    #[error("is MPEG-4 whose index stands at its end: give the file itself, a pipe cannot go back")]
+    NeedsFile,
     #[error("is damaged: {0}")]
     Damaged(String),
     #[error(

@@ -57,6 +57,7 @@ impl Input {
             let container = Container::raw(&raw, source.left())?;
             return Self::plain(source, container, raw.coding);
         }
+        pass_id3(&mut source)?;
         let is_plain = container::is_plain(source.peek(16).map_err(Error::Read)?);
         if !is_plain {
             return Ok(Self::coded(Coded::open(path, source)?, None));
@@ -220,6 +221,21 @@ impl Plain {
         }
         Ok(false)
     }
+}
+
+/// Goes past an ID3v2 tag that stands before one of the plain containers of a file.
+fn pass_id3(source: &mut Source) -> Result<(), Error> {
+    let &[b'I', b'D', b'3', _, _, _, a, b, c, d] = source.peek(10).map_err(Error::Read)? else {
+        return Ok(());
+    };
+    if source.is_file() {
+        let size = [a, b, c, d].iter().fold(0, |size, byte| size << 7 | u64::from(byte & 0x7f));
+        source.skip(10 + size).map_err(Error::Read)?;
+        if !container::is_plain(source.peek(16).map_err(Error::Read)?) {
+            source.seek_to(0).map_err(Error::Read)?;
+        }
+    }
+    Ok(())
 }
 
 /// Some damage makes the readers of formats panic (symphonia 0.6). What was being read is given up then.
