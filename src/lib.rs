@@ -23,6 +23,8 @@ pub mod nn;
 #[cfg(feature = "plugin")]
 pub mod plugin;
 #[cfg(any(feature = "cli", feature = "plugin"))]
+pub mod preset;
+#[cfg(any(feature = "cli", feature = "plugin"))]
 pub mod text;
 
 pub use engine::{Controls, Engine, EngineError, Listen, Stereo};

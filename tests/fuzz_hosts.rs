@@ -1,48 +1,12 @@
-//! A bounded run of the fuzzing targets that need the plugin or the command line (`fuzz/`).
-// The command line's own modules, where they expect each other; their parts for people are not called.
-#![allow(dead_code)]
-#[path = "../fuzz/targets/audio.rs"]
-mod audio;
-#[path = "../src/bin/wisp/clean.rs"]
-mod clean;
+//! A bounded run of the fuzzing targets that need the plugin (`fuzz/`).
 mod common;
-#[path = "../src/bin/wisp/error.rs"]
-mod error;
-#[path = "../src/bin/wisp/input.rs"]
-mod input;
 #[path = "../fuzz/targets/presets.rs"]
 mod presets;
-#[path = "../src/bin/wisp/report.rs"]
-mod report;
 #[path = "../fuzz/targets/state.rs"]
 mod state;
-#[path = "../src/bin/wisp/wav.rs"]
-mod wav;
 
 use common::Random;
 use common::corpus::run_changed;
-
-#[test]
-fn no_audio_file_breaks_the_command_line() {
-    let words: Vec<&[u8]> = vec![
-        b"\xff\xff\xff\xff",
-        b"\0\0\0\0",
-        b"\xff\xff\xff\x7f",
-        b"\xff\xff",
-        b"\0\0",
-        b"\x01\0",
-        b"fmt ",
-        b"data",
-        b"LIST",
-        b"ds64",
-        b"RF64",
-        b"fLaC",
-        b"OggS",
-        b"FORM",
-        b"ID3\x04",
-    ];
-    run_changed("audio", &words, &mut Random(3), 3_000, audio::run);
-}
 
 #[test]
 fn no_state_breaks_the_plugin() {

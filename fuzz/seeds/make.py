@@ -125,17 +125,48 @@ put("audio", "32.wav", wav(22050, 1, 32, extensible=True))
 put("audio", "float.wav", wav(48000, 1, 32, floats=True))
 put("audio", "six.wav", wav(16000, 6, 16, frames=100, extensible=True))
 put("audio", "rf64.wav", rf64(wav(48000, 1, 16)))
+
+
+def chunk(name, data):
+    return name + struct.pack("<I", len(data)) + data + b"\0" * (len(data) % 2)
+
+
+def sized(plain, riff, data):
+    return plain[:4] + struct.pack("<I", riff) + plain[8:40] + struct.pack("<I", data) + plain[44:]
+
+
+# Headers as they are: from pipes, never finished, written half, with chunks before and behind.
+plain = wav(16000, 1, 16)
+put("audio", "pipe.wav", sized(plain, 0xFFFFFFFF, 0xFFFFFFFF))
+put("audio", "crashed.wav", sized(plain, 0, 0))
+put("audio", "half.wav", sized(plain, 36, 400))
+put("audio", "cut.wav", plain[:-101])
+put("audio", "20.wav", wav(16000, 1, 24)[:34] + b"\x14" + wav(16000, 1, 24)[35:])
+bext = b"scene".ljust(338, b"\0") + struct.pack("<Q", 4711) + bytes(256)
+behind = chunk(b"cue ", struct.pack("<IIIIIII", 1, 1, 9, 0x61746164, 0, 0, 9)) + chunk(b"LIST", b"INFOINAM\x02\0\0\0a\0")
+body = plain[8:12] + chunk(b"bext", bext) + plain[12:] + behind + chunk(b"odd!", b"abc")
+put("audio", "chunks.wav", b"RIFF" + struct.pack("<I", len(body)) + body)
+put("audio", "plain.au", b".snd" + struct.pack(">IIIII", 28, 0xFFFFFFFF, 3, 16000, 1) + b"text" + plain[44:244])
+w64 = b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\0\0" + struct.pack("<Q", 504)
+tail = b"\xf3\xac\xd3\x11\x8c\xd1\0\xc0\x4f\x8e\xdb\x8a"
+w64 += b"wave" + tail + b"fmt " + tail + struct.pack("<Q", 40) + plain[20:36]
+put("audio", "plain.w64", w64 + b"data" + tail + struct.pack("<Q", 424) + plain[44:444])
 if shutil.which("ffmpeg"):
     source = HERE / "source.wav"
     source.write_bytes(wav(16000, 1, 16, frames=1600))
     for name, options in {
         "plain.flac": [], "plain.aiff": ["-t", "0.02"], "plain.mp3": ["-b:a", "32k"], "plain.ogg": ["-c:a", "libvorbis"],
         "adpcm.wav": ["-c:a", "adpcm_ms"], "ulaw.wav": ["-c:a", "pcm_mulaw", "-t", "0.02"],
+        "aac.m4a": ["-b:a", "16k"], "alac.m4a": ["-c:a", "alac"], "plain.caf": ["-t", "0.02"], "plain.mka": ["-c:a", "flac", "-t", "0.05"],
+        "mono.opus": ["-c:a", "libopus", "-b:a", "16k"], "five.opus": ["-ac", "6", "-c:a", "libopus", "-b:a", "64k", "-t", "0.05"],
     }.items():
         target = HERE / "audio" / name
         command = ["ffmpeg", "-nostdin", "-v", "error", "-y", "-i", source, "-bitexact", "-map_metadata", "-1", *options, target]
         subprocess.run(command, check=True)
     source.unlink()
+    ogg, flac = ((HERE / "audio" / name).read_bytes() for name in ("plain.ogg", "plain.flac"))
+    put("audio", "chained.ogg", ogg + ogg)
+    put("audio", "tagged.flac", flac + b"TAG" + bytes(125))
     # Nibbles that make the step grow thrice with every sample, until it is too large for its integer.
     steps = bytearray((HERE / "audio" / "adpcm.wav").read_bytes())
     nibbles = steps.index(b"data") + 8 + 7

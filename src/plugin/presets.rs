@@ -1,105 +1,28 @@
-//! Presets: those that come with Wisp, and the user's as readable files.
-//!
-//! A file is a JSON object: `"wisp": 1`, and by the parameters' ids the values as one would type them, such as
-//! `"reduction": "24 dB"`. What a file does not name stays as it is; what Wisp does not know is passed over.
+//! Presets in the plugin: [`crate::preset`] as values of the parameters, and the user's files.
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use etcetera::base_strategy::{BaseStrategy, choose_native_strategy};
 use serde_json::{Map, Value};
 
 use super::params::{Control, WispParams};
-
-/// Version of the files, under the key `"wisp"`.
-const VERSION: u64 = 1;
-/// Larger files are no presets, bytes.
-const LARGEST: u64 = 64 * 1024;
-/// Longest name, characters.
-const LONGEST_NAME: usize = 60;
-
-/// A preset that comes with Wisp.
-#[derive(Debug)]
-pub struct Factory {
-    /// Its name.
-    pub name: &'static str,
-    /// What it is for.
-    pub purpose: &'static str,
-    values: &'static [(Control, &'static str)],
-}
-
-const fn factory(
-    name: &'static str,
-    purpose: &'static str,
-    values: &'static [(Control, &'static str)],
-) -> Factory {
-    Factory { name, purpose, values }
-}
-
-/// The presets that come with Wisp. Output and Stereo depend on the recording, so they stay.
-pub const FACTORY: [Factory; 6] = [
-    factory(
-        "Voice-over",
-        "A quiet booth: what noise there is goes down, the voice keeps every detail.",
-        &[
-            (Control::Reduction, "30 dB"),
-            (Control::Sensitivity, "-2 dB"),
-            (Control::Ambience, "0 %"),
-        ],
-    ),
-    factory(
-        "Podcast",
-        "A living room: clean between the words, with a trace of the room left.",
-        &[
-            (Control::Reduction, "40 dB"),
-            (Control::Sensitivity, "0 dB"),
-            (Control::Ambience, "4 %"),
-        ],
-    ),
-    factory(
-        "Streaming mic",
-        "A fan and a keyboard beside the microphone: everything goes.",
-        &[
-            (Control::Reduction, "Full"),
-            (Control::Sensitivity, "+3 dB"),
-            (Control::Ambience, "0 %"),
-        ],
-    ),
-    factory(
-        "Phone call",
-        "Words first; a breath of noise stays, so that the line does not sound dead.",
-        &[
-            (Control::Reduction, "Full"),
-            (Control::Sensitivity, "+2 dB"),
-            (Control::Ambience, "3 %"),
-        ],
-    ),
-    factory(
-        "Noisy room",
-        "As much noise as voice: the last of it goes, at some cost to the voice.",
-        &[
-            (Control::Reduction, "Full"),
-            (Control::Sensitivity, "+6 dB"),
-            (Control::Ambience, "0 %"),
-        ],
-    ),
-    factory(
-        "Gentle",
-        "A good recording: 12 dB less noise, and as little of the voice as can be.",
-        &[
-            (Control::Reduction, "12 dB"),
-            (Control::Sensitivity, "-4 dB"),
-            (Control::Ambience, "0 %"),
-        ],
-    ),
-];
+use crate::preset::{self, VERSION, is_name};
+pub use crate::preset::{FACTORY, Factory};
 
 impl Factory {
     /// Normalized values of the parameters that it sets.
     pub fn values(&self, params: &WispParams) -> Vec<(Control, f32)> {
-        let parse = |&(control, text)| Some((control, params.handle(control).parse(text)?));
-        self.values.iter().filter_map(parse).collect()
+        let parse = |&(name, text)| {
+            let control = control(name)?;
+            Some((control, params.handle(control).parse(text)?))
+        };
+        self.settings.iter().filter_map(parse).collect()
     }
+}
+
+/// The control of that name.
+fn control(name: &str) -> Option<Control> {
+    Control::SOUND.into_iter().find(|control| control.id() == name)
 }
 
 /// Why a preset was not loaded or saved; every message fits a line.
@@ -139,12 +62,10 @@ pub struct Presets {
 }
 
 impl Presets {
-    /// In the platform's place: `~/.local/share/wisp/presets`, `~/Library/Application Support/Wisp/presets`,
-    /// `%APPDATA%\Wisp\presets`.
+    /// In the platform's place ([`preset::user_folder`]).
     pub fn of_user() -> Result<Self, PresetError> {
-        let place = choose_native_strategy().map_err(|_| PresetError::NoFolder)?;
-        let wisp = if cfg!(any(windows, target_os = "macos")) { "Wisp" } else { "wisp" };
-        Ok(Self { folder: place.data_dir().join(wisp).join("presets") })
+        let folder = preset::user_folder().ok_or(PresetError::NoFolder)?;
+        Ok(Self { folder })
     }
 
     /// In a folder, which need not exist yet.
@@ -179,12 +100,8 @@ impl Presets {
         params: &WispParams,
     ) -> Result<Vec<(Control, f32)>, PresetError> {
         let file = |source| PresetError::File { name: name.to_owned(), source };
-        let mut text = String::new();
-        let handle = fs::File::open(self.path(name)?).map_err(file)?;
-        let length = handle.take(LARGEST + 1).read_to_string(&mut text).map_err(file)?;
-        if length as u64 > LARGEST {
-            return Err(broken(name, "too large for a preset"));
-        }
+        let text = preset::read(&self.path(name)?).map_err(file)?;
+        let text = text.ok_or_else(|| broken(name, "too large for a preset"))?;
         parse(&text, params).map_err(|reason| broken(name, reason))
     }
 
@@ -221,21 +138,6 @@ fn broken(name: &str, reason: impl Into<String>) -> PresetError {
     PresetError::Broken { name: name.to_owned(), reason: reason.into() }
 }
 
-/// Whether a name can be a file's on every system.
-fn is_name(name: &str) -> bool {
-    let ends = |c: char| c == '.' || c.is_whitespace();
-    let stem = name.split('.').next().unwrap_or_default().to_uppercase();
-    let device = ["CON", "PRN", "AUX", "NUL"].contains(&&*stem)
-        || ["COM", "LPT"].iter().any(|d| {
-            stem.strip_prefix(d).is_some_and(|n| n.len() == 1 && n.starts_with(char::is_numeric))
-        });
-    (1..=LONGEST_NAME).contains(&name.chars().count())
-        && !name.starts_with(ends)
-        && !name.ends_with(ends)
-        && !name.contains(|c: char| c.is_control() || "/\\:*?\"<>|".contains(c))
-        && !device
-}
-
 /// A file's text.
 fn text(name: &str, params: &WispParams) -> String {
     let mut map = Map::new();
@@ -250,22 +152,11 @@ fn text(name: &str, params: &WispParams) -> String {
 
 /// A file's values, or what is wrong with it.
 fn parse(text: &str, params: &WispParams) -> Result<Vec<(Control, f32)>, String> {
-    let value: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    let map = value.as_object().ok_or("no JSON object")?;
-    match map.get("wisp").and_then(Value::as_u64) {
-        Some(VERSION) => {}
-        Some(version) if version > VERSION => return Err("made by a newer Wisp".to_owned()),
-        _ => return Err("no preset of Wisp".to_owned()),
-    }
     let mut values = Vec::new();
-    for control in Control::SOUND {
-        let text = match map.get(control.id()) {
-            None => continue,
-            Some(Value::String(text)) => text.clone(),
-            Some(other) => other.to_string(),
-        };
+    for (name, text) in preset::parse(text)? {
+        let Some(control) = control(name) else { continue };
         let value = params.handle(control).parse(&text);
-        values.push((control, value.ok_or(format!("{}: “{text}”?", control.id()))?));
+        values.push((control, value.ok_or(format!("{name}: “{text}”?"))?));
     }
     Ok(values)
 }
@@ -284,9 +175,14 @@ mod tests {
     fn factory_presets_are_all_understood() {
         let params = WispParams::default();
         for preset in &FACTORY {
-            assert_eq!(preset.values(&params).len(), preset.values.len(), "{}", preset.name);
+            assert_eq!(preset.values(&params).len(), preset.settings.len(), "{}", preset.name);
             assert!(is_name(preset.name) && !preset.purpose.is_empty());
         }
+    }
+
+    #[test]
+    fn every_control_that_makes_the_sound_has_its_name() {
+        assert_eq!(Control::SOUND.map(Control::id), preset::CONTROLS);
     }
 
     #[test]
@@ -325,7 +221,7 @@ mod tests {
         let (_folder, presets) = presets();
         let params = WispParams::default();
         fs::create_dir_all(presets.folder()).expect("a folder");
-        let long = format!("{{\"wisp\": 1}}{}", " ".repeat(LARGEST as usize));
+        let long = format!("{{\"wisp\": 1}}{}", " ".repeat(preset::LARGEST as usize));
         for (text, part) in [
             ("", "EOF"),
             ("{\"wisp\": 1, ", "EOF"),

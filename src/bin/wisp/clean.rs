@@ -1,18 +1,19 @@
 //! Cleans one file.
 use std::collections::VecDeque;
-use std::fs;
-use std::io::{self, BufWriter};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use wisp::{Controls, Dccrn, Engine, Listen};
 
-use crate::error::Error;
-use crate::input::Input;
+use crate::error::{Error, Warning};
+use crate::input::{Input, RawSpec};
+use crate::metadata::{Metadata, id_text};
+use crate::output::{self, Format, Output, is_stdout};
 use crate::report::{Meter, Report};
-use crate::wav::{Depth, WavSpec, WavWriter};
+use crate::source::is_stdin;
+use crate::wav::{Depth, WavSpec};
 
 /// Frames of silence at a time that drive the last samples out of the engine.
 const FLUSH: usize = 4096;
@@ -22,6 +23,9 @@ pub(crate) struct Settings {
     pub(crate) network: Arc<Dccrn>,
     pub(crate) controls: Controls,
     pub(crate) depth: Option<Depth>,
+    pub(crate) format: Format,
+    /// Inputs have no headers.
+    pub(crate) raw: Option<RawSpec>,
     pub(crate) force: bool,
 }
 
@@ -34,15 +38,19 @@ pub(crate) fn clean(
     mut progress: impl FnMut(&Input),
 ) -> Result<Report, Error> {
     let started = Instant::now();
-    let mut audio = Input::open(input)?;
-    // Through a link to the file behind it: the link stays.
-    let output = &fs::canonicalize(output).unwrap_or_else(|_| output.to_path_buf());
-    check_output(input, output, settings.force)?;
+    let standard = is_stdout(output);
+    let output = &if standard { output.to_path_buf() } else { output::resolved(output) };
+    let check = || if standard { Ok(()) } else { output::check(input, output, settings.force) };
+    let mut audio = Input::open(input, settings.raw)?;
+    check()?;
     let spec = WavSpec { depth: settings.depth.unwrap_or(audio.spec().depth), ..audio.spec() };
+    let spec = output::fit(settings.format, spec)?;
     let mut denoiser = FileDenoiser::new(settings, &spec)?;
-    let fail = |source| Error::Write { path: output.clone(), source };
-    let file = temporary_beside(output).map_err(fail)?;
-    let mut wav = WavWriter::new(BufWriter::new(file), spec, audio.frames()).map_err(fail)?;
+    let (metadata, mut warnings) = keep(audio.metadata(), settings.format);
+    let known = metadata.after.len();
+    let (format, frames) = (settings.format, audio.frames());
+    let more = is_stdin(input);
+    let mut out = Output::create(output, settings.force, format, spec, frames, &metadata, more)?;
 
     let mut planes = Vec::new();
     while audio.read(&mut planes)? {
@@ -50,10 +58,11 @@ pub(crate) fn clean(
             return Err(Error::Interrupted);
         }
         denoiser.process(&mut planes);
-        denoiser.write(&mut wav, &planes).map_err(fail)?;
+        denoiser.write(&mut out, &planes)?;
         progress(&audio);
     }
     // What is still inside the engine comes out behind as much silence.
+    planes.resize_with(usize::from(spec.channels), Vec::new);
     let mut rest = denoiser.latency;
     while rest > 0 {
         let frames = rest.min(FLUSH);
@@ -62,19 +71,27 @@ pub(crate) fn clean(
             plane.resize(frames, 0.0);
         }
         denoiser.process(&mut planes);
-        denoiser.write(&mut wav, &planes).map_err(fail)?;
+        denoiser.write(&mut out, &planes)?;
         rest -= frames;
     }
 
-    let clipped = wav.clipped();
-    let file =
-        wav.finish().map_err(fail)?.into_inner().map_err(|error| fail(error.into_error()))?;
-    file.as_file().sync_all().map_err(fail)?;
-    if stop.load(Ordering::Relaxed) {
-        return Err(Error::Interrupted);
+    // Behind the sound of a stream more may have come.
+    let mut metadata = metadata;
+    let after = &audio.metadata().after;
+    if after.len() > known && settings.format != Format::Raw {
+        metadata.after.extend_from_slice(&after[known..]);
     }
-    put_in_place(file, output, settings.force)?;
+    let without = out.without_place(&metadata);
+    if without > 0 {
+        let chunks = metadata.after[metadata.after.len() - without..].iter();
+        let what = chunks.map(|chunk| format!("{} chunk", id_text(&chunk.id))).collect();
+        warnings.push(Warning::Lost { what, result: "a stream" });
+    }
+    let clipped = out.clipped();
+    out.finish(&metadata, || stop.load(Ordering::Relaxed))?;
 
+    warnings.extend(audio.warnings());
+    warnings.extend((clipped > 0).then_some(Warning::Clipped(clipped)));
     let seconds = audio.position() as f64 / f64::from(spec.rate);
     Ok(Report {
         seconds,
@@ -87,7 +104,21 @@ pub(crate) fn clean(
         peak_dbfs: denoiser.meter.peak_dbfs(),
         clipped_samples: clipped,
         damaged_places: audio.damaged(),
+        warnings,
     })
+}
+
+/// What the result can keep of what the input says, and what not.
+fn keep(metadata: &Metadata, format: Format) -> (Metadata, Vec<Warning>) {
+    let mut kept = match format {
+        Format::Wav => metadata.clone().into_chunks(),
+        Format::Flac => metadata.clone(),
+        // Nobody who asks for samples alone expects more.
+        Format::Raw => Metadata::default(),
+    };
+    let lost = std::mem::take(&mut kept.lost);
+    let lost = (!lost.is_empty()).then(|| Warning::Lost { what: lost, result: format.name() });
+    (kept, lost.into_iter().collect())
 }
 
 /// Any number of channels: one and two as the engine takes them, more each on its own.
@@ -119,7 +150,7 @@ impl FileDenoiser {
             latency,
             skip: latency,
             dry: removed.then(|| vec![VecDeque::from(vec![0.0; latency]); channels]),
-            meter: Meter::default(),
+            meter: Meter::new(settings.controls.output_db),
         })
     }
 
@@ -150,76 +181,12 @@ impl FileDenoiser {
         }
     }
 
-    fn write<W: io::Write + io::Seek>(
-        &mut self,
-        wav: &mut WavWriter<W>,
-        planes: &[Vec<f32>],
-    ) -> io::Result<()> {
+    fn write(&mut self, out: &mut Output, planes: &[Vec<f32>]) -> Result<(), Error> {
         let frames = planes.first().map_or(0, |plane| plane.len());
         let skip = self.skip.min(frames);
         self.skip -= skip;
         let rest: Vec<&[f32]> = planes.iter().map(|plane| &plane[skip..]).collect();
         self.meter.peak(&rest);
-        wav.write(&rest)
-    }
-}
-
-fn check_output(input: &Path, output: &Path, force: bool) -> Result<(), Error> {
-    if same_file(input, output) {
-        return Err(Error::OutputIsInput(output.to_path_buf()));
-    }
-    // It would be replaced, not written to.
-    if output.metadata().is_ok_and(|metadata| !metadata.is_file()) {
-        return Err(Error::OutputNotAFile(output.to_path_buf()));
-    }
-    // A link to nowhere exists too.
-    if !force && output.symlink_metadata().is_ok() {
-        return Err(Error::OutputExists(output.to_path_buf()));
-    }
-    Ok(())
-}
-
-fn same_file(a: &Path, b: &Path) -> bool {
-    #[cfg(unix)]
-    if let (Ok(a), Ok(b)) = (fs::metadata(a), fs::metadata(b)) {
-        use std::os::unix::fs::MetadataExt;
-        return (a.dev(), a.ino()) == (b.dev(), b.ino());
-    }
-    matches!((fs::canonicalize(a), fs::canonicalize(b)), (Ok(a), Ok(b)) if a == b)
-}
-
-/// The result grows under another name, so that its own name never shows half a file.
-fn temporary_beside(output: &Path) -> io::Result<tempfile::NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".wisp-").suffix(".part");
-    #[cfg(unix)]
-    let permissions = <fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o666);
-    #[cfg(unix)]
-    builder.permissions(permissions);
-    builder.tempfile_in(folder_of(output))
-}
-
-fn folder_of(path: &Path) -> PathBuf {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder.to_path_buf(),
-        _ => PathBuf::from("."),
-    }
-}
-
-fn put_in_place(file: tempfile::NamedTempFile, output: &Path, force: bool) -> Result<(), Error> {
-    let fail = |source| Error::Write { path: output.to_path_buf(), source };
-    if force {
-        return file.persist(output).map(drop).map_err(|error| fail(error.error));
-    }
-    match file.persist_noclobber(output) {
-        Ok(_) => Ok(()),
-        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {
-            Err(Error::OutputExists(output.to_path_buf()))
-        }
-        // File systems without links (FAT) cannot do it in one step.
-        Err(error) if output.symlink_metadata().is_err() => {
-            error.file.persist(output).map(drop).map_err(|error| fail(error.error))
-        }
-        Err(error) => Err(fail(error.error)),
+        out.write(&rest)
     }
 }

@@ -1,14 +1,24 @@
 //! `wisp`: takes the noise out of voice recordings.
 mod args;
 mod clean;
+mod coded;
+mod container;
+mod edits;
 mod error;
+mod flac;
 mod input;
+mod metadata;
+mod opus;
+mod output;
+mod pcm;
 mod report;
+mod source;
 mod wav;
 
 use std::collections::HashMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -16,12 +26,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use clap::{CommandFactory, Parser, error::ErrorKind};
 use rayon::iter::{ParallelBridge, ParallelIterator};
-use wisp::{Controls, Dccrn, Listen};
+use wisp::Dccrn;
 
 use crate::args::Args;
 use crate::clean::Settings;
 use crate::error::Error;
+use crate::output::{Format, is_stdout};
 use crate::report::Reporter;
+use crate::source::is_stdin;
 
 const FAILED: u8 = 1;
 /// What a shell reports for a program ended by Ctrl-C.
@@ -29,9 +41,20 @@ const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let files = match pair_outputs(&args) {
-        Ok(files) => files,
-        Err(message) => Args::command().error(ErrorKind::ValueValidation, message).exit(),
+    if args.man || args.completions.is_some() {
+        return print_help(&args);
+    }
+    let wrong = |message: String| -> ! {
+        Args::command().error(ErrorKind::ValueValidation, message).exit()
+    };
+    let (format, Jobs { files, skipped }) =
+        match format_of(&args).and_then(|format| Ok((format, pair_outputs(&args, format)?))) {
+            Ok(jobs) => jobs,
+            Err(message) => wrong(message),
+        };
+    let controls = match args.controls() {
+        Ok(controls) => controls,
+        Err(message) => wrong(message),
     };
     if let Some(folder) = &args.out_dir
         && let Err(error) = fs::create_dir_all(folder)
@@ -48,7 +71,7 @@ fn main() -> ExitCode {
         eprintln!("wisp: cannot catch Ctrl-C: {error}");
         return ExitCode::from(FAILED);
     }
-    let threads = args.jobs.map_or(0, usize::from).min(files.len());
+    let threads = args.jobs.map_or(0, usize::from).min(files.len().max(1));
     let pool = match rayon::ThreadPoolBuilder::new().num_threads(threads).build() {
         Ok(pool) => pool,
         Err(error) => {
@@ -62,25 +85,24 @@ fn main() -> ExitCode {
         Some(path) => match Dccrn::from_file(path) {
             Ok(network) => Arc::new(network),
             Err(error) => {
-                eprintln!("wisp: weights {}: {error}", path.display());
+                // The error names the file.
+                eprintln!("wisp: weights {error}");
                 return ExitCode::from(FAILED);
             }
         },
     };
     let settings = Settings {
         network,
-        controls: Controls {
-            reduction_db: args.reduction,
-            sensitivity_db: args.sensitivity,
-            ambience: args.ambience,
-            listen: if args.removed { Listen::Removed } else { Listen::Result },
-            stereo: args.stereo.into(),
-            ..Controls::default()
-        },
+        controls,
         depth: args.depth,
+        format,
+        raw: args.raw_input,
         force: args.force,
     };
     let reporter = Reporter::new(args.json, args.quiet, files.len());
+    for (input, origin) in &skipped {
+        reporter.skip(input, origin);
+    }
     let failed = AtomicUsize::new(0);
     pool.install(|| {
         files.iter().par_bridge().for_each(|(input, output)| {
@@ -118,30 +140,111 @@ fn unless_panic<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> 
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or_else(|p| Err(fault(p)))
 }
 
-/// Each input beside the output it goes to, or what is wrong with the command line.
-fn pair_outputs(args: &Args) -> Result<Vec<(PathBuf, PathBuf)>, String> {
-    if let Some(output) = &args.output {
-        if args.inputs.len() > 1 {
-            return Err("-o names one file; use --out-dir for several inputs".into());
+/// The manual page or a shell's completions, to standard output.
+fn print_help(args: &Args) -> ExitCode {
+    let mut command = Args::command();
+    let mut text = Vec::new();
+    let made = match args.completions {
+        Some(shell) => {
+            clap_complete::generate(shell, &mut command, "wisp", &mut text);
+            Ok(())
         }
-        let is_wav = output.extension().is_some_and(|extension| {
-            extension.eq_ignore_ascii_case("wav") || extension.eq_ignore_ascii_case("wave")
-        });
-        if !is_wav {
-            let name = output.display();
-            return Err(format!("{name}: results are WAV files, give a name that ends in .wav"));
+        None => clap_mangen::Man::new(command).render(&mut text),
+    };
+    match made.and_then(|()| io::stdout().write_all(&text)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("wisp: cannot write to standard output: {error}");
+            ExitCode::from(FAILED)
         }
     }
+}
+
+/// What to write: as told, else by the output's name.
+fn format_of(args: &Args) -> Result<Format, String> {
+    let Some(output) = args.output.as_deref().filter(|output| !is_stdout(output)) else {
+        return Ok(args.output_format.unwrap_or_default());
+    };
+    let name = output.display();
+    match (args.output_format, Format::of_name(output)) {
+        // Samples alone may be called anything.
+        (Some(Format::Raw), _) => Ok(Format::Raw),
+        (Some(told), Some(named)) if told != named => {
+            let ending = told.extension();
+            Err(format!(
+                "{name} is not a name for {}, give one that ends in .{ending}",
+                told.name()
+            ))
+        }
+        (Some(told), None) => {
+            let ending = told.extension();
+            Err(format!(
+                "{name}: results are {} files, give a name that ends in .{ending}",
+                told.name()
+            ))
+        }
+        (None, None) => Err(format!(
+            "{name}: results are WAV or FLAC files, give a name that ends in .wav or .flac"
+        )),
+        (_, Some(named)) => Ok(named),
+    }
+}
+
+/// What is to be done, and what not.
+#[derive(Debug)]
+struct Jobs {
+    /// Inputs and where their results go.
+    files: Vec<(PathBuf, PathBuf)>,
+    /// Inputs that are results, and what of.
+    skipped: Vec<(PathBuf, PathBuf)>,
+}
+
+/// Each input beside the output it goes to, or what is wrong with the command line.
+fn pair_outputs(args: &Args, format: Format) -> Result<Jobs, String> {
+    if args.output.is_some() && args.inputs.len() > 1 {
+        return Err("-o names one file; use --out-dir for several inputs".into());
+    }
+    if args.output.as_deref().is_some_and(is_stdout) {
+        if args.json {
+            return Err("--json and -o - both want standard output".into());
+        }
+        if io::stdout().is_terminal() {
+            return Err("standard output is a terminal: send it to a file or a program".into());
+        }
+    }
+    let ending = |kind: &str| format!("{kind}.{}", format.extension());
     let mut pairs = Vec::with_capacity(args.inputs.len());
-    let mut taken = HashMap::with_capacity(args.inputs.len());
     for input in &args.inputs {
         let output = match (&args.output, &args.out_dir) {
             (Some(output), _) => output.clone(),
-            (None, Some(folder)) => folder.join(file_name(input, ".wav")),
-            (None, None) if args.removed => input.with_file_name(file_name(input, ".removed.wav")),
-            (None, None) => input.with_file_name(file_name(input, ".clean.wav")),
+            _ if is_stdin(input) => {
+                return Err(format!(
+                    "{} has no name: say with -o where the result goes",
+                    input.display()
+                ));
+            }
+            (None, Some(folder)) => folder.join(file_name(input, &ending(""))),
+            (None, None) if args.removed => {
+                input.with_file_name(file_name(input, &ending(".removed")))
+            }
+            (None, None) => input.with_file_name(file_name(input, &ending(".clean"))),
         };
-        if let Some(other) = taken.insert(output.clone(), input) {
+        pairs.push((input.clone(), output));
+    }
+    let mut jobs = Jobs { files: Vec::with_capacity(pairs.len()), skipped: Vec::new() };
+    let others = pairs.iter().filter(|(input, output)| input != output);
+    let results: HashMap<&Path, &Path> =
+        others.map(|(input, output)| (output.as_path(), input.as_path())).collect();
+    for (input, output) in &pairs {
+        let origin = results.get(input.as_path()).map(|origin| origin.to_path_buf());
+        match origin.or_else(|| origin_of(input).filter(|_| pairs.len() > 1)) {
+            Some(origin) => jobs.skipped.push((input.clone(), origin)),
+            None => jobs.files.push((input.clone(), output.clone())),
+        }
+    }
+    let mut taken = HashMap::with_capacity(jobs.files.len());
+    for (input, output) in &jobs.files {
+        if let Some(other) = taken.insert(output, input) {
             return Err(format!(
                 "{} and {} would both be written to {}",
                 other.display(),
@@ -149,9 +252,28 @@ fn pair_outputs(args: &Args) -> Result<Vec<(PathBuf, PathBuf)>, String> {
                 output.display()
             ));
         }
-        pairs.push((input.clone(), output));
     }
-    Ok(pairs)
+    Ok(jobs)
+}
+
+/// The recording that stands beside a result of ours: `take.flac` of `take.clean.wav`.
+fn origin_of(input: &Path) -> Option<PathBuf> {
+    Format::of_name(input)?;
+    let stem = Path::new(input.file_stem()?);
+    let ours = stem.extension().is_some_and(|kind| kind == "clean" || kind == "removed");
+    let base = stem.file_stem().filter(|_| ours)?;
+    let endings = [
+        "wav", "WAV", "wave", "flac", "aif", "aiff", "aifc", "au", "caf", "w64", "rf64", "mp3",
+        "mp2", "m4a", "mp4", "aac", "ogg", "oga", "opus", "webm", "mka", "mkv", "mov", "raw",
+    ];
+    endings
+        .map(|ending| {
+            let name =
+                [base, OsStr::new("."), OsStr::new(ending)].into_iter().collect::<OsString>();
+            input.with_file_name(name)
+        })
+        .into_iter()
+        .find(|origin| origin.is_file())
 }
 
 /// `take.flac` -> `take` + `ending`.

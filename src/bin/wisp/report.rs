@@ -4,9 +4,9 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
-use crate::error::Error;
+use crate::error::{Error, Warning};
 use crate::input::Input;
 
 /// Figures of a cleaned file.
@@ -27,14 +27,22 @@ pub(crate) struct Report {
     pub(crate) clipped_samples: u64,
     /// Places that could not be decoded, silent in the result.
     pub(crate) damaged_places: u64,
+    #[serde(serialize_with = "texts")]
+    pub(crate) warnings: Vec<Warning>,
+}
+
+fn texts<S: Serializer>(warnings: &[Warning], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(warnings.iter().map(Warning::to_string))
 }
 
 /// Sums over a whole file.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Meter {
     input: f64,
     result: f64,
     peak: f32,
+    /// Gain of what is heard, which is no part of the reduction.
+    gain: f32,
 }
 
 fn energy(plane: &[f32]) -> f64 {
@@ -42,17 +50,22 @@ fn energy(plane: &[f32]) -> f64 {
 }
 
 impl Meter {
+    pub(crate) fn new(output_db: f32) -> Self {
+        Self { input: 0.0, result: 0.0, peak: 0.0, gain: 10f32.powf(output_db / 20.0) }
+    }
+
     pub(crate) fn input(&mut self, plane: &[f32]) {
         self.input += energy(plane);
     }
 
     pub(crate) fn result(&mut self, plane: &[f32]) {
-        self.result += energy(plane);
+        self.result += energy(plane) / f64::from(self.gain).powi(2);
     }
 
     /// The result from the input beside what was taken out of it.
     pub(crate) fn removed(&mut self, dry: impl Iterator<Item = f32>, removed: &[f32]) {
-        self.result += dry.zip(removed).map(|(dry, &x)| f64::from(dry - x).powi(2)).sum::<f64>();
+        let voice = dry.zip(removed).map(|(dry, &x)| f64::from(dry - x / self.gain).powi(2));
+        self.result += voice.sum::<f64>();
     }
 
     pub(crate) fn peak(&mut self, planes: &[&[f32]]) {
@@ -79,6 +92,9 @@ struct Line<'a> {
     #[serde(flatten)]
     report: Option<&'a Report>,
     error: Option<String>,
+    /// Why nothing was to be done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    skipped: Option<String>,
 }
 
 /// Where results, messages and progress go.
@@ -120,13 +136,8 @@ impl Reporter {
         self.files.inc(1);
         match result {
             Ok(report) => {
-                if report.clipped_samples > 0 {
-                    let count = report.clipped_samples;
-                    self.warn(input, &format!("samples above full scale, clipped: {count}"));
-                }
-                if report.damaged_places > 0 {
-                    let count = report.damaged_places;
-                    self.warn(input, &format!("damaged places, silent in the result: {count}"));
+                for warning in &report.warnings {
+                    self.warn(input, &warning.to_string());
                 }
                 if !self.json && !self.quiet {
                     self.say(&summary(input, output, report));
@@ -140,11 +151,27 @@ impl Reporter {
                 output: result.is_ok().then(|| output.to_string_lossy().into_owned()),
                 report: result.as_ref().ok(),
                 error: result.as_ref().err().map(Error::to_string),
+                skipped: None,
             };
-            // Numbers and strings: cannot fail. A reader that has gone must not stop the work.
-            if let (Ok(line), Ok(mut out)) = (serde_json::to_string(&line), self.out.lock()) {
-                let _ = writeln!(out, "{line}").and_then(|()| out.flush());
-            }
+            self.line(&line);
+        }
+    }
+
+    /// An input that is a result of Wisp's own.
+    pub(crate) fn skip(&self, input: &Path, origin: &Path) {
+        let why = format!("is what Wisp made of {}; name it alone to clean it", origin.display());
+        self.say(&format!("wisp: {}: skipped: {why}", input.display()));
+        if self.json {
+            let input = input.to_string_lossy().into_owned();
+            let (output, report, error) = (None, None, None);
+            self.line(&Line { input, output, report, error, skipped: Some(why) });
+        }
+    }
+
+    fn line(&self, line: &Line<'_>) {
+        // Numbers and strings: cannot fail. A reader that has gone must not stop the work.
+        if let (Ok(line), Ok(mut out)) = (serde_json::to_string(line), self.out.lock()) {
+            let _ = writeln!(out, "{line}").and_then(|()| out.flush());
         }
     }
 
@@ -212,7 +239,7 @@ mod tests {
         let dry = [0.5, -0.25, 0.0, 1.0];
         let voice = [0.25, -0.25, 0.0, 0.5];
         let removed: Vec<f32> = dry.iter().zip(&voice).map(|(d, v)| d - v).collect();
-        let (mut a, mut b) = (Meter::default(), Meter::default());
+        let (mut a, mut b) = (Meter::new(0.0), Meter::new(0.0));
         a.input(&dry);
         a.result(&voice);
         b.input(&dry);
@@ -223,7 +250,7 @@ mod tests {
 
     #[test]
     fn silence_has_neither_reduction_nor_peak() {
-        let mut meter = Meter::default();
+        let mut meter = Meter::new(0.0);
         meter.input(&[0.0; 4]);
         meter.result(&[0.0; 4]);
         meter.peak(&[&[0.0; 4]]);

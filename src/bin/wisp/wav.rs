@@ -3,6 +3,8 @@ use std::io::{self, Seek, SeekFrom, Write};
 
 use clap::ValueEnum;
 
+use crate::metadata::{Chunk, Metadata};
+
 /// Sample formats of a WAV file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Depth {
@@ -53,60 +55,29 @@ pub(crate) struct WavSpec {
     pub(crate) mask: u32,
 }
 
-/// Largest `data` chunk that leaves room for the header in 32 bits.
+impl WavSpec {
+    /// Bytes of one sample of all channels.
+    pub(crate) fn frame_bytes(&self) -> u64 {
+        self.depth.bytes() as u64 * u64::from(self.channels)
+    }
+}
+
+/// The largest 32-bit length; chunks behind the sound of a stream are to fit too.
 const PLAIN_LIMIT: u64 = u32::MAX as u64 - 4096;
+const ROOM_BEHIND: u64 = 128 << 20;
 const GUID_TAIL: [u8; 14] =
     [0x00, 0x00, 0x00, 0x00, 0x10, 0x00, 0x80, 0x00, 0x00, 0xaa, 0x00, 0x38, 0x9b, 0x71];
 
-/// Streams interleaved samples; [`WavWriter::finish`] completes the header.
-pub(crate) struct WavWriter<W> {
-    inner: W,
-    spec: WavSpec,
-    /// Where the data chunk's size stands.
-    size_at: u64,
-    /// Where the length in frames stands, which all but integer formats have.
-    fact_at: Option<u64>,
-    /// A chunk is kept free for RF64's 64-bit sizes.
-    room_for_rf64: bool,
-    data_bytes: u64,
+/// Samples as bytes, interleaved.
+pub(crate) struct Quantizer {
+    depth: Depth,
     clipped: u64,
     bytes: Vec<u8>,
 }
 
-impl<W: Write + Seek> WavWriter<W> {
-    /// `frames` is the expected length; without it, or when it is long, room is left for RF64.
-    pub(crate) fn new(mut inner: W, spec: WavSpec, frames: Option<u64>) -> io::Result<Self> {
-        let frame_bytes = spec.depth.bytes() as u64 * u64::from(spec.channels);
-        let room_for_rf64 =
-            frames.is_none_or(|frames| frames.saturating_mul(frame_bytes) > PLAIN_LIMIT);
-        let mut header = Vec::with_capacity(128);
-        header.extend(b"RIFF\0\0\0\0WAVE");
-        if room_for_rf64 {
-            header.extend(b"JUNK");
-            header.extend(28u32.to_le_bytes());
-            header.extend([0; 28]);
-        }
-        header.extend(format_chunk(&spec));
-        let fact_at = (spec.depth == Depth::F32).then(|| {
-            header.extend(b"fact");
-            header.extend(4u32.to_le_bytes());
-            header.extend([0; 4]);
-            header.len() as u64 - 4
-        });
-        header.extend(b"data");
-        let size_at = header.len() as u64;
-        header.extend([0; 4]);
-        inner.write_all(&header)?;
-        Ok(Self {
-            inner,
-            spec,
-            size_at,
-            fact_at,
-            room_for_rf64,
-            data_bytes: 0,
-            clipped: 0,
-            bytes: Vec::new(),
-        })
+impl Quantizer {
+    pub(crate) fn new(depth: Depth) -> Self {
+        Self { depth, clipped: 0, bytes: Vec::new() }
     }
 
     /// Samples that did not fit an integer format so far.
@@ -115,7 +86,7 @@ impl<W: Write + Seek> WavWriter<W> {
     }
 
     /// One slice per channel, equal lengths.
-    pub(crate) fn write(&mut self, planes: &[&[f32]]) -> io::Result<()> {
+    pub(crate) fn bytes(&mut self, planes: &[&[f32]]) -> &[u8] {
         self.bytes.clear();
         let frames = planes.first().map_or(0, |plane| plane.len());
         for i in 0..frames {
@@ -123,29 +94,25 @@ impl<W: Write + Seek> WavWriter<W> {
                 self.push(plane[i]);
             }
         }
-        self.data_bytes += self.bytes.len() as u64;
-        if self.data_bytes > PLAIN_LIMIT && !self.room_for_rf64 {
-            return Err(io::Error::other("the audio is longer than its header said, over 4 GiB"));
-        }
-        self.inner.write_all(&self.bytes)
+        &self.bytes
     }
 
     fn push(&mut self, x: f32) {
-        match self.spec.depth {
+        match self.depth {
             Depth::U8 => {
-                let byte = (self.quantize(x, 128.0) + 128) as u8;
+                let byte = (self.quantize(x) + 128) as u8;
                 self.bytes.push(byte);
             }
             Depth::I16 => {
-                let sample = self.quantize(x, 32_768.0) as i16;
+                let sample = self.quantize(x) as i16;
                 self.bytes.extend(sample.to_le_bytes());
             }
             Depth::I24 => {
-                let sample = self.quantize(x, 8_388_608.0) as i32;
+                let sample = self.quantize(x);
                 self.bytes.extend(&sample.to_le_bytes()[..3]);
             }
             Depth::I32 => {
-                let sample = self.quantize(x, 2_147_483_648.0) as i32;
+                let sample = self.quantize(x);
                 self.bytes.extend(sample.to_le_bytes());
             }
             Depth::F32 => self.bytes.extend(x.to_le_bytes()),
@@ -153,47 +120,190 @@ impl<W: Write + Seek> WavWriter<W> {
     }
 
     /// Rounded, not dithered: silence stays silence, and an untouched sample comes back as it was.
-    fn quantize(&mut self, x: f32, scale: f64) -> i64 {
+    pub(crate) fn quantize(&mut self, x: f32) -> i32 {
+        let scale = (1u64 << (self.depth.bits() - 1)) as f64;
         let y = (f64::from(x) * scale).round();
         // Full scale itself is one step too high; that alone is not worth a warning.
         self.clipped += u64::from(y > scale || y < -scale);
-        y.clamp(-scale, scale - 1.0) as i64
+        y.clamp(-scale, scale - 1.0) as i32
+    }
+}
+
+/// Where the samples go, and whether one can go back there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    File,
+    Stream {
+        /// Chunks may follow that nobody knows yet.
+        more: bool,
+    },
+}
+
+/// Streams interleaved samples; [`WavWriter::finish`] completes the header.
+pub(crate) struct WavWriter<W> {
+    inner: W,
+    way: Way,
+    spec: WavSpec,
+    samples: Quantizer,
+    /// Where the data chunk's size stands.
+    size_at: u64,
+    /// Where the length in frames stands, which all but integer formats have.
+    fact_at: Option<u64>,
+    /// A chunk is kept free for RF64's 64-bit sizes.
+    room_for_rf64: bool,
+    /// A stream told its length.
+    length_told: bool,
+    data_bytes: u64,
+}
+
+impl<W: Write + Seek> WavWriter<W> {
+    /// `frames` is the expected length; without it, or when it is long, room is left for RF64.
+    pub(crate) fn new(
+        mut inner: W,
+        way: Way,
+        spec: WavSpec,
+        frames: Option<u64>,
+        metadata: &Metadata,
+    ) -> io::Result<Self> {
+        let frame_bytes = spec.frame_bytes();
+        let behind = Chunk::put_all(&metadata.after).len() as u64;
+        let data = frames.map(|frames| frames.saturating_mul(frame_bytes));
+        let room_for_rf64 = data.is_none_or(|data| data > PLAIN_LIMIT - ROOM_BEHIND);
+        let mut header = Vec::with_capacity(128);
+        header.extend(b"RIFF\0\0\0\0WAVE");
+        if room_for_rf64 {
+            header.extend(b"JUNK");
+            header.extend(28u32.to_le_bytes());
+            header.extend([0; 28]);
+        }
+        header.extend(Chunk::put_all(&metadata.first));
+        header.extend(format_chunk(&spec));
+        let fact_at = (spec.depth == Depth::F32).then(|| {
+            header.extend(b"fact");
+            header.extend(4u32.to_le_bytes());
+            header.extend([0; 4]);
+            header.len() as u64 - 4
+        });
+        header.extend(Chunk::put_all(&metadata.before));
+        header.extend(b"data");
+        let size_at = header.len() as u64;
+        header.extend([0; 4]);
+        if let Way::Stream { more } = way {
+            // What cannot be filled in later is said now, as far as it is known.
+            let known = data.map(|data| (data, size_at + 4 + data + data % 2 + behind));
+            let mut head = io::Cursor::new(&mut header);
+            let sizes = Sizes { size_at, fact_at, frame_bytes, room_for_rf64 };
+            match known {
+                Some((data, end)) if !more || data > PLAIN_LIMIT => {
+                    sizes.put(&mut head, data, end)?
+                }
+                Some((data, _)) => sizes.put(&mut head, data, u64::from(u32::MAX) + 8)?,
+                None => {
+                    sizes.put(&mut head, 0, u64::from(u32::MAX) + 8)?;
+                    head.set_position(size_at);
+                    head.write_all(&[0xff; 4])?;
+                }
+            }
+        }
+        inner.write_all(&header)?;
+        Ok(Self {
+            inner,
+            way,
+            spec,
+            samples: Quantizer::new(spec.depth),
+            size_at,
+            fact_at,
+            room_for_rf64,
+            length_told: data.is_some(),
+            data_bytes: 0,
+        })
     }
 
-    /// Completes the header and hands the file back.
-    pub(crate) fn finish(mut self) -> io::Result<W> {
-        if !self.data_bytes.is_multiple_of(2) {
+    /// Samples that did not fit an integer format so far.
+    pub(crate) fn clipped(&self) -> u64 {
+        self.samples.clipped()
+    }
+
+    /// One slice per channel, equal lengths.
+    pub(crate) fn write(&mut self, planes: &[&[f32]]) -> io::Result<()> {
+        let bytes = self.samples.bytes(planes);
+        self.data_bytes += bytes.len() as u64;
+        if self.data_bytes > PLAIN_LIMIT && !self.room_for_rf64 {
+            return Err(io::Error::other("the audio is longer than its header said, over 4 GiB"));
+        }
+        self.inner.write_all(bytes)
+    }
+
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+
+    /// Whether chunks can stand behind the sound: not in a stream whose length nobody knew.
+    pub(crate) fn takes_chunks(&self) -> bool {
+        self.way == Way::File || self.length_told
+    }
+
+    /// Puts the chunks behind the sound, completes the header and hands the file back.
+    pub(crate) fn finish(mut self, after: &[Chunk]) -> io::Result<W> {
+        if !self.data_bytes.is_multiple_of(2) && self.takes_chunks() {
             self.inner.write_all(&[0])?;
         }
-        let frame_bytes = self.spec.depth.bytes() as u64 * u64::from(self.spec.channels);
-        let end = self.inner.stream_position()?;
-        self.inner.seek(SeekFrom::Start(0))?;
-        if self.data_bytes > PLAIN_LIMIT {
-            self.inner.write_all(b"RF64\xff\xff\xff\xffWAVEds64")?;
-            self.inner.write_all(&28u32.to_le_bytes())?;
-            self.inner.write_all(&(end - 8).to_le_bytes())?;
-            self.inner.write_all(&self.data_bytes.to_le_bytes())?;
-            self.inner.write_all(&(self.data_bytes / frame_bytes).to_le_bytes())?;
-            self.inner.write_all(&[0; 4])?;
-            self.inner.seek(SeekFrom::Start(self.size_at))?;
-            self.inner.write_all(&[0xff; 4])?;
-        } else {
-            self.inner.write_all(b"RIFF")?;
-            self.inner.write_all(&((end - 8) as u32).to_le_bytes())?;
-            self.inner.seek(SeekFrom::Start(self.size_at))?;
-            self.inner.write_all(&(self.data_bytes as u32).to_le_bytes())?;
+        if self.takes_chunks() {
+            self.inner.write_all(&Chunk::put_all(after))?;
         }
-        if let Some(fact_at) = self.fact_at {
-            let frames = u32::try_from(self.data_bytes / frame_bytes).unwrap_or(u32::MAX);
-            self.inner.seek(SeekFrom::Start(fact_at))?;
-            self.inner.write_all(&frames.to_le_bytes())?;
+        if self.way == Way::File {
+            let end = self.inner.stream_position()?;
+            let sizes = Sizes {
+                size_at: self.size_at,
+                fact_at: self.fact_at,
+                frame_bytes: self.spec.frame_bytes(),
+                room_for_rf64: self.room_for_rf64,
+            };
+            sizes.put(&mut self.inner, self.data_bytes, end)?;
         }
         self.inner.flush()?;
         Ok(self.inner)
     }
 }
 
-fn format_chunk(spec: &WavSpec) -> Vec<u8> {
+/// Where lengths stand in a header.
+struct Sizes {
+    size_at: u64,
+    fact_at: Option<u64>,
+    frame_bytes: u64,
+    room_for_rf64: bool,
+}
+
+impl Sizes {
+    /// Fills in the sizes of a file that ends at `end`.
+    fn put<W: Write + Seek>(&self, out: &mut W, data: u64, end: u64) -> io::Result<()> {
+        out.seek(SeekFrom::Start(0))?;
+        if self.room_for_rf64 && (data > PLAIN_LIMIT || end > u64::from(u32::MAX) + 8) {
+            out.write_all(b"RF64\xff\xff\xff\xffWAVEds64")?;
+            out.write_all(&28u32.to_le_bytes())?;
+            out.write_all(&(end - 8).to_le_bytes())?;
+            out.write_all(&data.to_le_bytes())?;
+            out.write_all(&(data / self.frame_bytes).to_le_bytes())?;
+            out.write_all(&[0; 4])?;
+            out.seek(SeekFrom::Start(self.size_at))?;
+            out.write_all(&[0xff; 4])?;
+        } else {
+            out.write_all(b"RIFF")?;
+            out.write_all(&u32::try_from(end - 8).unwrap_or(u32::MAX).to_le_bytes())?;
+            out.seek(SeekFrom::Start(self.size_at))?;
+            out.write_all(&(data as u32).to_le_bytes())?;
+        }
+        if let Some(fact_at) = self.fact_at {
+            let frames = u32::try_from(data / self.frame_bytes).unwrap_or(u32::MAX);
+            out.seek(SeekFrom::Start(fact_at))?;
+            out.write_all(&frames.to_le_bytes())?;
+        }
+        Ok(())
+    }
+}
+
+/// The `fmt ` chunk, with its head.
+pub(crate) fn format_chunk(spec: &WavSpec) -> Vec<u8> {
     let code: u16 = if spec.depth == Depth::F32 { 3 } else { 1 };
     // What Microsoft asks for; the short form is what the oldest readers know.
     let extensible = spec.channels > 2 || matches!(spec.depth, Depth::I24 | Depth::I32);
@@ -234,6 +344,10 @@ mod tests {
         WavSpec { rate: 48_000, channels, depth, mask: 0 }
     }
 
+    fn writer<W: Write + Seek>(inner: W, spec: WavSpec, frames: Option<u64>) -> WavWriter<W> {
+        WavWriter::new(inner, Way::File, spec, frames, &Metadata::default()).expect("header")
+    }
+
     /// Counts and forgets what is written, but keeps the first KiB.
     struct Sink {
         head: Vec<u8>,
@@ -271,20 +385,18 @@ mod tests {
     #[test]
     fn past_4_gib_the_header_becomes_rf64() {
         let sink = Sink { head: vec![0; 1024], at: 0, end: 0 };
-        let mut writer = WavWriter::new(sink, spec(Depth::I32, 2), None).expect("header");
+        let mut writer = writer(sink, spec(Depth::I32, 2), None);
         let plane = vec![0.0; 1 << 20];
         let blocks = 520; // of 8 MiB
+        let bytes = vec![0; 8 << 20];
         // Only the count matters: the conversion itself is tested below.
         for _ in 0..blocks {
-            writer.bytes.resize(8 << 20, 0);
-            let bytes = std::mem::take(&mut writer.bytes);
             writer.data_bytes += bytes.len() as u64;
             writer.inner.write_all(&bytes).expect("sink");
-            writer.bytes = bytes;
         }
         writer.write(&[&plane, &plane]).expect("sink");
         let data = (blocks + 1) * (8u64 << 20);
-        let sink = writer.finish().expect("finish");
+        let sink = writer.finish(&[]).expect("finish");
         let head = &sink.head;
         let u64_at = |at: usize| u64::from_le_bytes(head[at..at + 8].try_into().expect("8 bytes"));
         assert_eq!(&head[..4], b"RF64");
@@ -299,30 +411,57 @@ mod tests {
     #[test]
     fn unexpectedly_long_audio_is_an_error_not_a_wrong_header() {
         let sink = Sink { head: vec![0; 1024], at: 0, end: 0 };
-        let mut writer = WavWriter::new(sink, spec(Depth::I16, 1), Some(1)).expect("header");
+        let mut writer = writer(sink, spec(Depth::I16, 1), Some(1));
         writer.data_bytes = PLAIN_LIMIT;
         assert!(writer.write(&[&[0.0]]).is_err());
     }
 
     #[test]
     fn odd_data_is_padded_and_sizes_agree() {
-        let mut writer =
-            WavWriter::new(Cursor::new(Vec::new()), spec(Depth::U8, 1), Some(3)).expect("header");
+        let mut writer = writer(Cursor::new(Vec::new()), spec(Depth::U8, 1), Some(3));
         writer.write(&[&[0.0, -1.0, 1.0]]).expect("write");
         assert_eq!(writer.clipped(), 0);
-        let bytes = writer.finish().expect("finish").into_inner();
+        let bytes = writer.finish(&[]).expect("finish").into_inner();
         assert_eq!(bytes.len(), 44 + 4);
         assert_eq!(&bytes[4..8], &40u32.to_le_bytes());
         assert_eq!(&bytes[40..], [3, 0, 0, 0, 128, 0, 255, 0]);
     }
 
     #[test]
+    fn a_stream_says_at_once_what_it_knows() {
+        let metadata = Metadata {
+            first: vec![Chunk::new(b"bext", vec![1; 4])],
+            after: vec![Chunk::new(b"LIST", vec![2; 3])],
+            ..Metadata::default()
+        };
+        for (frames, more, riff, data, behind) in [
+            (Some(3), false, 36 + 12 + 6 + 12, 6, true),
+            (Some(3), true, u32::MAX, 6, true),
+            (None, true, u32::MAX, u32::MAX, false),
+        ] {
+            let spec = spec(Depth::I16, 1);
+            let out = Cursor::new(Vec::new());
+            let mut writer =
+                WavWriter::new(out, Way::Stream { more }, spec, frames, &metadata).expect("header");
+            writer.write(&[&[0.0; 3]]).expect("write");
+            assert_eq!(writer.takes_chunks(), behind);
+            let bytes = writer.finish(&metadata.after).expect("finish").into_inner();
+            let junk = if frames.is_none() { 36 } else { 0 };
+            let word =
+                |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("a word"));
+            assert_eq!(word(4), riff);
+            assert_eq!(&bytes[12 + junk..16 + junk], b"bext");
+            assert_eq!(word(52 + junk), data);
+            assert_eq!(bytes.len(), 56 + junk + 6 + if behind { 12 } else { 0 });
+        }
+    }
+
+    #[test]
     fn what_does_not_fit_is_clipped_and_counted() {
-        let mut writer =
-            WavWriter::new(Cursor::new(Vec::new()), spec(Depth::I16, 1), Some(3)).expect("header");
+        let mut writer = writer(Cursor::new(Vec::new()), spec(Depth::I16, 1), Some(3));
         writer.write(&[&[1.5, -2.0, 0.5]]).expect("write");
         assert_eq!(writer.clipped(), 2);
-        let bytes = writer.finish().expect("finish").into_inner();
+        let bytes = writer.finish(&[]).expect("finish").into_inner();
         assert_eq!(&bytes[44..], [0xff, 0x7f, 0x00, 0x80, 0x00, 0x40]);
     }
 }

@@ -1,0 +1,318 @@
+//! What a file says beside its sound: chunks of WAV as they are, and tags of other formats.
+
+/// A chunk of a WAV file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Chunk {
+    pub(crate) id: [u8; 4],
+    pub(crate) data: Vec<u8>,
+}
+
+impl Chunk {
+    pub(crate) fn new(id: &[u8; 4], data: Vec<u8>) -> Self {
+        Self { id: *id, data }
+    }
+
+    /// With its head and the byte that makes its length even.
+    pub(crate) fn put(&self, out: &mut Vec<u8>) {
+        out.extend(self.id);
+        out.extend((self.data.len() as u32).to_le_bytes());
+        out.extend(&self.data);
+        out.extend(vec![0; self.data.len() % 2]);
+    }
+
+    pub(crate) fn put_all(chunks: &[Self]) -> Vec<u8> {
+        let mut out = Vec::new();
+        chunks.iter().for_each(|chunk| chunk.put(&mut out));
+        out
+    }
+}
+
+/// The id as people read it.
+pub(crate) fn id_text(id: &[u8]) -> String {
+    String::from_utf8_lossy(id).trim_end().to_owned()
+}
+
+/// In their order.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Metadata {
+    /// Chunks before the format.
+    pub(crate) first: Vec<Chunk>,
+    /// Chunks between format and sound.
+    pub(crate) before: Vec<Chunk>,
+    /// Chunks behind the sound.
+    pub(crate) after: Vec<Chunk>,
+    /// Tags, by the names of Vorbis comments, in capitals.
+    pub(crate) tags: Vec<(String, String)>,
+    /// What cannot be kept.
+    pub(crate) lost: Vec<String>,
+}
+
+/// Tags, and the entries of a LIST INFO chunk that stand for them.
+const INFO: [(&str, &[u8; 4]); 9] = [
+    ("TITLE", b"INAM"),
+    ("ARTIST", b"IART"),
+    ("ALBUM", b"IPRD"),
+    ("DATE", b"ICRD"),
+    ("COMMENT", b"ICMT"),
+    ("DESCRIPTION", b"ISBJ"),
+    ("GENRE", b"IGNR"),
+    ("COPYRIGHT", b"ICOP"),
+    ("TRACKNUMBER", b"ITRK"),
+];
+
+/// The sample, counted from midnight, at which the recording starts.
+const TIME_REFERENCE: &str = "TIME_REFERENCE";
+/// Where Broadcast WAV's fields stand (EBU Tech 3285).
+const BEXT_DATE: usize = 320;
+const BEXT_TIME_REFERENCE: usize = 338;
+const BEXT_BYTES: usize = 602;
+
+impl Metadata {
+    /// Adds a tag under the name that Vorbis comments have for it; what says nothing of the recording is passed over.
+    pub(crate) fn tag(&mut self, name: &str, value: impl Into<String>) {
+        let name = match name.to_ascii_uppercase().replace([' ', '-'], "_").as_str() {
+            // Of the encoder, or of the file that was.
+            "ENCODER"
+            | "ENCODED_BY"
+            | "MAJOR_BRAND"
+            | "MINOR_VERSION"
+            | "COMPATIBLE_BRANDS"
+            | "VENDOR"
+            | "DURATION"
+            | "ALBUM@DURATION"
+            | "HANDLER_NAME"
+            | "VENDOR_ID"
+            | "LANGUAGE"
+            | "WAVEFORMATEXTENSIBLE_CHANNEL_MASK" => return,
+            "TIMEREFERENCE" | "TIME_REFERENCE" => TIME_REFERENCE.to_owned(),
+            name => name.to_owned(),
+        };
+        let value = value.into().trim_end_matches('\0').trim().to_owned();
+        if !value.is_empty() && !self.tags.iter().any(|tag| tag.0 == name && tag.1 == value) {
+            self.tags.push((name, value));
+        }
+    }
+
+    fn value(&self, name: &str) -> Option<&str> {
+        self.tags.iter().find(|tag| tag.0 == name).map(|tag| tag.1.as_str())
+    }
+
+    /// Whether it is of a WAV file: its chunks say all.
+    fn has_chunks(&self) -> bool {
+        [&self.first, &self.before, &self.after].iter().any(|chunks| !chunks.is_empty())
+    }
+
+    /// Makes chunks for WAV of tags; those without a place are lost.
+    pub(crate) fn into_chunks(mut self) -> Self {
+        let tags = std::mem::take(&mut self.tags);
+        let said = self.as_tags();
+        self.tags = tags;
+        self.tags.retain(|tag| !said.contains(tag));
+        let known = |id: &[u8; 4]| {
+            [&self.first, &self.before, &self.after].iter().any(|c| c.iter().any(|c| c.id == *id))
+        };
+        let time = self.value(TIME_REFERENCE).and_then(|text| text.parse::<u64>().ok());
+        if let Some(time) = time.filter(|_| !known(b"bext")) {
+            let mut bext = vec![0; BEXT_BYTES];
+            let mut put = |at: usize, length: usize, text: Option<&str>| {
+                // These fields are ASCII.
+                let text = text
+                    .unwrap_or_default()
+                    .chars()
+                    .map(|c| if c.is_ascii() { c as u8 } else { b'?' });
+                for (byte, c) in bext[at..at + length].iter_mut().zip(text) {
+                    *byte = c;
+                }
+            };
+            put(0, 256, self.value("DESCRIPTION").or(self.value("TITLE")));
+            put(256, 32, self.value("ORIGINATOR"));
+            put(288, 32, self.value("ORIGINATOR_REFERENCE"));
+            put(BEXT_DATE, 10, self.value("ORIGINATION_DATE").or(self.value("DATE")));
+            put(BEXT_DATE + 10, 8, self.value("ORIGINATION_TIME"));
+            bext[BEXT_TIME_REFERENCE..][..8].copy_from_slice(&time.to_le_bytes());
+            bext[BEXT_TIME_REFERENCE + 8] = 1;
+            self.before.push(Chunk::new(b"bext", bext));
+        }
+        let mut info = b"INFO".to_vec();
+        for (name, value) in std::mem::take(&mut self.tags) {
+            match INFO.iter().find(|(tag, _)| *tag == name) {
+                Some((_, id)) => {
+                    let mut text = value.into_bytes();
+                    text.push(0);
+                    Chunk::new(id, text).put(&mut info);
+                }
+                None if time.is_some()
+                    && (name == TIME_REFERENCE || name.starts_with("ORIGINAT")) => {}
+                None => self.lost.push(name),
+            }
+        }
+        if info.len() > 4 {
+            self.before.push(Chunk::new(b"LIST", info));
+        }
+        self
+    }
+
+    /// Tags for a file that has no chunks: what those of WAV say.
+    pub(crate) fn as_tags(&self) -> Vec<(String, String)> {
+        let mut tags = Self { tags: self.tags.clone(), ..Self::default() };
+        for chunk in [&self.first, &self.before, &self.after].into_iter().flatten() {
+            match &chunk.id {
+                b"bext" if chunk.data.len() >= BEXT_TIME_REFERENCE + 8 => {
+                    let field = |at: usize, length: usize| text(&chunk.data[at..at + length]);
+                    let time =
+                        chunk.data[BEXT_TIME_REFERENCE..][..8].try_into().map(u64::from_le_bytes);
+                    tags.tag("DESCRIPTION", field(0, 256));
+                    tags.tag("ORIGINATOR", field(256, 32));
+                    tags.tag("ORIGINATOR_REFERENCE", field(288, 32));
+                    tags.tag("ORIGINATION_DATE", field(BEXT_DATE, 10));
+                    tags.tag("ORIGINATION_TIME", field(BEXT_DATE + 10, 8));
+                    tags.tag(TIME_REFERENCE, time.unwrap_or_default().to_string());
+                }
+                b"LIST" if chunk.data.starts_with(b"INFO") => {
+                    for entry in split(&chunk.data[4..]) {
+                        if let Some((name, _)) = INFO.iter().find(|(_, id)| **id == entry.id) {
+                            tags.tag(name, text(&entry.data));
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        tags.tags
+    }
+
+    /// The chunks as `flac --keep-foreign-metadata` stores them, for blocks of the application "riff".
+    pub(crate) fn as_foreign(&self, format: &[u8], sound: u64) -> Vec<Vec<u8>> {
+        if !self.has_chunks() {
+            return Vec::new();
+        }
+        let sized = |id: &[u8], size: u64| {
+            [id, &u32::try_from(size).unwrap_or(u32::MAX).to_le_bytes()].concat()
+        };
+        let whole = |chunks: &[Chunk]| -> Vec<Vec<u8>> {
+            chunks.iter().map(|chunk| Chunk::put_all(std::slice::from_ref(chunk))).collect()
+        };
+        let lists = [&self.first, &self.before, &self.after].map(|chunks| whole(chunks));
+        let bytes: usize = lists.iter().flatten().map(Vec::len).sum();
+        let total = 4 + bytes as u64 + format.len() as u64 + 8 + sound + sound % 2;
+        let [first, before, after] = lists;
+        let mut blocks = vec![[sized(b"RIFF", total), b"WAVE".to_vec()].concat()];
+        blocks.extend(first);
+        blocks.push(format.to_vec());
+        blocks.extend(before);
+        blocks.push(sized(b"data", sound));
+        blocks.extend(after);
+        blocks
+    }
+
+    /// Takes back what [`Metadata::as_foreign`] gives, block by block; false where a block is none of its kind.
+    pub(crate) fn take_foreign(&mut self, block: &[u8], place: &mut Place) -> bool {
+        let Some((head, rest)) = block.split_first_chunk::<8>() else { return false };
+        let id = [head[0], head[1], head[2], head[3]];
+        match &id {
+            b"RIFF" | b"RF64" | b"BW64" if rest.starts_with(b"WAVE") => *place = Place::First,
+            b"fmt " => *place = Place::Before,
+            b"data" => *place = Place::After,
+            _ if is_stale(&id) => {}
+            _ => {
+                let Some(chunk) = split(block).into_iter().next() else { return false };
+                match place {
+                    Place::First => self.first.push(chunk),
+                    Place::Before => self.before.push(chunk),
+                    Place::After => self.after.push(chunk),
+                }
+            }
+        }
+        true
+    }
+}
+
+/// Where chunks stand.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place {
+    First,
+    Before,
+    After,
+}
+
+/// Chunks that hold the sound, its form or room to grow; those of the result are its own.
+pub(crate) fn is_own(id: &[u8; 4]) -> bool {
+    let own: [&[u8; 4]; 10] =
+        [b"fmt ", b"data", b"fact", b"ds64", b"JUNK", b"junk", b"FLLR", b"PAD ", b"filr", b"fill"];
+    own.contains(&id)
+}
+
+/// Chunks that tell of the samples as they were: peaks, overviews, check sums.
+pub(crate) fn is_stale(id: &[u8; 4]) -> bool {
+    let stale: [&[u8; 4]; 6] = [b"PEAK", b"levl", b"MD5 ", b"ovwf", b"LGWV", b"r64m"];
+    is_own(id) || stale.contains(&id)
+}
+
+/// Chunks one after the other, as far as they are whole.
+fn split(mut bytes: &[u8]) -> Vec<Chunk> {
+    let mut chunks = Vec::new();
+    while let Some((head, rest)) = bytes.split_first_chunk::<8>() {
+        let size = u32::from_le_bytes([head[4], head[5], head[6], head[7]]) as usize;
+        let Some(data) = rest.get(..size) else { break };
+        chunks.push(Chunk::new(&[head[0], head[1], head[2], head[3]], data.to_vec()));
+        bytes = rest.get(size + size % 2..).unwrap_or_default();
+    }
+    chunks
+}
+
+/// Up to the first zero; bytes that are no UTF-8 are taken for Latin-1.
+fn text(bytes: &[u8]) -> String {
+    let bytes = bytes.split(|&byte| byte == 0).next().unwrap_or_default();
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.to_owned(),
+        Err(_) => bytes.iter().map(|&byte| char::from(byte)).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_become_chunks_and_come_back() {
+        let mut metadata = Metadata::default();
+        for (name, value) in [
+            ("title", "Take 3"),
+            ("time_reference", "171050880"),
+            ("origination_date", "2024-03-08"),
+            ("encoder", "Lavf"),
+            ("mood", "grim"),
+        ] {
+            metadata.tag(name, value);
+        }
+        let chunks = metadata.into_chunks();
+        assert_eq!(chunks.lost, ["MOOD"]);
+        let ids: Vec<&[u8; 4]> = chunks.before.iter().map(|chunk| &chunk.id).collect();
+        assert_eq!(ids, [b"bext", b"LIST"]);
+        assert_eq!(chunks.before[0].data[338..346], 171_050_880u64.to_le_bytes());
+        let tags = chunks.as_tags();
+        let value = |name: &str| tags.iter().find(|tag| tag.0 == name).map(|tag| tag.1.as_str());
+        assert_eq!(value("TIME_REFERENCE"), Some("171050880"));
+        assert_eq!(value("TITLE"), Some("Take 3"));
+        assert_eq!(value("ORIGINATION_DATE"), Some("2024-03-08"));
+    }
+
+    #[test]
+    fn chunks_go_through_flac_and_keep_their_order() {
+        let metadata = Metadata {
+            first: vec![Chunk::new(b"bext", vec![1; 5])],
+            before: vec![Chunk::new(b"odd!", vec![2; 3])],
+            after: vec![Chunk::new(b"cue ", vec![3; 4]), Chunk::new(b"LIST", vec![4; 6])],
+            ..Metadata::default()
+        };
+        let (mut back, mut place) = (Metadata::default(), Place::First);
+        for block in metadata.as_foreign(b"fmt \x02\0\0\0ab", 10) {
+            assert!(back.take_foreign(&block, &mut place), "{block:?}");
+        }
+        assert_eq!(back.first, metadata.first);
+        assert_eq!(back.before, metadata.before);
+        assert_eq!(back.after, metadata.after);
+        assert!(!back.take_foreign(b"RIF", &mut place));
+        assert!(!back.take_foreign(b"LIST\x09\0\0\0abc", &mut place));
+    }
+}

@@ -1,0 +1,212 @@
+//! Presets as text: those that come with Wisp, what a file says, and what that means for the sound.
+//!
+//! A file is a JSON object: `"wisp": 1`, and by the controls' names the values as one would type them, such as
+//! `"reduction": "24 dB"`. What a file does not name stays as it is; what Wisp does not know is passed over.
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use etcetera::base_strategy::{BaseStrategy, choose_native_strategy};
+use serde_json::Value;
+
+use crate::engine::{Controls, Stereo};
+use crate::text::{decibels, percent};
+
+/// Version of the files, under the key `"wisp"`.
+pub const VERSION: u64 = 1;
+/// Larger files are no presets, bytes.
+pub const LARGEST: u64 = 64 * 1024;
+/// Longest name, characters.
+const LONGEST_NAME: usize = 60;
+/// The controls that make the sound, by the names that files use.
+pub const CONTROLS: [&str; 5] = ["reduction", "sensitivity", "ambience", "output", "stereo"];
+
+/// A control's name and its value as one would type it.
+pub type Setting<T> = (&'static str, T);
+
+/// A preset that comes with Wisp.
+#[derive(Debug)]
+pub struct Factory {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is for.
+    pub purpose: &'static str,
+    /// What it sets.
+    pub settings: &'static [Setting<&'static str>],
+}
+
+const fn factory(
+    name: &'static str,
+    purpose: &'static str,
+    settings: &'static [Setting<&'static str>],
+) -> Factory {
+    Factory { name, purpose, settings }
+}
+
+/// The presets that come with Wisp. Output and Stereo depend on the recording, so they stay.
+pub const FACTORY: [Factory; 6] = [
+    factory(
+        "Voice-over",
+        "A quiet booth: what noise there is goes down, the voice keeps every detail.",
+        &[("reduction", "30 dB"), ("sensitivity", "-2 dB"), ("ambience", "0 %")],
+    ),
+    factory(
+        "Podcast",
+        "A living room: clean between the words, with a trace of the room left.",
+        &[("reduction", "40 dB"), ("sensitivity", "0 dB"), ("ambience", "4 %")],
+    ),
+    factory(
+        "Streaming mic",
+        "A fan and a keyboard beside the microphone: everything goes.",
+        &[("reduction", "Full"), ("sensitivity", "+3 dB"), ("ambience", "0 %")],
+    ),
+    factory(
+        "Phone call",
+        "Words first; a breath of noise stays, so that the line does not sound dead.",
+        &[("reduction", "Full"), ("sensitivity", "+2 dB"), ("ambience", "3 %")],
+    ),
+    factory(
+        "Noisy room",
+        "As much noise as voice: the last of it goes, at some cost to the voice.",
+        &[("reduction", "Full"), ("sensitivity", "+6 dB"), ("ambience", "0 %")],
+    ),
+    factory(
+        "Gentle",
+        "A good recording: 12 dB less noise, and as little of the voice as can be.",
+        &[("reduction", "12 dB"), ("sensitivity", "-4 dB"), ("ambience", "0 %")],
+    ),
+];
+
+/// Where a user's presets are: `~/.local/share/wisp/presets`, `~/Library/Application Support/Wisp/presets`,
+/// `%APPDATA%\Wisp\presets`.
+pub fn user_folder() -> Option<PathBuf> {
+    let place = choose_native_strategy().ok()?;
+    let wisp = if cfg!(any(windows, target_os = "macos")) { "Wisp" } else { "wisp" };
+    Some(place.data_dir().join(wisp).join("presets"))
+}
+
+/// Whether a name can be a file's on every system.
+pub fn is_name(name: &str) -> bool {
+    let ends = |c: char| c == '.' || c.is_whitespace();
+    let stem = name.split('.').next().unwrap_or_default().to_uppercase();
+    let device = ["CON", "PRN", "AUX", "NUL"].contains(&&*stem)
+        || ["COM", "LPT"].iter().any(|d| {
+            stem.strip_prefix(d).is_some_and(|n| n.len() == 1 && n.starts_with(char::is_numeric))
+        });
+    (1..=LONGEST_NAME).contains(&name.chars().count())
+        && !name.starts_with(ends)
+        && !name.ends_with(ends)
+        && !name.contains(|c: char| c.is_control() || "/\\:*?\"<>|".contains(c))
+        && !device
+}
+
+/// A file's text, if it is short enough for a preset's.
+pub fn read(path: &Path) -> io::Result<Option<String>> {
+    let mut text = String::new();
+    let length = fs::File::open(path)?.take(LARGEST + 1).read_to_string(&mut text)?;
+    Ok((length as u64 <= LARGEST).then_some(text))
+}
+
+/// What a file sets, or what is wrong with it.
+pub fn parse(text: &str) -> Result<Vec<Setting<String>>, String> {
+    let value: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let map = value.as_object().ok_or("no JSON object")?;
+    match map.get("wisp").and_then(Value::as_u64) {
+        Some(VERSION) => {}
+        Some(version) if version > VERSION => return Err("made by a newer Wisp".to_owned()),
+        _ => return Err("no preset of Wisp".to_owned()),
+    }
+    let setting = |name| match map.get(name)? {
+        Value::String(text) => Some((name, text.clone())),
+        other => Some((name, other.to_string())),
+    };
+    Ok(CONTROLS.into_iter().filter_map(setting).collect())
+}
+
+/// Sets a control to what the text says, within its range; none where it says nothing.
+pub fn apply(controls: &mut Controls, name: &str, text: &str) -> Option<()> {
+    match name {
+        "reduction" => {
+            let lower = text.trim().to_lowercase();
+            let bare = lower.strip_suffix("db").unwrap_or(&lower).trim();
+            let full = ["full", "max", "inf", "-inf", "∞", "-∞"].contains(&bare);
+            let db = if full { f32::INFINITY } else { decibels(text)?.abs() };
+            // Above the plugin's largest number its knob says "Full".
+            controls.reduction_db = if db > 60.5 { f32::INFINITY } else { db.min(60.0) };
+        }
+        "sensitivity" => controls.sensitivity_db = decibels(text)?.clamp(-12.0, 12.0),
+        "ambience" => controls.ambience = percent(text)?.clamp(0.0, 100.0) / 100.0,
+        "output" => controls.output_db = decibels(text)?.clamp(-24.0, 24.0),
+        "stereo" => {
+            controls.stereo = match text.trim().to_lowercase().as_str() {
+                "linked" => Stereo::Linked,
+                "independent" | "split" => Stereo::Independent,
+                _ => return None,
+            }
+        }
+        _ => return None,
+    }
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn factory_presets_mean_something_for_the_sound() {
+        for preset in &FACTORY {
+            let mut controls = Controls { ambience: 0.5, ..Controls::default() };
+            for (name, text) in preset.settings {
+                assert!(CONTROLS.contains(name));
+                assert_eq!(apply(&mut controls, name, text), Some(()), "{}: {name}", preset.name);
+            }
+            assert_ne!(controls, Controls::default(), "{}", preset.name);
+            assert!(is_name(preset.name) && !preset.purpose.is_empty());
+        }
+    }
+
+    #[test]
+    fn values_mean_what_they_mean_in_the_plugin() {
+        let set = |name, text| {
+            let mut controls = Controls::default();
+            apply(&mut controls, name, text).map(|()| controls)
+        };
+        let plain = Controls::default();
+        for (name, text, expected) in [
+            ("reduction", "24 dB", Controls { reduction_db: 24.0, ..plain }),
+            ("reduction", "-24", Controls { reduction_db: 24.0, ..plain }),
+            ("reduction", "60.2", Controls { reduction_db: 60.0, ..plain }),
+            ("reduction", "Full", plain),
+            ("reduction", "1000", plain),
+            ("sensitivity", "+99 dB", Controls { sensitivity_db: 12.0, ..plain }),
+            ("ambience", "-20 dB", Controls { ambience: 0.1, ..plain }),
+            ("output", "-6", Controls { output_db: -6.0, ..plain }),
+            ("stereo", "Independent", Controls { stereo: Stereo::Independent, ..plain }),
+            ("stereo", "split", Controls { stereo: Stereo::Independent, ..plain }),
+        ] {
+            assert_eq!(set(name, text), Some(expected), "{name} {text}");
+        }
+        for (name, text) in
+            [("reduction", "loud"), ("ambience", "nan"), ("stereo", "1"), ("bypass", "on")]
+        {
+            assert_eq!(set(name, text), None, "{name} {text}");
+        }
+    }
+
+    #[test]
+    fn broken_files_say_what_is_wrong() {
+        for (text, part) in [
+            ("", "EOF"),
+            ("[1]", "no JSON object"),
+            ("{}", "no preset of Wisp"),
+            ("{\"wisp\": 2}", "newer"),
+        ] {
+            let error = parse(text).expect_err(text);
+            assert!(error.contains(part), "{text}: {error}");
+        }
+        let settings = parse("{\"wisp\": 1, \"colour\": [], \"output\": -3, \"reduction\": \"9\"}");
+        let expected = [("reduction", "9".to_owned()), ("output", "-3".to_owned())];
+        assert_eq!(settings.as_deref(), Ok(&expected[..]));
+    }
+}
