@@ -60,6 +60,7 @@ fn offline(network: &Dccrn, signal: &[f32]) -> (Vec<f64>, f64) {
     let (mut state, mut mask) = (network.new_state(), network.new_mask());
     let mut heard = vec![vec![Complex32::ZERO; BINS]; network.sizes().taps];
     let (mut out, mut gain) = (Vec::new(), 1.0f64);
+    let mut previous = vec![Complex64::ZERO; BINS];
     let silence = vec![0.0; HOP];
     for frame in [&silence[..], signal].concat().windows(2 * HOP).step_by(HOP) {
         let mut spectrum = vec![Complex32::ZERO; BINS];
@@ -76,7 +77,14 @@ fn offline(network: &Dccrn, signal: &[f32]) -> (Vec<f64>, f64) {
         let (first, gain_first) = kept(&mask, 0, &heard, newest);
         let (second, gain_second) = kept(&mask, 1, &heard, before);
         gain = gain.min(gain_first).min(gain_second);
-        out.extend((0..HOP).map(|n| sample(&first, n) + sample(&second, HOP + n)));
+        // What head 0 made of the frame before fades into what head 1 makes of it.
+        let fade = |n: usize| (n as f64 / (HOP / 20) as f64).min(1.0);
+        let overlap = |n: usize| {
+            let (old, new) = (sample(&previous, HOP + n), sample(&second, HOP + n));
+            old + fade(n) * (new - old)
+        };
+        out.extend((0..HOP).map(|n| sample(&first, n) + overlap(n)));
+        previous = first;
     }
     (out.split_off(HOP), gain)
 }

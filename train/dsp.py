@@ -52,7 +52,8 @@ def stft(x: Tensor, rate: int) -> Tensor:
 def istft(spectrum: Tensor, rate: int, late: Tensor | None = None) -> Tensor:
     """Inverse of `stft`: (B, T, bins) -> (B, (T-1) rate/100): without the half window at either end.
 
-    `late`, where given, holds at each frame what was made of the one before it, for its second half."""
+    `late`, where given, holds at each frame what was made of the one before it, for its second half: the sound fades into it
+    over a twentieth of the hop, since a step would be heard as a buzz at the rate of the hops."""
     n = rate // 50
 
     def halves(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -60,7 +61,10 @@ def istft(spectrum: Tensor, rate: int, late: Tensor | None = None) -> Tensor:
         return (frames * window(n, frames)).split(n // 2, -1)
 
     first, second = halves(spectrum)
-    second = second[:, :-1] if late is None else halves(late)[1][:, 1:]
+    second = second[:, :-1]
+    if late is not None:
+        fade = (torch.arange(n // 2, dtype=second.dtype, device=second.device) / (n // 2 // 20)).clamp_max(1)
+        second = second + fade * (halves(late)[1][:, 1:] - second)
     return (first[:, 1:] + second).flatten(1)
 
 

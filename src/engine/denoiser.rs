@@ -35,7 +35,7 @@ struct Channel {
     frames: Vec<Frame>, // one per head: the newest, the one before
     low: History,
     wasted: Vec<Complex32>, // the inverse transform uses its input up
-    overlap: Vec<f32>,      // with one head
+    overlap: Vec<f32>,      // the newest frame's second half, by head 0
 }
 
 #[derive(Clone)]
@@ -199,17 +199,12 @@ impl Denoiser {
         }
         for (i, c) in self.channels.iter_mut().enumerate() {
             let (hop, wasted) = (framer.output(i), &mut c.wasted[..]);
-            match &c.frames[..] {
-                [newest, before] => {
-                    self.stft.synthesize_first(late(newest, &self.shift, wasted), hop);
-                    self.stft.synthesize_second(late(before, &self.shift, wasted), hop);
-                }
-                [newest, ..] => {
-                    let wasted = late(newest, &self.shift, wasted);
-                    self.stft.synthesize(wasted, &mut c.overlap, hop);
-                }
-                [] => {}
+            // What head 0 made of the frame before still overlaps; the other head has made it anew.
+            if let Some(before) = c.frames.get(1) {
+                self.stft.amend(late(before, &self.shift, wasted), &mut c.overlap);
             }
+            let wasted = late(&c.frames[0], &self.shift, wasted);
+            self.stft.synthesize(wasted, &mut c.overlap, hop);
         }
         self.unmeasured = Some(amount);
     }

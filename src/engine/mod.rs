@@ -98,9 +98,7 @@ impl Engine {
             let (latency, shift) = (converter.latency(), converter.shift());
             (Path::Converted(Box::new(converter)), converter::HOP, latency, shift)
         };
-        // Two heads make both halves of a hop at once: no half frame waits for the next.
-        let frames = network.sizes().taps - network.sizes().heads;
-        let reach = frames * (sample_rate as usize).div_ceil(100);
+        let reach = (network.sizes().taps - 1) * (sample_rate as usize).div_ceil(100);
         Ok(Self {
             latency,
             tail: 2 * latency + reach,
