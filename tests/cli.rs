@@ -956,6 +956,32 @@ fn standard_input_and_output_are_as_good_as_files() {
     );
 }
 
+/// While it waits for its input too.
+#[cfg(unix)]
+#[test]
+fn a_pipe_that_stays_silent_can_be_interrupted() {
+    let lab = Lab::new();
+    let mut child = lab
+        .command(&["-", "-o", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("wisp starts");
+    let id = child.id().to_string();
+    let started = std::time::Instant::now();
+    let status = loop {
+        // Before it catches signals it ends by this one: then there is no status.
+        if let Some(status) = child.try_wait().expect("status") {
+            break status;
+        }
+        assert!(started.elapsed().as_secs() < 30, "it waits on");
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        Command::new("kill").args(["-TERM", &id]).status().expect("kill");
+    };
+    assert!(matches!(status.code(), Some(130) | None), "{status}");
+}
+
 /// What has come in goes out, whatever comes later.
 #[cfg(unix)]
 #[test]

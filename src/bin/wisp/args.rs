@@ -50,7 +50,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) out_dir: Option<PathBuf>,
 
-    /// What to write [default: by the ending of -o, else wav]
+    /// What to write, raw being samples alone, little-endian [default: by the ending of -o, else wav]
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub(crate) output_format: Option<Format>,
 

@@ -67,7 +67,15 @@ fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|_| {}));
     let stop = Arc::new(AtomicBool::new(false));
     let handler = stop.clone();
-    if let Err(error) = ctrlc::set_handler(move || handler.store(true, Ordering::Relaxed)) {
+    // What waits for its input hears of a signal only when something comes. Without a file there is nothing to tidy
+    // up, and who asks twice does not want to wait.
+    let at_once = !files.is_empty() && files.iter().all(|(_, output)| is_stdout(output));
+    let interrupt = move || {
+        if handler.swap(true, Ordering::Relaxed) || at_once {
+            std::process::exit(INTERRUPTED.into());
+        }
+    };
+    if let Err(error) = ctrlc::set_handler(interrupt) {
         eprintln!("wisp: cannot catch Ctrl-C: {error}");
         return ExitCode::from(FAILED);
     }
@@ -203,6 +211,9 @@ struct Jobs {
 fn pair_outputs(args: &Args, format: Format) -> Result<Jobs, String> {
     if args.output.is_some() && args.inputs.len() > 1 {
         return Err("-o names one file; use --out-dir for several inputs".into());
+    }
+    if args.inputs.iter().any(|input| is_stdin(input)) && io::stdin().is_terminal() {
+        return Err("standard input is a terminal: send it a file or a program's output".into());
     }
     if args.output.as_deref().is_some_and(is_stdout) {
         if args.json {

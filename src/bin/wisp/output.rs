@@ -14,12 +14,12 @@ use crate::wav::{Quantizer, WavSpec, WavWriter, Way};
 /// What results are written as.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// WAV, RF64 past 4 GiB
+    // RF64 past 4 GiB.
     #[default]
     Wav,
-    /// FLAC, 24 bits at most
+    // 24 bits at most.
     Flac,
-    /// Samples alone, little-endian, interleaved
+    // Samples alone, little-endian, interleaved.
     Raw,
 }
 
