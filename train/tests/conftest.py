@@ -85,3 +85,10 @@ def shaken_model():
             if ".norm." in name:
                 v.add_(torch.randn_like(v) * 0.2)
     return model
+
+
+def pytest_terminal_summary(terminalreporter):
+    """What was not tested is said even by `cargo xtask test`, which shows these lines of a step that passed."""
+    reasons = {report.longrepr[2].removeprefix("Skipped: ") for report in terminalreporter.stats.get("skipped", [])}
+    for reason in sorted(reasons):
+        terminalreporter.write_line(f"note: {reason}")
