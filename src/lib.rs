@@ -7,7 +7,7 @@
 //! let mut engine = Engine::new(Dccrn::bundled(), 48_000, 2)?; // rate, channels; allocates everything
 //! assert_eq!(engine.latency_samples(), 960); // 20 ms
 //!
-//! let controls = Controls { reduction_db: 24.0, ..Controls::default() };
+//! let controls = Controls { reduction_db: 18.0, ..Controls::default() };
 //! let (mut left, mut right) = ([0.0; 512], [0.0; 512]);
 //! engine.process(&controls, &mut [&mut left, &mut right]); // in place, any block size
 //! # Ok(())
@@ -27,5 +27,5 @@ pub mod preset;
 #[cfg(any(feature = "cli", feature = "plugin"))]
 pub mod text;
 
-pub use engine::{Controls, Engine, EngineError, Listen, Stereo};
+pub use engine::{Controls, DEFAULT_REDUCTION_DB, Engine, EngineError, Listen, Stereo};
 pub use nn::dccrn::Dccrn;

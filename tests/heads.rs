@@ -3,11 +3,11 @@ mod common;
 
 use std::f64::consts::{PI, TAU};
 
-use common::{File, noisy_voice, run};
+use common::{File, full, noisy_voice, run};
 use realfft::num_complex::{Complex32, Complex64};
+use wisp::Engine;
 use wisp::dsp::{Bands, Stft};
 use wisp::nn::{Dccrn, Features, HIGH_BANDS, LOW_BINS, Mask};
-use wisp::{Controls, Engine};
 
 const HOP: usize = 480;
 const BINS: usize = HOP + 1;
@@ -105,7 +105,7 @@ fn streaming_equals_offline() {
         let (expected, gain) = offline(&network, &signal);
         assert_eq!(gain < 0.9, expands, "the expander's least gain is {gain:.2}");
         let mut engine = Engine::new(network, 48_000, 1).unwrap();
-        let out = run(&mut engine, &Controls::default(), std::slice::from_ref(&signal), || 480);
+        let out = run(&mut engine, &full(), std::slice::from_ref(&signal), || 480);
         let streamed = &out[0][engine.latency_samples()..];
         assert!(streamed.len() > signal.len() / 2 && streamed.len() <= expected.len());
         let worst = streamed.iter().zip(&expected).map(|(a, b)| (f64::from(*a) - b).abs());
@@ -127,7 +127,7 @@ fn each_head_makes_its_half() {
     gains[24..48].fill(160.0); // the high positions say -80
     let mut engine = Engine::new(file.network(), 48_000, 1).unwrap();
     let signal = vec![0.5; 4800];
-    let out = run(&mut engine, &Controls::default(), &[signal], || 480);
+    let out = run(&mut engine, &full(), &[signal], || 480);
     for (n, y) in out[0].iter().enumerate().skip(4 * HOP) {
         let rising = (PI * (n % HOP) as f64 / (2 * HOP) as f64).sin().powi(2);
         let fading = (1.0 - (n % HOP) as f64 / (HOP / 20) as f64).max(0.0) * (1.0 - rising);

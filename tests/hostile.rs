@@ -1,7 +1,7 @@
 //! Whatever comes in, what goes out is finite, and a reset forgets it all.
 mod common;
 
-use common::{File, bits, networks, noisy_voice, run, white};
+use common::{File, bits, full, networks, noisy_voice, run, white};
 use proptest::prelude::*;
 use wisp::{Controls, Dccrn, Engine, Listen, Stereo};
 
@@ -82,9 +82,9 @@ proptest! {
         }
         engine.reset();
         let signal = vec![noisy_voice(rate, 0.1, 3500.0); channels];
-        let used = run(&mut engine, &Controls::default(), &signal, || 100);
+        let used = run(&mut engine, &full(), &signal, || 100);
         let mut fresh = Engine::new(network.clone(), rate, channels).unwrap();
-        let expected = run(&mut fresh, &Controls::default(), &signal, || 100);
+        let expected = run(&mut fresh, &full(), &signal, || 100);
         prop_assert!(bits(&used) == bits(&expected));
         prop_assert!(engine.telemetry() == fresh.telemetry());
     }
@@ -100,7 +100,7 @@ fn bad_samples_leave_no_trace() {
         signal[*range.end()] = last;
         signal[*range.start()..*range.end()].fill(value);
         engine.reset();
-        run(&mut engine, &Controls::default(), &[signal], || 480)
+        run(&mut engine, &full(), &[signal], || 480)
     };
     let clean = out(0..=0, 0.0, clean_in[0]);
     // Amid the voice, and while the network has heard nothing yet: which of this signal's steady tones are noise hangs on the first hops.
@@ -141,7 +141,7 @@ fn silence_in_is_silence_out() {
             let quiet = signal.len() / 2;
             signal[quiet..].fill(0.0);
             for listen in [Listen::Result, Listen::Removed] {
-                let controls = Controls { listen, ..Controls::default() };
+                let controls = Controls { listen, ..full() };
                 engine.reset();
                 let out = run(&mut engine, &controls, &[signal.clone(), signal.clone()], || 128);
                 let silent = out.iter().all(|c| c[quiet + tail..].iter().all(|&y| y == 0.0));
@@ -161,10 +161,10 @@ fn absurd_weights_give_finite_sound() {
         }
         let mut engine = Engine::new(file.network(), 48_000, 1).unwrap();
         let sound = noisy_voice(48_000, 0.5, 8000.0);
-        let out = run(&mut engine, &Controls::default(), &[sound], || 480);
+        let out = run(&mut engine, &full(), &[sound], || 480);
         assert!(out[0].iter().all(|y| y.is_finite()));
         // And once there is silence, all is well again.
-        let out = run(&mut engine, &Controls::default(), &[vec![0.0; 9600]], || 480);
+        let out = run(&mut engine, &full(), &[vec![0.0; 9600]], || 480);
         assert!(out[0][4800..].iter().all(|&y| y == 0.0));
     }
 }
@@ -174,9 +174,9 @@ fn unequal_and_missing_channels_do_no_harm() {
     let mut engine = Engine::new(Dccrn::bundled(), 48_000, 2).unwrap();
     let (mut a, mut b, mut c) = (white(1000, 0.1), white(700, 0.1), white(900, 0.1));
     let (tail, extra) = (a[700..].to_vec(), c.clone());
-    engine.process(&Controls::default(), &mut [&mut a, &mut b, &mut c]);
+    engine.process(&full(), &mut [&mut a, &mut b, &mut c]);
     assert_eq!((&a[700..], &c[..]), (&tail[..], &extra[..]), "what is not processed is left alone");
-    engine.process(&Controls::default(), &mut [&mut a]);
-    engine.process(&Controls::default(), &mut []);
+    engine.process(&full(), &mut [&mut a]);
+    engine.process(&full(), &mut []);
     assert!(a.iter().chain(&b).all(|y| y.is_finite()));
 }

@@ -3,7 +3,7 @@ mod common;
 
 use std::sync::Arc;
 
-use common::{RATES, Random, bits, networks, noisy_voice, run};
+use common::{RATES, Random, bits, full, networks, noisy_voice, run};
 use wisp::{Controls, Dccrn, Engine, Stereo};
 
 const BLOCKS: [usize; 7] = [1, 7, 64, 333, 480, 512, 4096];
@@ -15,7 +15,7 @@ fn check(network: &Arc<Dccrn>, rate: u32, channels: &[Vec<f32>], stereo: Stereo)
         ambience: 0.2,
         output_db: -1.0,
         stereo,
-        ..Controls::default()
+        ..full()
     };
     let mut engine = Engine::new(network.clone(), rate, channels.len()).unwrap();
     let whole = run(&mut engine, &controls, channels, || usize::MAX >> 1);
@@ -56,7 +56,7 @@ fn stereo() {
 fn a_block_of_zero_samples_changes_nothing() {
     let mut engine = Engine::new(Dccrn::bundled(), 48_000, 1).unwrap();
     let signal = [noisy_voice(48_000, 0.2, 8000.0)];
-    let controls = Controls::default();
+    let controls = full();
     let expected = run(&mut engine, &controls, &signal, || 100);
     engine.reset();
     let mut empty = false;

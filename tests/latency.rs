@@ -1,7 +1,7 @@
 //! The reported latency is what the signal shows.
 mod common;
 
-use common::{File, RATES, db, networks, noisy_voice, power, run};
+use common::{File, RATES, db, full, networks, noisy_voice, power, run};
 use std::f64::consts::TAU;
 use wisp::{Controls, Dccrn, Engine, Listen};
 
@@ -10,7 +10,7 @@ const ODD: [u32; 5] = [8_001, 44_056, 47_952, 88_211, 383_999];
 
 #[test]
 fn an_impulse_comes_out_exactly_so_many_samples_later() {
-    let nothing = Controls { reduction_db: 0.0, ..Controls::default() };
+    let nothing = Controls { reduction_db: 0.0, ..full() };
     for rate in RATES.into_iter().chain(ODD) {
         let mut engine = Engine::new(Dccrn::bundled(), rate, 1).unwrap();
         let latency = engine.latency_samples();
@@ -37,8 +37,8 @@ fn no_reduction_and_bypass_give_the_input_to_the_bit() {
     {
         let signal = noisy_voice(rate, 0.3, 3900.0);
         for controls in [
-            Controls { reduction_db: 0.0, ..Controls::default() },
-            Controls { bypass: true, output_db: 7.0, ..Controls::default() },
+            Controls { reduction_db: 0.0, ..full() },
+            Controls { bypass: true, output_db: 7.0, ..full() },
         ] {
             let mut engine = Engine::new(network.clone(), rate, 1).unwrap();
             let latency = engine.latency_samples();
@@ -62,7 +62,7 @@ fn what_is_removed_lines_up_with_the_dry_signal() {
             let wave = |n: usize| (TAU * share * top * n as f64 / f64::from(rate)).sin() as f32;
             let signal: Vec<f32> = (0..rate as usize / 2).map(wave).collect();
             let mut engine = Engine::new(network.clone(), rate, 1).unwrap();
-            let out = run(&mut engine, &Controls::default(), &[signal], || 480);
+            let out = run(&mut engine, &full(), &[signal], || 480);
             let rest = db(power(&out[0][rate as usize / 5..]) / 0.5);
             println!("{rate:6} Hz, {:7.0} Hz sine: {rest:.0} dB", share * top);
             let limit = if rate % 100 == 0 { -110.0 } else { -55.0 };
@@ -77,7 +77,7 @@ fn result_and_removed_add_up_to_the_delayed_input() {
         let signal = noisy_voice(rate, 0.5, 8000.0);
         let listen = |listen| {
             let mut engine = Engine::new(Dccrn::bundled(), rate, 1).unwrap();
-            let controls = Controls { listen, reduction_db: 24.0, ..Controls::default() };
+            let controls = Controls { listen, reduction_db: 24.0, ..full() };
             let out = run(&mut engine, &controls, std::slice::from_ref(&signal), || 256);
             (engine.latency_samples(), out)
         };

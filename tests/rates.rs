@@ -1,14 +1,14 @@
 //! The same sound at different rates gives the same result.
 mod common;
 
-use common::{db, noisy_voice, power, run};
-use wisp::{Controls, Dccrn, Engine};
+use common::{db, full, noisy_voice, power, run};
+use wisp::{Dccrn, Engine};
 
 /// The denoised sound without its latency, at the times of `step` input samples.
 fn denoise(rate: u32, step: usize, seconds: f64) -> Vec<f32> {
     let mut engine = Engine::new(Dccrn::bundled(), rate, 1).unwrap();
     let latency = engine.latency_samples();
-    let out = run(&mut engine, &Controls::default(), &[noisy_voice(rate, seconds, 7000.0)], || 480);
+    let out = run(&mut engine, &full(), &[noisy_voice(rate, seconds, 7000.0)], || 480);
     out[0][latency..].iter().copied().step_by(step).collect()
 }
 

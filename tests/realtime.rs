@@ -4,7 +4,7 @@ mod allocations;
 mod common;
 
 use allocations::count;
-use common::{networks, noisy_voice, run};
+use common::{full, networks, noisy_voice, run};
 use wisp::{Controls, Dccrn, Engine, Listen, Stereo};
 
 #[test]
@@ -36,7 +36,7 @@ fn process_and_reset_do_not_allocate() {
             let mut engine = Engine::new(network.clone(), rate, channels).unwrap();
             let signal = noisy_voice(rate, 0.25, 3500.0);
             let mut audio = vec![signal; channels];
-            let mut settings = [Controls::default(); 5];
+            let mut settings = [full(); 5];
             settings[1] =
                 Controls { stereo: Stereo::Independent, reduction_db: 12.0, ..settings[0] };
             settings[2] = Controls { listen: Listen::Removed, output_db: 3.0, ..settings[0] };
@@ -68,7 +68,7 @@ fn denormals_are_flushed_inside_and_left_alone_outside() {
     let tiny = std::hint::black_box(f32::MIN_POSITIVE);
     let mut engine = Engine::new(Dccrn::bundled(), 48_000, 1).unwrap();
     let denormal = vec![1e-40f32; 4800];
-    let out = run(&mut engine, &Controls::default(), &[denormal], || 480);
+    let out = run(&mut engine, &full(), &[denormal], || 480);
     assert!(out[0].iter().all(|y| y.abs() < 1e-30));
     let half = tiny * std::hint::black_box(0.5);
     assert!(half > 0.0 && half.is_subnormal(), "denormals are still flushed outside");

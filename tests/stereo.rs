@@ -1,7 +1,7 @@
 //! Two channels, and changes of the controls while sound runs.
 mod common;
 
-use common::{bits, db, networks, noisy_voice, power, run, white};
+use common::{bits, db, full, networks, noisy_voice, power, run, white};
 use wisp::{Controls, Dccrn, Engine, Listen, Stereo};
 
 const RATE: u32 = 48_000;
@@ -13,10 +13,10 @@ fn engine(channels: usize) -> Engine {
 #[test]
 fn equal_channels_give_the_mono_result_to_the_bit() {
     let signal = noisy_voice(RATE, 0.5, 8000.0);
-    let shaped = Controls { sensitivity_db: 5.0, ambience: 0.3, ..Controls::default() };
+    let shaped = Controls { sensitivity_db: 5.0, ambience: 0.3, ..full() };
     for (kind, network) in networks() {
         let engine = |channels| Engine::new(network.clone(), RATE, channels).unwrap();
-        for controls in [Controls::default(), shaped] {
+        for controls in [full(), shaped] {
             let mono = run(&mut engine(1), &controls, std::slice::from_ref(&signal), || 480);
             for stereo in [Stereo::Linked, Stereo::Independent] {
                 let controls = Controls { stereo, ..controls };
@@ -33,8 +33,8 @@ fn equal_channels_give_the_mono_result_to_the_bit() {
 fn opposite_channels_are_denoised_like_equal_ones() {
     let signal = noisy_voice(RATE, 1.0, 8000.0);
     let opposite: Vec<f32> = signal.iter().map(|x| -x).collect();
-    let out = run(&mut engine(2), &Controls::default(), &[signal.clone(), opposite], || 480);
-    let mono = run(&mut engine(1), &Controls::default(), &[signal], || 480);
+    let out = run(&mut engine(2), &full(), &[signal.clone(), opposite], || 480);
+    let mono = run(&mut engine(1), &full(), &[signal], || 480);
     let difference: Vec<f32> = out[0].iter().zip(&mono[0]).map(|(a, b)| a - b).collect();
     assert!(db(power(&difference) / power(&mono[0])) < -80.0);
     assert!(out[0].iter().zip(&out[1]).all(|(a, b)| (a + b).abs() < 1e-6));
@@ -44,7 +44,7 @@ fn opposite_channels_are_denoised_like_equal_ones() {
 fn independent_channels_are_two_mono_engines() {
     let left = noisy_voice(RATE, 0.5, 8000.0);
     let right = white(left.len(), 0.1);
-    let controls = Controls { stereo: Stereo::Independent, ..Controls::default() };
+    let controls = Controls { stereo: Stereo::Independent, ..full() };
     for (kind, network) in networks() {
         let engine = |channels| Engine::new(network.clone(), RATE, channels).unwrap();
         let both = run(&mut engine(2), &controls, &[left.clone(), right.clone()], || 480);
@@ -66,7 +66,7 @@ fn changes_of_the_controls_do_not_click() {
     let tone: Vec<f32> = (0..RATE as usize / 2)
         .map(|n| 0.5 * (std::f32::consts::TAU * 100.0 * n as f32 / RATE as f32).sin())
         .collect();
-    let base = Controls::default();
+    let base = full();
     let others = [
         Controls { bypass: true, ..base },
         Controls { reduction_db: 0.0, ..base },
@@ -102,7 +102,7 @@ fn linked_channels_keep_the_place_of_a_voice() {
     };
     let channels = [side(1.0, &noise[..voice.len()]), side(0.5, &noise[voice.len()..])];
     for (sensitivity_db, ambience) in [(0.0, 0.0), (6.0, 0.0), (-6.0, 0.3), (12.0, 0.0)] {
-        let controls = Controls { sensitivity_db, ambience, ..Controls::default() };
+        let controls = Controls { sensitivity_db, ambience, ..full() };
         let out = run(&mut engine(2), &controls, &channels, || 480);
         // Where the voice is loud: blocks of 50 ms over half the loudest.
         let difference = |channels: &[Vec<f32>]| {
@@ -129,7 +129,7 @@ fn ambience_keeps_a_steady_share_of_the_room() {
     let voice = noisy_voice(RATE, 2.0, 8000.0);
     signal[2 * RATE as usize..].iter_mut().zip(&voice).for_each(|(s, v)| *s += v);
     for (ambience, expected) in [(0.5, -6.0), (0.25, -12.0), (0.1, -20.0)] {
-        let controls = Controls { ambience, ..Controls::default() };
+        let controls = Controls { ambience, ..full() };
         let out = run(&mut engine(1), &controls, std::slice::from_ref(&signal), || 480);
         let pauses = (RATE as usize..2 * RATE as usize).chain(4 * RATE as usize + 9600..length);
         let pauses: Vec<usize> = pauses.collect();
@@ -148,7 +148,7 @@ fn ambience_keeps_a_steady_share_of_the_room() {
 fn an_eager_network_takes_more() {
     let noise = white(3 * RATE as usize, 0.05);
     let left = |sensitivity_db| {
-        let controls = Controls { sensitivity_db, ..Controls::default() };
+        let controls = Controls { sensitivity_db, ..full() };
         let out = run(&mut engine(1), &controls, std::slice::from_ref(&noise), || 480);
         db(power(&out[0][RATE as usize..]) / power(&noise))
     };
@@ -162,7 +162,7 @@ fn reduction_is_limited_to_what_was_asked() {
     // Noise alone: nearly all of it goes at full reduction, and no more than the limit otherwise.
     let noise = white(3 * RATE as usize, 0.05);
     let level = |reduction_db| {
-        let controls = Controls { reduction_db, ..Controls::default() };
+        let controls = Controls { reduction_db, ..full() };
         let out = run(&mut engine(1), &controls, std::slice::from_ref(&noise), || 480);
         db(power(&out[0][RATE as usize..]) / power(&noise))
     };
@@ -175,7 +175,7 @@ fn reduction_is_limited_to_what_was_asked() {
 #[test]
 fn telemetry_follows_the_sound() {
     let mut engine = engine(1);
-    let controls = Controls::default();
+    let controls = full();
     // One sample more: a frame is measured after its hop.
     run(&mut engine, &controls, &[white(RATE as usize + 1, 0.1)], || 480);
     let t = *engine.telemetry();

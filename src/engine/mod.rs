@@ -13,7 +13,7 @@ use crate::dsp::{DelayLine, Framer};
 use crate::nn::dccrn::Dccrn;
 use crate::nn::kernels::FlushDenormals;
 
-pub use controls::{Controls, Listen, Stereo};
+pub use controls::{Controls, DEFAULT_REDUCTION_DB, Listen, Stereo};
 pub use telemetry::{DISPLAY_BANDS, Telemetry};
 
 use controls::Mixer;

@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use nice_plug::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::engine::{self, Controls};
+use crate::engine::{self, Controls, DEFAULT_REDUCTION_DB};
 use crate::text::{decibels, percent};
 
 /// The largest reduction with a number, dB; what lies above is "Full".
@@ -252,7 +252,7 @@ impl Default for WispParams {
         Self {
             reduction: FloatParam::new(
                 "Reduction",
-                REDUCTION_FULL,
+                DEFAULT_REDUCTION_DB,
                 FloatRange::Linear { min: 0.0, max: REDUCTION_FULL },
             )
             .with_value_to_string(Arc::new(reduction_to_string))

@@ -18,6 +18,11 @@ pub const RATES: [u32; 10] =
 
 pub const BUNDLED: &[u8] = include_bytes!("../../bundled/wisp.safetensors");
 
+/// All that the network would remove is removed.
+pub fn full() -> Controls {
+    Controls { reduction_db: f32::INFINITY, ..Controls::default() }
+}
+
 /// A small generator, so that every run sees the same numbers.
 pub struct Random(pub u64);
 

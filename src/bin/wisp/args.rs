@@ -62,7 +62,7 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "NAME|FILE", value_hint = ValueHint::FilePath)]
     pub(crate) preset: Option<OsString>,
 
-    /// Largest reduction in dB, or "full" [default: full]
+    /// Largest reduction in dB, or "full" [default: 24]
     #[arg(short, long, value_name = "DB|full", value_parser = reduction)]
     pub(crate) reduction: Option<f32>,
 
