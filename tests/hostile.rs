@@ -154,6 +154,30 @@ fn silence_in_is_silence_out() {
 
 /// A file may hold finite weights of any size; the state must not blow up.
 #[test]
+fn silence_before_a_sound_is_as_good_as_none() {
+    // A clip after digital silence of whole hops is, to the bit, the clip fresh; amid a recording the network waits, too.
+    let clip = noisy_voice(48_000, 1.0, 8000.0);
+    let (other, silence) = (noisy_voice(48_000, 1.0, 4000.0), vec![0.0; 40 * 48_000]);
+    for (_, network) in networks() {
+        let out = |signal: &[f32]| {
+            let mut engine = Engine::new(network.clone(), 48_000, 1).unwrap();
+            run(&mut engine, &full(), &[signal.to_vec()], || 480)
+        };
+        let fresh = out(&clip);
+        for seconds in [2, 10, 40] {
+            let silence = &silence[..seconds * 48_000];
+            let late = out(&[silence, &clip].concat());
+            assert!(bits(&late)[silence.len()..] == bits(&fresh)[..], "{seconds} s");
+        }
+        let [short, long] = [9_600, 40 * 48_000].map(|n| {
+            let late = out(&[&other, &silence[..n], &clip].concat());
+            bits(&late)[other.len() + n..].to_vec()
+        });
+        assert!(short == long, "what the network knew is kept");
+    }
+}
+
+#[test]
 fn absurd_weights_give_finite_sound() {
     for mut file in [File::bundled(), File::random(1), File::random(2)] {
         for (_, data) in file.tensors.values_mut() {

@@ -36,6 +36,7 @@ struct Channel {
     low: History,
     wasted: Vec<Complex32>, // the inverse transform uses its input up
     overlap: Vec<f32>,      // the newest frame's second half, by head 0
+    silent: usize,          // so many frames have held nothing but zeros
 }
 
 #[derive(Clone)]
@@ -105,6 +106,7 @@ impl Denoiser {
                     low: History::new(taps),
                     wasted: zeros.clone(),
                     overlap: vec![0.0; hop],
+                    silent: usize::MAX,
                 })
                 .collect(),
             voices: (0..channels)
@@ -153,6 +155,8 @@ impl Denoiser {
             let spectrum = &mut channel.frames[0].spectrum;
             self.stft.analyze(framer.frame(i), spectrum);
             channel.low.push(&self.bands, spectrum);
+            let zeros = framer.frame(i).iter().all(|&x| x == 0.0);
+            channel.silent = if zeros { channel.silent.saturating_add(1) } else { 0 };
         }
 
         let linked = controls.stereo == Stereo::Linked;
@@ -165,21 +169,33 @@ impl Denoiser {
             self.shape.part();
         }
         self.linked = linked;
+        // Where nothing has been heard for as long as the filter reaches back, the network waits: hosts send silence before
+        // the first sound and between clips, and it would make something of that.
+        let reach = self.network.sizes().taps;
+        let waits = |c: &Channel| c.silent > reach;
         if let ([left, right], true) = (&self.channels[..], linked) {
             mask::joint(left.newest().0, right.newest().0, &mut self.joint);
             self.joint_low.push(&self.bands, &self.joint);
-            self.voices[0].listen(&self.network, &self.bands, &self.joint, &self.joint_low);
+            if !(waits(left) && waits(right)) {
+                self.voices[0].listen(&self.network, &self.bands, &self.joint, &self.joint_low);
+            }
         } else {
-            for (voice, c) in self.voices.iter_mut().zip(&self.channels) {
+            for (voice, c) in self.voices.iter_mut().zip(&self.channels).filter(|(_, c)| !waits(c))
+            {
                 voice.listen(&self.network, &self.bands, c.newest().0, &c.low);
             }
         }
 
         for (i, c) in self.channels.iter_mut().enumerate() {
             let voice = &self.voices[if linked { 0 } else { i }];
+            let silent = waits(c);
             for (head, frame) in c.frames.iter_mut().enumerate() {
                 let Frame { spectrum, removed } = frame;
-                mask::removed((&voice.mask, head), &self.bands, &c.low, spectrum, removed);
+                if silent {
+                    removed.fill(Complex32::ZERO);
+                } else {
+                    mask::removed((&voice.mask, head), &self.bands, &c.low, spectrum, removed);
+                }
             }
         }
         self.meter.listen(self.channels.iter().map(Channel::newest));
@@ -218,6 +234,7 @@ impl Denoiser {
             c.frames.iter_mut().for_each(|f| f.spectrum.fill(Complex32::ZERO));
             c.low.reset();
             c.overlap.fill(0.0);
+            c.silent = usize::MAX;
         }
         self.voices.iter_mut().for_each(|v| v.state.reset());
         self.joint_low.reset();
