@@ -197,7 +197,7 @@ mod tests {
         let expected = Control::SOUND.map(|c| (c, params.handle(c).normalized()));
         assert_eq!(loaded, expected);
         let text = fs::read_to_string(presets.folder().join("Küche 2.json")).expect("text");
-        assert!(text.contains("\n  \"reduction\": \"Full\""), "{text}");
+        assert!(text.contains("\n  \"reduction\": \"24 dB\""), "{text}");
         let files = fs::read_dir(presets.folder()).expect("the folder").count();
         assert_eq!(files, 2, "nothing is left beside the presets");
     }
