@@ -111,7 +111,7 @@ fn bad_samples_leave_no_trace() {
     let click = out(3000..=3000, 0.0, f32::MAX);
     for (what, other, seconds, bar) in [
         ("bad samples", bad, 3, -20.0),
-        ("bad samples at the start", early, 3, -10.0),
+        ("bad samples at the start", early, 3, -20.0),
         ("a click", click, 5, -20.0),
     ] {
         let second = seconds * 48_000..(seconds + 1) * 48_000;
