@@ -95,7 +95,7 @@ def test_it_loads_as_an_effect_with_its_parameters(plugin):
     assert plugin.is_effect and not plugin.is_instrument
     assert plugin.manufacturer_name == "Wisp"
     assert {"reduction", "sensitivity", "ambience", "output", "listen", "stereo", "bypass"} <= set(plugin.parameters)
-    assert plugin.parameters["reduction"].string_value == "Full"
+    assert plugin.parameters["reduction"].string_value == "24 dB"
     assert plugin.parameters["output"].string_value == "0 dB"
     assert plugin.parameters["listen"].string_value == "Result"
     assert plugin.parameters["stereo"].string_value == "Linked"
