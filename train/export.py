@@ -53,6 +53,7 @@ from model import (
 )
 
 FORMAT = 1
+HALVED = ("gru.w", "gru.u", "gru.g", "gains.weight", "tell.weight", "linear.weight")  # of memories that run once a frame
 ROOT = Path(__file__).resolve().parent.parent
 GOLDEN_RATE = 48000
 GOLDEN_HOPS = 24  # with two frames of margin 26 frames, which keep the file near 1.5 MB
@@ -125,7 +126,27 @@ def fold(model: Dccrn) -> dict[str, Tensor]:
         out |= {f"full_memory.{k}": v for k, v in model.full_memory.named_parameters() if v.numel() and not k.startswith("norm.")}
         out["full_memory.spread.weight"] = model.full_memory.spread.weight.double() * scale[:, None]
         out["full_memory.spread.bias"] = shift
-    return {k: v.detach().float().contiguous().clone() for k, v in sorted(out.items())}
+    return {k: _snapped(k, v.detach().float()).contiguous().clone() for k, v in sorted(out.items())}
+
+
+@torch.no_grad()
+def halve(model: Dccrn) -> None:
+    """Rounds the weights of the memories that run once a frame to bfloat16: the engine then reads half as much."""
+    for memory in (model.full_memory, model.low_memory):
+        if memory:
+            scale = getattr(memory, "SCALE", 1)
+            for name, p in memory.named_parameters():
+                if name in HALVED:
+                    part = scale if name == "linear.weight" else 1
+                    p.copy_((p * part).bfloat16().float() / part)
+
+
+def _snapped(name: str, x: Tensor) -> Tensor:
+    """A bfloat16 number but for float32's rounding is that number."""
+    if not name.startswith(("full_memory.", "low_memory.")) or name.split(".", 1)[1] not in HALVED:
+        return x
+    half = x.bfloat16().float()
+    return torch.where((x - half).abs() <= 1e-6 * half.abs(), half, x)
 
 
 @torch.no_grad()
@@ -512,6 +533,7 @@ def main() -> None:
     model, about = load_checkpoint(a.checkpoint, averaged=not a.last)
     if a.blend:
         blend(model, load_checkpoint(a.blend[0], averaged=not a.last)[0], float(a.blend[1]))
+    halve(model)
     errors = export(model, about, a.weights, a.golden)
     name, worst = max(errors.items(), key=lambda kv: kv[1])
     about = Folded(a.weights).about

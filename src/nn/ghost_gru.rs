@@ -99,6 +99,14 @@ impl GhostGru {
         Ok(Self { input, recurrent, ghost, shape, inputs })
     }
 
+    /// For one row, whose products wait for the weights.
+    fn for_one_row(mut self) -> Self {
+        self.input = self.input.for_one_row();
+        self.recurrent = self.recurrent.for_one_row();
+        self.ghost = self.ghost.map(Packed::for_one_row);
+        self
+    }
+
     /// (rows, width), zero.
     pub(crate) fn new_state(&self, rows: usize) -> Buffer {
         Buffer::new(rows * self.shape.width())
@@ -223,12 +231,14 @@ impl LowMemory {
     ) -> Result<Self, WeightsError> {
         let (heard, hidden) = (sizes.low_inputs(), sizes.low_hidden);
         let outputs = LOWEST_BINS * 2 * sizes.coefficients();
-        let gru = GhostGru::load(weights, &format!("{name}.gru"), heard, hidden, sizes.ratio)?;
+        let gru = GhostGru::load(weights, &format!("{name}.gru"), heard, hidden, sizes.ratio)?
+            .for_one_row();
         let shape = gru.shape;
         let w = weights.take(&format!("{name}.linear.weight"), &[outputs, hidden])?;
         let out = Packed::new(outputs, shape.width(), |o, i| {
             shape.unit(i).map_or(0.0, |i| w.at(&[o, i]))
-        });
+        })
+        .for_one_row();
         Ok(Self { gru, out, heard, outputs })
     }
 
@@ -314,7 +324,8 @@ impl FullBandMemory {
         let tell = take("tell.weight", &[told, hidden])?;
         let spread = take("spread.weight", &[channels, HEARD])?;
         let spread_bias = take("spread.bias", &[channels])?;
-        let gru = GhostGru::load(weights, &format!("{name}.gru"), heard, hidden, sizes.ratio)?;
+        let gru = GhostGru::load(weights, &format!("{name}.gru"), heard, hidden, sizes.ratio)?
+            .for_one_row();
         let shape = gru.shape;
         let weight = |o: usize, i: usize| match o.checked_sub(gains) {
             None => gains_weight.at(&[o, i]),
@@ -323,7 +334,8 @@ impl FullBandMemory {
         let out = Packed::new(gains + told, shape.width(), |o, i| {
             shape.unit(i).map_or(0.0, |i| weight(o, i))
         })
-        .with_bias(|o| gains_bias.data().get(o).copied().unwrap_or(0.0));
+        .with_bias(|o| gains_bias.data().get(o).copied().unwrap_or(0.0))
+        .for_one_row();
         Ok(Self {
             hear: Packed::new(HEARD, channels, |o, i| hear.at(&[o, i])),
             gru,

@@ -62,6 +62,7 @@ impl DerefMut for Buffer {
 #[derive(Clone, Debug)]
 pub(crate) struct Packed {
     data: Buffer,
+    halves: Option<Vec<u16>>, // in place of `data`: the upper halves of the weights, whose lower halves are zero
     bias: Buffer,
     slope: Option<Buffer>,
     inputs: usize,
@@ -79,7 +80,18 @@ impl Packed {
                     weight(output, input);
             }
         }
-        Self { data, bias: Buffer::new(width), slope: None, inputs, outputs }
+        Self { data, halves: None, bias: Buffer::new(width), slope: None, inputs, outputs }
+    }
+
+    /// For products with one row, which wait for the weights: where all are bfloat16 numbers only their upper halves
+    /// are kept and read. The result is the same to the bit.
+    pub(crate) fn for_one_row(mut self) -> Self {
+        let whole = self.outputs.is_multiple_of(PANEL) && self.slope.is_none();
+        if whole && self.data.iter().all(|w| w.to_bits() & 0xffff == 0) {
+            self.halves = Some(self.data.iter().map(|w| (w.to_bits() >> 16) as u16).collect());
+            self.data = Buffer::new(0);
+        }
+        self
     }
 
     pub(crate) fn with_bias(mut self, bias: impl Fn(usize) -> f32) -> Self {
@@ -210,6 +222,7 @@ impl Kernels {
         }
         assert!(a.len() >= (rows - 1) * a_stride + w.inputs);
         assert!(y.len() >= (rows - 1) * y_stride + w.outputs && y_stride >= w.outputs);
+        assert!(rows == 1 || w.halves.is_none());
         let job = MatMul {
             rows,
             a: a.as_ptr(),
@@ -218,6 +231,7 @@ impl Kernels {
             y_stride,
             add,
             w: w.data.as_ptr(),
+            halves: w.halves.as_ref().map_or(std::ptr::null(), |h| h.as_ptr()),
             bias: w.bias.as_ptr(),
             slope: w.slope.as_ref().map_or(std::ptr::null(), |s| s.as_ptr()),
             inputs: w.inputs,
@@ -305,6 +319,7 @@ struct MatMul {
     y_stride: usize,
     add: bool,
     w: *const f32,
+    halves: *const u16, // null: `w` holds the weights
     bias: *const f32,
     slope: *const f32, // null: no PReLU
     inputs: usize,
@@ -326,6 +341,8 @@ trait Simd: Copy {
 
     unsafe fn splat(x: f32) -> Self;
     unsafe fn load(p: *const f32) -> Self;
+    /// From the upper halves of floats.
+    unsafe fn load_halves(p: *const u16) -> Self;
     unsafe fn store(self, p: *mut f32);
     unsafe fn add(self, o: Self) -> Self;
     unsafe fn sub(self, o: Self) -> Self;
@@ -532,6 +549,36 @@ unsafe fn block<S: Simd, const R: usize, const V: usize>(job: &MatMul, row: usiz
     }
 }
 
+/// V vectors of the one row of [`Kernels::matmul`] with halved weights, from column `first` on; whole panels, no PReLU.
+#[inline(always)]
+unsafe fn halved<S: Simd, const V: usize>(job: &MatMul, first: usize) {
+    // SAFETY: the caller's contract, passed on.
+    unsafe {
+        let at = |v: usize| {
+            let column = first + v * S::WIDTH;
+            column / PANEL * job.inputs * PANEL + column % PANEL
+        };
+        let w: [*const u16; V] = std::array::from_fn(|v| job.halves.add(at(v)));
+        let y = job.y.add(first);
+        let mut acc = [S::splat(0.0); V];
+        for v in 0..V {
+            acc[v] = S::load(job.bias.add(first + v * S::WIDTH));
+            if job.add {
+                acc[v] = acc[v].add(S::load(y.add(v * S::WIDTH)));
+            }
+        }
+        for k in 0..job.inputs {
+            let x = S::splat(*job.a.add(k));
+            for v in 0..V {
+                acc[v] = x.mul_add(S::load_halves(w[v].add(k * PANEL)), acc[v]);
+            }
+        }
+        for v in 0..V {
+            acc[v].store(y.add(v * S::WIDTH));
+        }
+    }
+}
+
 #[inline(always)]
 unsafe fn columns<S: Simd, const V: usize>(job: &MatMul, first: usize) {
     // SAFETY: the caller's contract, passed on.
@@ -572,6 +619,16 @@ unsafe fn matmul<S: Simd>(job: &MatMul) {
     unsafe {
         let vectors = padded(job.outputs) / S::WIDTH;
         let mut v = 0;
+        if !job.halves.is_null() {
+            while vectors - v >= 8 {
+                halved::<S, 8>(job, v * S::WIDTH);
+                v += 8;
+            }
+            while v < vectors {
+                halved::<S, 1>(job, v * S::WIDTH);
+                v += 1;
+            }
+        }
         while v < vectors {
             let first = v * S::WIDTH;
             let count = S::ACROSS.min(vectors - v);
@@ -822,6 +879,12 @@ impl Simd for Scalar {
         Self(unsafe { p.cast::<[f32; 4]>().read() })
     }
     #[inline(always)]
+    unsafe fn load_halves(p: *const u16) -> Self {
+        // SAFETY: valid for WIDTH halves by the trait's contract.
+        let halves = unsafe { p.cast::<[u16; 4]>().read() };
+        Self(halves.map(|half| f32::from_bits(u32::from(half) << 16)))
+    }
+    #[inline(always)]
     unsafe fn store(self, p: *mut f32) {
         // SAFETY: valid for WIDTH floats by the trait's contract.
         unsafe { p.cast::<[f32; 4]>().write(self.0) }
@@ -934,6 +997,14 @@ mod x86 {
             Self(unsafe { _mm512_loadu_ps(p) })
         }
         #[inline(always)]
+        unsafe fn load_halves(p: *const u16) -> Self {
+            // SAFETY: the caller's contract, passed on.
+            unsafe {
+                let wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(p.cast()));
+                Self(_mm512_castsi512_ps(_mm512_slli_epi32::<16>(wide)))
+            }
+        }
+        #[inline(always)]
         unsafe fn store(self, p: *mut f32) {
             // SAFETY: the caller's contract, passed on.
             unsafe { _mm512_storeu_ps(p, self.0) }
@@ -1022,6 +1093,14 @@ mod x86 {
             Self(unsafe { _mm256_loadu_ps(p) })
         }
         #[inline(always)]
+        unsafe fn load_halves(p: *const u16) -> Self {
+            // SAFETY: the caller's contract, passed on.
+            unsafe {
+                let wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(p.cast()));
+                Self(_mm256_castsi256_ps(_mm256_slli_epi32::<16>(wide)))
+            }
+        }
+        #[inline(always)]
         unsafe fn store(self, p: *mut f32) {
             // SAFETY: the caller's contract, passed on.
             unsafe { _mm256_storeu_ps(p, self.0) }
@@ -1097,6 +1176,11 @@ mod arm {
         unsafe fn load(p: *const f32) -> Self {
             // SAFETY: the caller's contract, passed on.
             Self(unsafe { vld1q_f32(p) })
+        }
+        #[inline(always)]
+        unsafe fn load_halves(p: *const u16) -> Self {
+            // SAFETY: the caller's contract, passed on.
+            Self(unsafe { vreinterpretq_f32_u32(vshll_n_u16::<16>(vld1_u16(p))) })
         }
         #[inline(always)]
         unsafe fn store(self, p: *mut f32) {
