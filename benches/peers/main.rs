@@ -100,12 +100,12 @@ fn main() {
     let network = Dccrn::bundled();
     println!("{network:?}");
     println!("{} multiply-adds per hop", multiply_adds(&network));
-    beside_nnnoiseless(hops);
+    let peer = beside_nnnoiseless(hops);
     callbacks(hops / 10);
     rates(few);
     denormals(few);
     instances(few);
-    many_at_once(few / 50);
+    many_at_once(few / 50, peer);
     layers(&network, few);
 }
 
@@ -126,8 +126,8 @@ fn title(text: &str) {
     println!("\n{text}");
 }
 
-/// A hop of 10 ms at 48 kHz, mono, the two in turn.
-fn beside_nnnoiseless(hops: usize) {
+/// A hop of 10 ms at 48 kHz, mono, the two in turn. Returns nnnoiseless's median.
+fn beside_nnnoiseless(hops: usize) -> f64 {
     title("per hop of 10 ms at 48 kHz, mono    p50      p99    p99.9      max  p99.9/p50");
     let mut wisp = Blocks::mono();
     let network = Dccrn::bundled();
@@ -170,6 +170,7 @@ fn beside_nnnoiseless(hops: usize) {
     println!("ratio of the medians: {:.2}", ours / theirs);
     println!("real-time factor: wisp {:.4}, nnnoiseless {:.4}", ours / 1e4, theirs / 1e4);
     assert!(ours <= 1.5 * theirs, "more than 1.5 times nnnoiseless");
+    theirs
 }
 
 /// Callbacks of 64 samples, of which 30 hold four hops: each of the 30 by itself, over and over.
@@ -240,8 +241,8 @@ fn instances(rounds: usize) {
     }
 }
 
-/// A session's worth of instances in turn on one core, hop by hop.
-fn many_at_once(hops: usize) {
+/// A project's worth of instances in turn on one core, hop by hop, beside what one nnnoiseless took.
+fn many_at_once(hops: usize, peer: f64) {
     const COUNT: usize = 64;
     let mut all: Vec<Blocks> = (0..COUNT).map(|_| Blocks::mono()).collect();
     let overhead = overhead();
@@ -253,7 +254,9 @@ fn many_at_once(hops: usize) {
     let round = (0..3).map(|_| median()).fold(f64::INFINITY, f64::min);
     title("64 instances at 48 kHz, mono, on one core");
     println!("{:.1} each, real-time factor of all {:.2}", round / COUNT as f64, round / 1e4);
-    assert!(round < 1e4, "not in real time");
+    // Of a peer in the same run: what a host has left for its guests changes by half within minutes.
+    let each = round / COUNT as f64;
+    assert!(each <= 2.5 * peer, "{each:.1} each, more than 2.5 times one nnnoiseless");
 }
 
 /// Where a hop's time goes, and how near each layer comes to what the core can do at most.
