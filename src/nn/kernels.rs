@@ -62,7 +62,7 @@ impl DerefMut for Buffer {
 #[derive(Clone, Debug)]
 pub(crate) struct Packed {
     data: Buffer,
-    halves: Option<Vec<u16>>, // in place of `data`: the upper halves of the weights, whose lower halves are zero
+    halves: Option<Vec<u16>>, // panels as in `data`: the upper halves of the weights, whose lower halves are zero
     bias: Buffer,
     slope: Option<Buffer>,
     inputs: usize,
@@ -84,12 +84,11 @@ impl Packed {
     }
 
     /// For products with one row, which wait for the weights: where all are bfloat16 numbers only their upper halves
-    /// are kept and read. The result is the same to the bit.
+    /// are read, by instruction sets to which that is worth the widening. The result is the same to the bit.
     pub(crate) fn for_one_row(mut self) -> Self {
         let whole = self.outputs.is_multiple_of(PANEL) && self.slope.is_none();
         if whole && self.data.iter().all(|w| w.to_bits() & 0xffff == 0) {
             self.halves = Some(self.data.iter().map(|w| (w.to_bits() >> 16) as u16).collect());
-            self.data = Buffer::new(0);
         }
         self
     }
@@ -222,7 +221,6 @@ impl Kernels {
         }
         assert!(a.len() >= (rows - 1) * a_stride + w.inputs);
         assert!(y.len() >= (rows - 1) * y_stride + w.outputs && y_stride >= w.outputs);
-        assert!(rows == 1 || w.halves.is_none());
         let job = MatMul {
             rows,
             a: a.as_ptr(),
@@ -231,7 +229,11 @@ impl Kernels {
             y_stride,
             add,
             w: w.data.as_ptr(),
-            halves: w.halves.as_ref().map_or(std::ptr::null(), |h| h.as_ptr()),
+            halves: w
+                .halves
+                .as_ref()
+                .filter(|_| rows == 1)
+                .map_or(std::ptr::null(), |h| h.as_ptr()),
             bias: w.bias.as_ptr(),
             slope: w.slope.as_ref().map_or(std::ptr::null(), |s| s.as_ptr()),
             inputs: w.inputs,
@@ -338,6 +340,8 @@ trait Simd: Copy {
     const ACROSS: usize;
     /// Rows in a block of [`matmul`].
     const ROWS: usize;
+    /// Whether a product with one row reads halved weights: widening them takes two instructions a vector.
+    const HALVES: bool;
 
     unsafe fn splat(x: f32) -> Self;
     unsafe fn load(p: *const f32) -> Self;
@@ -619,7 +623,7 @@ unsafe fn matmul<S: Simd>(job: &MatMul) {
     unsafe {
         let vectors = padded(job.outputs) / S::WIDTH;
         let mut v = 0;
-        if !job.halves.is_null() {
+        if S::HALVES && !job.halves.is_null() {
             while vectors - v >= 8 {
                 halved::<S, 8>(job, v * S::WIDTH);
                 v += 8;
@@ -868,6 +872,7 @@ impl Simd for Scalar {
     const WIDTH: usize = 4;
     const ACROSS: usize = 4;
     const ROWS: usize = 2;
+    const HALVES: bool = false;
 
     #[inline(always)]
     unsafe fn splat(x: f32) -> Self {
@@ -975,6 +980,7 @@ mod x86 {
         const WIDTH: usize = 16;
         const ACROSS: usize = 3;
         const ROWS: usize = 8;
+        const HALVES: bool = true;
 
         forward! {
             add(o) = _mm512_add_ps;
@@ -1071,6 +1077,7 @@ mod x86 {
         const WIDTH: usize = 8;
         const ACROSS: usize = 2;
         const ROWS: usize = 6;
+        const HALVES: bool = false;
 
         forward! {
             add(o) = _mm256_add_ps;
@@ -1151,6 +1158,7 @@ mod arm {
         const WIDTH: usize = 4;
         const ACROSS: usize = 4;
         const ROWS: usize = 4;
+        const HALVES: bool = true;
 
         forward! {
             add(o) = vaddq_f32;
@@ -1326,6 +1334,29 @@ mod tests {
             (kernels, copy.to_vec())
         };
         Kernels::available().map(of).collect()
+    }
+
+    #[test]
+    fn halved_weights_give_the_same_bits() {
+        let (outputs, inputs) = (9 * PANEL, 37);
+        let halves = |x: f32| f32::from_bits(x.to_bits() & 0xffff_0000);
+        let weights: Vec<f32> = numbers(outputs * inputs, 1).into_iter().map(halves).collect();
+        let (a, bias) = (numbers(inputs, 2), numbers(outputs, 3));
+        let packed =
+            Packed::new(outputs, inputs, |o, i| weights[o * inputs + i]).with_bias(|o| bias[o]);
+        let halved = packed.clone().for_one_row();
+        assert!(packed.halves.is_none() && halved.halves.is_some());
+        assert!(Packed::new(outputs, inputs, |_, _| 0.1).for_one_row().halves.is_none());
+        for kernels in Kernels::available() {
+            for add in [false, true] {
+                let [expected, got] = [&packed, &halved].map(|w| {
+                    let mut y = numbers(outputs, 4);
+                    kernels.matmul(w, 1, &a, inputs, &mut y, outputs, add);
+                    y.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+                });
+                assert!(expected == got, "{kernels:?}");
+            }
+        }
     }
 
     #[track_caller]
