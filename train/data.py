@@ -147,7 +147,7 @@ class Cache:
 
     @staticmethod
     def quality(item: dict) -> float:
-        """How often a voice is drawn for its opinion score (DNSMOS OVRL, 0: unknown): 3.2 counts 1, 2.9 a quarter, 3.5 twice."""
+        """How often a voice is drawn for its opinion score (DNSMOS OVRL, 0: unknown): 3.2 counts 1, 2.9 a quarter, 3.5 and more 2.25."""
         mos = item.get("mos", 0)
         return float(np.clip((mos - 2.6) / 0.6, 0.05, 1.5) ** 2) if mos else 1.0
 
