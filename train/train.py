@@ -191,6 +191,8 @@ class Step:
         floating = [(e, m) for e, m in zip(ema.state_dict().values(), model.state_dict().values()) if e.is_floating_point()]
         self.averages, self.sources = zip(*floating)
         self.graph, self.wanted, self.taken = None, graph, 0
+        self.rate = opt.rate if isinstance(opt, Soap) else opt.param_groups[0]["lr"]
+        self.left_out = torch.zeros((), device=self.parameters[0].device)  # steps whose gradient was not finite
         if graph and torch.cuda.current_stream() == torch.cuda.default_stream():
             torch.cuda.set_stream(torch.cuda.Stream())  # no graph can be made on the default one
 
@@ -199,10 +201,13 @@ class Step:
         with torch.autocast(device, torch.bfloat16, enabled=self.bf16):
             total, parts = self.loss(self.net, batch)
         total.backward()
-        grads = [p.grad for p in self.parameters]
-        for g in grads:
-            g.nan_to_num_(0.0, 0.0, 0.0)
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.a.clip)
+        # A gradient that is not finite moves nothing. No branch: a graph has none.
+        finite = torch.isfinite(norm)
+        for p in self.parameters:
+            p.grad.copy_(torch.where(finite, p.grad, 0.0))
+        self.rate.mul_(finite)
+        self.left_out += ~finite
         self.opt.step()
         with torch.no_grad():
             torch._foreach_lerp_(self.averages, self.sources, 1 - decay)
@@ -210,8 +215,7 @@ class Step:
 
     def __call__(self, batch: dict, step: int, lr: float):
         """-> loss, its parts and the gradient's norm before it was clipped: tensors, overwritten by the next call."""
-        rate = self.opt.rate if isinstance(self.opt, Soap) else self.opt.param_groups[0]["lr"]
-        rate.fill_(lr)
+        self.rate.fill_(lr)
         if self.graph:
             for name, x in batch.items():
                 self.batch[name].copy_(x)
@@ -373,6 +377,8 @@ def main() -> None:
                 norm=round(float(norm), 3), hours_per_hour=round((hours - hours0) * 3600 / (now - since), 1),
                 **{k: round(float(v), 5) for k, v in parts.items()},
             )  # fmt: skip
+            if left_out := sum(int(course[0].left_out) for course in courses):
+                line["left_out"] = left_out
             hours0, since = hours, now
             if look:
                 line |= held.look(ema, loss, device)

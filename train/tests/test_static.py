@@ -32,5 +32,6 @@ def test_a_step_is_static(monkeypatch, optimizer):
         for name in ("noisy", "clean"):
             batch |= {name + "48": torch.empty(1, 48000), name + "16": torch.empty(3, 16000)}
         step = train.Step(model, model, ema, opt, loss, a, graph=False)
+        step.rate = torch.tensor(1e-3)  # a tensor, as a GPU's AdamW has it; on CPUs it reads that back
         total, parts, norm = step._body(batch, 0.99)
         assert total.shape == norm.shape == () and {"pesq", "stoi", "envelope", "level"} <= parts.keys()

@@ -84,3 +84,27 @@ def test_twenty_steps_of_a_gpu_are_those_of_a_cpu(tmp_path):
         moved = torch.cat([(cpu[which][n] - cpu["before"][n]).flatten() for n in names])
         apart = torch.cat([(cpu[which][n] - gpu[which][n]).flatten() for n in names])
         assert apart.norm() < 0.05 * moved.norm()
+
+
+@pytest.mark.parametrize("optimizer", ["soap", "adamw"])
+def test_a_gradient_that_is_not_finite_moves_nothing(optimizer):
+    torch.manual_seed(4)
+    model = torch.nn.Linear(3, 2)
+    parameters = list(model.parameters())
+    opt = Soap(parameters) if optimizer == "soap" else torch.optim.AdamW(parameters, lr=torch.tensor(1e-3))
+
+    def loss(net, batch):
+        return net(batch["x"]).square().mean(), {}
+
+    a = argparse.Namespace(clip=3.0, ema=0.9)
+    step = train.Step(model, model, copy.deepcopy(model), opt, loss, a, graph=False)
+    good, bad = dict(x=torch.ones(4, 3)), dict(x=torch.full((4, 3), torch.nan))
+    for k in range(3):
+        step(good, k, 1e-2)
+    before = copy.deepcopy(model.state_dict())
+    step(bad, 3, 1e-2)
+    assert int(step.left_out) == 1
+    torch.testing.assert_close(model.state_dict(), before, rtol=0, atol=0)
+    step(good, 4, 1e-2)
+    assert int(step.left_out) == 1 and all(torch.isfinite(p).all() for p in parameters)
+    assert float((model.weight - before["weight"]).detach().abs().max()) > 1e-4
