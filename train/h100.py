@@ -122,7 +122,7 @@ def unite(weights: Path, optimizer: Path, checkpoint: Path) -> None:
 
 
 def check_scan() -> float:
-    """Largest relative error of the scans against the equations in float64, TF32 products and all."""
+    """Largest relative error of the scans against the equations in float64, TF32 products and all; and what the wide one takes."""
     import torch
 
     import scan
@@ -136,34 +136,18 @@ def check_scan() -> float:
         (240, 256, 2, (20, 40, 1), "time", False),
     ]:
         torch.manual_seed(0)
-        gru = GhostGru(inputs, hidden, ratio).cuda().double()
-        x = torch.randn(*shape, inputs, dtype=torch.float64, device="cuda", requires_grad=True)
-        order, back = ((1, 0, 2, 3), (1, 0, 2, 3)) if along == "time" else ((2, 0, 1, 3), (1, 2, 0, 3))
-        moved = x.permute(order)
-        rows = moved.flatten(1, 2)
-        y = gru.reference(rows.flip(0) if reverse else rows, x.new_zeros(rows.shape[1], hidden))
-        y = (y.flip(0) if reverse else y).view(*moved.shape[:3], hidden).permute(back)
-        weight = torch.randn_like(y)
-        names = ("w", "b", "u", "cn", "g", "bg")
-        wanted = torch.autograd.grad((y * weight).sum(), [x, *(getattr(gru, n) for n in names if getattr(gru, n).numel())])
-        own = [getattr(gru, n).detach().float().requires_grad_() for n in names]
-        x32 = x.detach().float().requires_grad_()
-        got = scan.Scan.apply(x32, *own, along, reverse)
-        given = torch.autograd.grad((got * weight.float()).sum(), [x32, *(p for p in own if p.numel())])
-        errors = [float((a.double() - b).norm() / b.norm()) for a, b in [(got, y), *zip(given, wanted)]]
-        torch.cuda.synchronize()
-        print("scan", hidden, along, "worst relative error", f"{max(errors):.1e}", flush=True)
-        worst = max(worst, *errors)
-        if hidden == 256:
-            big = torch.randn(32, 300, 1, inputs, device="cuda", requires_grad=True)
-            for _ in range(3):
-                scan.Scan.apply(big, *own, along, reverse).sum().backward()
+        error = scan.worst_error(inputs, hidden, ratio, shape, along, reverse, "cuda")
+        print("scan", hidden, along, "worst relative error", f"{error:.1e}", flush=True)
+        worst = max(worst, error)
+    gru = GhostGru(240, 256, 2).cuda()
+    x = torch.randn(32, 300, 1, 240, device="cuda", requires_grad=True)
+    for k in range(13):
+        if k == 3:  # compiled and warm
             torch.cuda.synchronize()
-            t = time.time()
-            for _ in range(10):
-                scan.Scan.apply(big, *own, along, reverse).sum().backward()
-            torch.cuda.synchronize()
-            print(f"scan 256, 32 x 300 frames, there and back: {(time.time() - t) * 100:.2f} ms", flush=True)
+            since = time.time()
+        gru(x, "time").sum().backward()
+    torch.cuda.synchronize()
+    print(f"scan 256, 32 x 300 frames, there and back: {(time.time() - since) * 100:.2f} ms", flush=True)
     return worst
 
 
@@ -188,22 +172,26 @@ def arguments(*more: str):
     return train.parse()
 
 
-def check_step(batch: int, seconds: float, graph: bool, steps: int = 30) -> dict:
-    """Milliseconds of a step and of a turn of the eigenbases; loss after a few steps."""
+def step_of(batch: int, graph: bool):
+    """What a run of the recipe would take at every step, from chance."""
     import copy
 
     import torch
 
     import train
-    from loss import Loss
-    from model import Dccrn, Sizes
 
     a = arguments("--batch", str(batch))
     torch.manual_seed(0)
-    model = Dccrn(Sizes(blocks=3, taps=6, low_hidden=96, full_hidden=256, heads=2)).cuda().train()
+    model = train.start(a)[0].cuda().train()
     ema, opt = copy.deepcopy(model).eval(), train.optimizer(model, a)
-    loss = Loss(cut=a.cut, sdr=a.sdr, pesq=a.pesq, stoi=a.stoi, long=a.long, envelope=a.envelope, level=a.level).to("cuda")
-    step = train.Step(model, model, ema, opt, loss, a, graph)
+    return train.Step(model, model, ema, opt, train.criterion(a).to("cuda"), a, graph)
+
+
+def check_step(batch: int, seconds: float, graph: bool, steps: int = 30) -> dict:
+    """Milliseconds of a step and of a turn of the eigenbases; loss after a few steps."""
+    import torch
+
+    step = step_of(batch, graph)
     data = random_batch(batch, batch // 4, seconds, "cuda")
     first = None
     t = time.time()
@@ -219,7 +207,7 @@ def check_step(batch: int, seconds: float, graph: bool, steps: int = 30) -> dict
     torch.cuda.synchronize()
     took = (time.time() - t) / (steps - 1) * 1000
     t = time.time()
-    opt.refresh(10)
+    step.opt.refresh(step.opt.every)
     torch.cuda.synchronize()
     turn = (time.time() - t) * 1000
     out = dict(
@@ -232,19 +220,9 @@ def check_step(batch: int, seconds: float, graph: bool, steps: int = 30) -> dict
 
 def profile(batch: int) -> None:
     """The kernels on which a step spends most."""
-    import copy
-
     import torch
 
-    import train
-    from loss import Loss
-    from model import Dccrn, Sizes
-
-    a = arguments("--batch", str(batch))
-    model = Dccrn(Sizes(blocks=3, taps=6, low_hidden=96, full_hidden=256, heads=2)).cuda().train()
-    ema, opt = copy.deepcopy(model).eval(), train.optimizer(model, a)
-    loss = Loss(cut=a.cut, sdr=a.sdr, pesq=a.pesq, stoi=a.stoi, long=a.long, envelope=a.envelope, level=a.level).to("cuda")
-    step = train.Step(model, model, ema, opt, loss, a, False)
+    step = step_of(batch, False)
     data = random_batch(batch, batch // 4, 3.0, "cuda")
     for k in range(3):
         step(data, k, 1e-3)
@@ -266,11 +244,11 @@ def check_golden() -> float:
     """The first loss and gradient of four items, GPU against CPU: the relative difference of the gradient."""
     import torch
 
+    import train
     from loss import Loss
-    from model import Dccrn, Sizes
 
     torch.manual_seed(0)
-    model = Dccrn(Sizes(blocks=2, taps=6, low_hidden=96, full_hidden=256, heads=2)).train()
+    model = train.start(arguments())[0].train()
     rows = []
     for device in ("cpu", "cuda"):
         net = model.to(device)

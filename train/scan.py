@@ -359,3 +359,27 @@ class Scan(torch.autograd.Function):
         du = torch.cat([product(gates[..., : 2 * m]), product(new)])
         ghosts = (dg.t() @ state[:, :m], dg.sum(0)) if hidden > m else (torch.zeros_like(g), dg.new_empty(0))
         return (dgx @ w).view(ctx.shape), dgx.t() @ x, dgx.sum(0), du, dan.sum(0), *ghosts, None, None
+
+
+def worst_error(inputs: int, hidden: int, ratio: int, shape: tuple, along: str, reverse: bool, device="cpu") -> float:
+    """Largest relative error of the scan, its output and every gradient, against `GhostGru.reference` in float64."""
+    from model import GhostGru
+
+    gru = GhostGru(inputs, hidden, ratio).to(device).double()
+    with torch.no_grad():
+        gru.bg.normal_(), gru.cn.normal_()
+    x = torch.randn(*shape, inputs, dtype=torch.float64, device=device, requires_grad=True)
+    order, back = ((1, 0, 2, 3), (1, 0, 2, 3)) if along == "time" else ((2, 0, 1, 3), (1, 2, 0, 3))
+    moved = x.permute(order)
+    rows = moved.flatten(1, 2)
+    y = gru.reference(rows.flip(0) if reverse else rows, x.new_zeros(rows.shape[1], hidden))
+    y = (y.flip(0) if reverse else y).view(*moved.shape[:3], hidden).permute(back)
+    weight = torch.randn_like(y)
+    (y * weight).sum().backward()
+    weights = [getattr(gru, name) for name in ("w", "b", "u", "cn", "g", "bg")]
+    own = [p.detach().float().requires_grad_() for p in weights]
+    x32 = x.detach().float().requires_grad_()
+    got = Scan.apply(x32, *own, along, reverse)
+    (got * weight.float()).sum().backward()
+    pairs = [(got.detach(), y.detach()), (x32.grad, x.grad), *((p.grad, q.grad) for p, q in zip(own, weights) if q.numel())]
+    return max(float((a.double() - b).norm() / b.norm()) for a, b in pairs)

@@ -135,6 +135,10 @@ def optimizer(model: Dccrn, a) -> torch.optim.Optimizer:
     return Soap(parameters, lr=a.lr, weight_decay=a.weight_decay, every=a.turn_every)
 
 
+def criterion(a) -> Loss:
+    return Loss(cut=a.cut, sdr=a.sdr, pesq=a.pesq, stoi=a.stoi, long=a.long, envelope=a.envelope, level=a.level)
+
+
 def asked_sizes(a) -> dict:
     names = [field.name for field in fields(Sizes)]
     asked = {name: value for name, value in vars(a).items() if name in names and value is not None}
@@ -318,9 +322,7 @@ def main() -> None:
         ema.load_state_dict(c["ema"])
         opt.load_state_dict(c["opt"])
         step, hours = c["step"], c["hours"]
-    loss = Loss(
-        cut=a.cut, sdr=a.sdr, pesq=a.pesq, stoi=a.stoi, long=a.long, envelope=a.envelope, level=a.level
-    ).to(device)  # fmt: skip
+    loss = criterion(a).to(device)
     net = DistributedDataParallel(model, broadcast_buffers=False) if many else model
     graph = cuda and not many and not a.no_graph
     if cuda and not many:
