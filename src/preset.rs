@@ -47,32 +47,32 @@ const fn factory(
 pub const FACTORY: [Factory; 6] = [
     factory(
         "Voice-over",
-        "A quiet booth: 18 dB less noise, and the voice keeps every detail.",
+        "For a quiet booth: 18 dB less noise, and every detail of the voice.",
         &[("reduction", "18 dB"), ("sensitivity", "0 dB"), ("ambience", "0 %")],
     ),
     factory(
         "Podcast",
-        "A living room: clean between the words, with a trace of the room left.",
+        "For a living room: clean pauses, with a trace of the room.",
         &[("reduction", "24 dB"), ("sensitivity", "+3 dB"), ("ambience", "3 %")],
     ),
     factory(
         "Streaming mic",
-        "A fan and a keyboard beside the microphone: nothing of them is heard between the words.",
+        "For a fan and a keyboard near the microphone: silent between words.",
         &[("reduction", "36 dB"), ("sensitivity", "+6 dB"), ("ambience", "0 %")],
     ),
     factory(
         "Phone call",
-        "Words first; a breath of noise stays, so that the line does not sound dead.",
+        "Clear words, with a little noise left so that the line does not sound dead.",
         &[("reduction", "20 dB"), ("sensitivity", "+3 dB"), ("ambience", "3 %")],
     ),
     factory(
         "Noisy room",
-        "As much noise as voice: eager, so that what is left does not hide the words.",
+        "For noise as loud as the voice: removes anything doubtful.",
         &[("reduction", "24 dB"), ("sensitivity", "+6 dB"), ("ambience", "0 %")],
     ),
     factory(
         "Gentle",
-        "A good recording: 12 dB less noise, and as little of the voice as can be.",
+        "For a good recording: 12 dB less noise, and almost no change to the voice.",
         &[("reduction", "12 dB"), ("sensitivity", "0 dB"), ("ambience", "0 %")],
     ),
 ];
@@ -110,13 +110,19 @@ pub fn read(path: &Path) -> io::Result<Option<String>> {
 /// What a file sets, or what is wrong with it.
 pub fn parse(text: &str) -> Result<Vec<Setting<String>>, String> {
     let value: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    let map = value.as_object().ok_or("no JSON object")?;
+    let map = value.as_object().ok_or("not a JSON object")?;
     match map.get("wisp").and_then(Value::as_u64) {
         Some(VERSION) => {}
-        Some(version) if version > VERSION => return Err("made by a newer Wisp".to_owned()),
-        _ => return Err("no preset of Wisp".to_owned()),
+        Some(version) if version > VERSION => {
+            return Err("made by a newer version of Wisp".to_owned());
+        }
+        _ => return Err("not a Wisp preset".to_owned()),
     }
     let setting = |name| match map.get(name)? {
+        // An earlier name of the same choice.
+        Value::String(text) if name == "stereo" && text.trim().eq_ignore_ascii_case("split") => {
+            Some((name, "Independent".to_owned()))
+        }
         Value::String(text) => Some((name, text.clone())),
         other => Some((name, other.to_string())),
     };
@@ -198,8 +204,8 @@ mod tests {
     fn broken_files_say_what_is_wrong() {
         for (text, part) in [
             ("", "EOF"),
-            ("[1]", "no JSON object"),
-            ("{}", "no preset of Wisp"),
+            ("[1]", "not a JSON object"),
+            ("{}", "not a Wisp preset"),
             ("{\"wisp\": 2}", "newer"),
         ] {
             let error = parse(text).expect_err(text);
@@ -208,5 +214,7 @@ mod tests {
         let settings = parse("{\"wisp\": 1, \"colour\": [], \"output\": -3, \"reduction\": \"9\"}");
         let expected = [("reduction", "9".to_owned()), ("output", "-3".to_owned())];
         assert_eq!(settings.as_deref(), Ok(&expected[..]));
+        let earlier = parse("{\"wisp\": 1, \"stereo\": \"Split\"}");
+        assert_eq!(earlier.as_deref(), Ok(&[("stereo", "Independent".to_owned())][..]));
     }
 }

@@ -1,4 +1,4 @@
-//! Wisp as an application of its own, on JACK (PipeWire) or the system's sound devices.
+//! Wisp as a standalone application, on JACK (PipeWire) or the system's sound devices.
 use std::ffi::OsStr;
 use std::path::Path;
 use std::process::ExitCode;
@@ -7,35 +7,35 @@ use nice_plug::prelude::nice_export_standalone_with_args;
 use wisp::plugin::{Wisp, source, watch};
 
 const INTRODUCTION: &str = "\
-Wisp takes the noise out of a voice and leaves the voice, live.
+Wisp removes noise from a voice in real time.
 
-With no options Wisp joins JACK (or PipeWire, under `pw-jack`), else opens ALSA, else runs without
-sound. Options of its own come before the others:
+Without options, Wisp connects to JACK (or PipeWire, under `pw-jack`); if that fails it opens ALSA, and
+if that fails it runs without sound. Wisp adds these options to those listed below:
 
-      --play <FILE.wav>   Play a recording in place of the input, over and over
-      --print             Print every parameter, and again when it changes
-  -h, --help              Print this
+      --play <FILE.wav>   Play a recording in a loop instead of the input
+      --print             Print every parameter, and each change
+  -h, --help              Print this help
 
 A clean virtual microphone with PipeWire, for calls and recording programs:
 
-  1. Make a microphone that programs can choose:
+  1. Create a microphone that programs can select:
        pactl load-module module-null-sink media.class=Audio/Source/Virtual \\
              sink_name=wisp_mic channel_map=front-left,front-right
   2. Start Wisp in the graph:
        pw-jack wisp-standalone --backend jack
-  3. Connect your microphone to Wisp and Wisp to the new one (`pw-link --output` and
+  3. Connect your microphone to Wisp, and Wisp to the new microphone (`pw-link --output` and
      `pw-link --input` list the names; a patchbay such as qpwgraph or Helvum does the same):
        pw-link <your microphone>:capture_FL wisp:input_1
        pw-link <your microphone>:capture_FR wisp:input_2
        pw-link wisp:output_1 wisp_mic:input_FL
        pw-link wisp:output_2 wisp_mic:input_FR
-  4. Choose \"wisp_mic\" as the microphone in the program, and disconnect wisp from the speakers
+  4. Select \"wisp_mic\" as the microphone in the program, and disconnect wisp from the speakers
      if you hear yourself:
        pw-link --disconnect wisp:output_1 <your speakers>:playback_FL
        pw-link --disconnect wisp:output_2 <your speakers>:playback_FR
 
 With JACK alone, connect the ports wisp:input_1, wisp:input_2, wisp:output_1 and wisp:output_2 with
-jack_connect. With ALSA, name the devices by --input-device and --output-device (an empty name lists
+jack_connect. With ALSA, name the devices with --input-device and --output-device (an empty name lists
 them); a mono microphone needs --audio-layout 2.
 ";
 
@@ -115,6 +115,6 @@ fn play(file: &str) -> Result<u32, String> {
     if source::play(channels) {
         Ok(spec.sample_rate)
     } else {
-        Err(format!("{name}: no sound in it"))
+        Err(format!("{name}: contains no sound"))
     }
 }

@@ -173,7 +173,7 @@ impl Plugin for Wisp {
         _context: &mut impl ProcessContext<Self>,
     ) -> ProcessStatus {
         let Some(running) = &mut self.engine else {
-            return ProcessStatus::Error("process without activate");
+            return ProcessStatus::Error("process called before activate");
         };
         if buffer.channels() != running.channels || buffer.samples() == 0 {
             return ProcessStatus::Normal;
@@ -193,8 +193,7 @@ impl Plugin for Wisp {
 
 impl ClapPlugin for Wisp {
     const CLAP_ID: &'static str = "audio.wisp.denoiser";
-    const CLAP_DESCRIPTION: Option<&'static str> =
-        Some("Takes the noise out of a voice and leaves the voice");
+    const CLAP_DESCRIPTION: Option<&'static str> = Some("Removes noise from a voice in real time");
     const CLAP_MANUAL_URL: Option<&'static str> = None;
     const CLAP_SUPPORT_URL: Option<&'static str> = None;
     const CLAP_FEATURES: &'static [ClapFeature] = &[

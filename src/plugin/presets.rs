@@ -29,13 +29,13 @@ fn control(name: &str) -> Option<Control> {
 #[derive(Debug, thiserror::Error)]
 pub enum PresetError {
     /// The system knows no place for a user's files.
-    #[error("this system has no place for presets")]
+    #[error("this system has no folder for presets")]
     NoFolder,
     /// A name that is no file's name everywhere.
-    #[error("a name has 1 to 60 characters, none of / \\ : * ? \" < > |, no dot first or last")]
+    #[error("use 1 to 60 characters, none of / \\ : * ? \" < > |, and no dot at either end")]
     Name,
     /// There is one of that name.
-    #[error("“{0}” exists")]
+    #[error("“{0}” already exists")]
     Exists(String),
     /// The file cannot be read or written.
     #[error("{name}: {source}")]
@@ -156,7 +156,7 @@ fn parse(text: &str, params: &WispParams) -> Result<Vec<(Control, f32)>, String>
     for (name, text) in preset::parse(text)? {
         let Some(control) = control(name) else { continue };
         let value = params.handle(control).parse(&text);
-        values.push((control, value.ok_or(format!("{name}: “{text}”?"))?));
+        values.push((control, value.ok_or(format!("{name}: “{text}” is not valid"))?));
     }
     Ok(values)
 }
@@ -225,8 +225,8 @@ mod tests {
         for (text, part) in [
             ("", "EOF"),
             ("{\"wisp\": 1, ", "EOF"),
-            ("[1]", "no JSON object"),
-            ("{}", "no preset of Wisp"),
+            ("[1]", "not a JSON object"),
+            ("{}", "not a Wisp preset"),
             ("{\"wisp\": 2}", "newer"),
             ("{\"wisp\": 1, \"ambience\": 20, \"reduction\": \"loud\"}", "reduction"),
             ("{\"wisp\": 1, \"stereo\": []}", "stereo"),
@@ -239,6 +239,15 @@ mod tests {
         fs::write(presets.folder().join("bad.json"), [0xff, 0xfe, 0]).expect("writing");
         assert!(presets.load("bad", &params).is_err());
         assert!(presets.load("missing", &params).is_err());
+    }
+
+    #[test]
+    fn earlier_files_that_say_split_load_as_independent() {
+        let params = WispParams::default();
+        let values = |text: &str| parse(text, &params).expect("a preset");
+        let earlier = values("{\"wisp\": 1, \"stereo\": \"Split\"}");
+        assert_eq!(earlier, values("{\"wisp\": 1, \"stereo\": \"Independent\"}"));
+        assert_eq!(earlier, [(Control::Stereo, 1.0)]);
     }
 
     #[test]

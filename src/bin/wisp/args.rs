@@ -14,111 +14,111 @@ use crate::wav::Depth;
 
 const EXAMPLES: &str = "\
 Examples:
-  wisp noisy.wav                        writes noisy.clean.wav beside it
-  wisp noisy.wav -o clean.flac          names the output, and by its ending the format
-  wisp noisy.wav --reduction 18         leaves some of the room in
-  wisp noisy.wav --sensitivity -3       keeps more of what may be voice
-  wisp noisy.wav --ambience 5%          leaves a trace of the room's steady noise
-  wisp noisy.wav --preset Podcast       as the plugin does with that preset
-  wisp noisy.wav --removed              writes what was taken out: noisy.removed.wav
+  wisp noisy.wav                        writes noisy.clean.wav in the same folder
+  wisp noisy.wav -o clean.flac          sets the output file; its extension sets the format
+  wisp noisy.wav --reduction 18         keeps some of the room
+  wisp noisy.wav --sensitivity -3       keeps doubtful sounds
+  wisp noisy.wav --ambience 5%          keeps a trace of the room's steady noise
+  wisp noisy.wav --preset Podcast       uses one of the plugin's presets
+  wisp noisy.wav --removed              writes what was removed: noisy.removed.wav
   wisp takes/*.flac --out-dir clean -j 4
   ffmpeg -i film.mkv -f wav - | wisp - -o - | ffmpeg -i - clean.mp3
 
-Reads WAV (RF64, BW64 and Wave64 too), AIFF, AU, CAF, FLAC, ALAC, MP3, AAC, Opus and Ogg Vorbis, also out of
-MPEG-4 and Matroska. Writes WAV with the rate, channels and bit depth of the input (32-bit float for lossy
-formats and 64-bit float), aligned with the input to the sample and of the same length. Chunks of WAV files
-(bext, iXML, cue, LIST, id3 and such) stay in their order; of other formats the time reference and the
-common tags are kept. What cannot be kept is said.
+Reads WAV (including RF64, BW64 and Wave64), AIFF, AU, CAF, FLAC, ALAC, MP3, AAC, Opus and Ogg Vorbis, also
+inside MPEG-4 and Matroska. Writes WAV with the input's sample rate, channels and bit depth (32-bit float for
+lossy formats and 64-bit float). The output has the input's length and is aligned with it to the sample. WAV
+chunks (bext, iXML, cue, LIST, id3 and others) keep their order; from other formats the time reference and the
+common tags are kept. A warning names anything that cannot be kept.
 
-Exit status: 0 all done, 1 some file failed (the others are done), 2 wrong usage, 130 interrupted.";
+Exit status: 0 success, 1 a file failed (the others are done), 2 usage error, 130 interrupted.";
 
-/// Takes the noise out of voice recordings.
+/// Removes noise from voice recordings.
 #[derive(Debug, Parser)]
 #[command(version, about, after_help = EXAMPLES, max_term_width = 100)]
 pub(crate) struct Args {
-    /// Recordings to clean; - is standard input
+    /// Recordings to clean, or - for standard input
     #[arg(value_name = "FILE", required_unless_present_any = ["completions", "man"])]
     #[arg(value_hint = ValueHint::FilePath)]
     pub(crate) inputs: Vec<PathBuf>,
 
-    /// Where to write the result, a .wav or .flac, or - for standard output (one input only)
+    /// Output file, .wav or .flac, or - for standard output (single input only)
     #[arg(short, long, value_name = "FILE", conflicts_with = "out_dir")]
     #[arg(value_hint = ValueHint::FilePath)]
     pub(crate) output: Option<PathBuf>,
 
-    /// Folder for the results, made if missing: NAME.wav for each input
+    /// Output folder, created if missing: NAME.wav for each input
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) out_dir: Option<PathBuf>,
 
-    /// What to write, raw being samples alone, little-endian [default: by the ending of -o, else wav]
+    /// Output format; raw is samples only, little-endian [default: from the extension of -o, else wav]
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub(crate) output_format: Option<Format>,
 
-    /// Inputs have no header but are samples alone, such as 48000:1:s16 (also u8, s24, s32, f32; s16be)
+    /// Read inputs as samples without a header, such as 48000:1:s16 (also u8, s24, s32, f32; s16be)
     #[arg(long, value_name = "RATE:CHANNELS:FORMAT", value_parser = RawSpec::parse)]
     pub(crate) raw_input: Option<RawSpec>,
 
-    /// A preset of the plugin by its name, yours or one that comes with it, or a preset's file
+    /// Preset: the name of a factory or user preset, or a preset file
     #[arg(short, long, value_name = "NAME|FILE", value_hint = ValueHint::FilePath)]
     pub(crate) preset: Option<OsString>,
 
-    /// Largest reduction in dB, or "full" [default: 24]
+    /// Maximum noise reduction in dB, or "full" [default: 24]
     #[arg(short, long, value_name = "DB|full", value_parser = reduction)]
     pub(crate) reduction: Option<f32>,
 
-    /// How eager, -12 to 12 dB: up, and what may be voice or noise goes with the noise [default: 0]
+    /// Decides doubtful sounds, -12 to 12 dB: up treats them as noise, down keeps them [default: 0]
     #[arg(long, value_name = "DB", value_parser = sensitivity)]
     #[arg(allow_hyphen_values = true)]
     pub(crate) sensitivity: Option<f32>,
 
-    /// How much of the room's steady noise stays, 0 to 100 %, or its level as "-20 dB" [default: 0]
+    /// Share of the room's steady noise to keep, 0 to 100 %, or its level as "-20 dB" [default: 0]
     #[arg(long, value_name = "PERCENT", value_parser = ambience)]
     #[arg(allow_hyphen_values = true)]
     pub(crate) ambience: Option<f32>,
 
-    /// Write what was taken out instead of the voice
+    /// Write what was removed instead of the result
     #[arg(long)]
     pub(crate) removed: bool,
 
-    /// Two channels: one mask for both, which keeps the image, or a network each [default: linked]
+    /// Stereo: linked uses one mask and keeps the image, independent cleans each channel [default: linked]
     #[arg(long, value_enum)]
     pub(crate) stereo: Option<StereoArg>,
 
-    /// Sample format of the result instead of the input's
+    /// Sample format of the output [default: the input's]
     #[arg(long, value_enum, value_name = "DEPTH")]
     pub(crate) depth: Option<Depth>,
 
-    /// Weights of your own instead of those built in (train/README.md)
+    /// Load your own weights instead of the built-in ones (train/README.md)
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) weights: Option<PathBuf>,
 
-    /// Files worked on at once [default: one per core]
+    /// Number of files to process at once [default: one per core]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) jobs: Option<u16>,
 
-    /// Overwrite results that exist already
+    /// Overwrite existing files
     #[arg(short, long)]
     pub(crate) force: bool,
 
-    /// One JSON object per file on standard output, as each is finished
+    /// Print one JSON object per finished file on standard output
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// No progress bar and no summary; errors and warnings only
+    /// Print errors and warnings only
     #[arg(short, long)]
     pub(crate) quiet: bool,
 
-    /// Print what completes these options in a shell, and end
+    /// Print shell completions and exit
     #[arg(long, value_enum, value_name = "SHELL", exclusive = true)]
     pub(crate) completions: Option<Shell>,
 
-    /// Print the manual page (roff), and end
+    /// Print the man page (roff) and exit
     #[arg(long, exclusive = true)]
     pub(crate) man: bool,
 }
 
 impl Args {
-    /// A preset's values, with those named beside it.
+    /// The preset's values, overridden by any options given.
     pub(crate) fn controls(&self) -> Result<Controls, String> {
         let mut controls = Controls::default();
         if let Some(name) = &self.preset {
@@ -143,7 +143,7 @@ impl Args {
     }
 }
 
-/// A file by its path, else one of Wisp's own or the user's by its name.
+/// Applies a preset file given by path, or a factory or user preset given by name.
 fn apply_preset(controls: &mut Controls, name: &OsStr) -> Result<(), String> {
     let path = Path::new(name);
     let shown = path.display();
@@ -153,7 +153,8 @@ fn apply_preset(controls: &mut Controls, name: &OsStr) -> Result<(), String> {
     let factory = preset::FACTORY.iter().find(|factory| factory.name.eq_ignore_ascii_case(text));
     if let Some(factory) = factory.filter(|_| !is_path) {
         for (name, text) in factory.settings {
-            preset::apply(controls, name, text).ok_or_else(|| format!("{name}: “{text}”?"))?;
+            preset::apply(controls, name, text)
+                .ok_or_else(|| format!("{name}: “{text}” is not valid"))?;
         }
         return Ok(());
     }
@@ -166,16 +167,16 @@ fn apply_preset(controls: &mut Controls, name: &OsStr) -> Result<(), String> {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let names: Vec<&str> = preset::FACTORY.iter().map(|factory| factory.name).collect();
             let place = preset::user_folder().map_or_else(String::new, |folder| {
-                format!(", no preset of yours in {}", folder.display())
+                format!(", and no user preset in {}", folder.display())
             });
             let names = names.join(", ");
-            return Err(format!("preset {shown}: no such file, none of {names}{place}"));
+            return Err(format!("preset {shown}: no such file, not one of {names}{place}"));
         }
         Err(error) => return Err(format!("preset {shown}: {error}")),
     };
     for (name, text) in preset::parse(&text).map_err(|error| format!("preset {shown}: {error}"))? {
         preset::apply(controls, name, &text)
-            .ok_or_else(|| format!("preset {shown}: {name}: “{text}”?"))?;
+            .ok_or_else(|| format!("preset {shown}: {name}: “{text}” is not valid"))?;
     }
     Ok(())
 }
@@ -184,15 +185,15 @@ fn apply_preset(controls: &mut Controls, name: &OsStr) -> Result<(), String> {
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum StereoArg {
     Linked,
-    #[value(alias = "independent")]
-    Split,
+    #[value(alias = "split")]
+    Independent,
 }
 
 impl From<StereoArg> for Stereo {
     fn from(arg: StereoArg) -> Self {
         match arg {
             StereoArg::Linked => Self::Linked,
-            StereoArg::Split => Self::Independent,
+            StereoArg::Independent => Self::Independent,
         }
     }
 }
@@ -203,19 +204,21 @@ fn reduction(text: &str) -> Result<f32, String> {
         return Ok(f32::INFINITY);
     }
     let db = decibels(text).filter(|db| *db >= 0.0);
-    db.ok_or_else(|| "expected a number of dB from 0 up, or \"full\"".into())
+    db.ok_or_else(|| "expected 0 dB or more, or \"full\"".into())
 }
 
 /// "-3", "+3 dB".
 fn sensitivity(text: &str) -> Result<f32, String> {
     let db = decibels(text).filter(|db| (-12.0..=12.0).contains(db));
-    db.ok_or_else(|| "expected a number of dB from -12 to 12".into())
+    db.ok_or_else(|| "expected -12 to 12 dB".into())
 }
 
 /// "5", "5 %", "-26 dB" -> a share, 0..=1.
 fn ambience(text: &str) -> Result<f32, String> {
     let share = percent(text).filter(|percent| (0.0..=100.0).contains(percent));
-    share.map(|percent| percent / 100.0).ok_or_else(|| "expected 0 to 100 %, or dB below 0".into())
+    share
+        .map(|percent| percent / 100.0)
+        .ok_or_else(|| "expected 0 to 100 %, or a level of 0 dB or less".into())
 }
 
 #[cfg(test)]

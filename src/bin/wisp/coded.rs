@@ -109,7 +109,7 @@ impl Coded {
         let format = probe_media(name, Box::new(ReadOnlySource::new(source)), !mpeg);
         Self::new(format.map_err(|error| match error {
             // Too short, or something else behind that name.
-            Error::NotAudio => Error::Codec("MP3 in WAV like this".into()),
+            Error::NotAudio => Error::Codec("this kind of MP3 in WAV".into()),
             error => error,
         })?)
     }
@@ -428,7 +428,7 @@ fn foreign(head: &[u8]) -> Option<&'static str> {
         (b"DSD ", "DSD"),
         (b"FRM8", "DSD"),
         (b".RMF", "RealAudio"),
-        (b"MThd", "MIDI, which holds notes and no sound,"),
+        (b"MThd", "MIDI, which contains notes but no audio,"),
     ];
     magics.iter().find(|(magic, _)| head.starts_with(magic)).map(|(_, name)| *name)
 }
@@ -500,7 +500,7 @@ fn metadata_of(format: &mut dyn FormatReader) -> Metadata {
         .iter()
         .any(|track| track.codec_params.as_ref().is_some_and(CodecParameters::is_video))
     {
-        metadata.lost.push("the picture of a video".into());
+        metadata.lost.push("the video track".into());
     }
     let mut log = format.metadata();
     let mut pictures = 0;

@@ -67,7 +67,7 @@ pub(crate) fn read(source: &mut Source) -> Result<Container, Error> {
 fn wave(source: &mut Source) -> Result<Container, Error> {
     let head = take(source, 12, "its header")?;
     if head.starts_with(b"RIFX") {
-        return Err(Error::Codec("WAV of big-endian samples (RIFX)".into()));
+        return Err(Error::Codec("big-endian WAV (RIFX)".into()));
     }
     let riff_end = 8 + u64::from(u32_le(&head, 4));
     let mut metadata = Metadata::default();
@@ -77,14 +77,14 @@ fn wave(source: &mut Source) -> Result<Container, Error> {
         let Some((id, size)) = next_chunk(source)? else {
             return Err(match format {
                 None => Error::EndsEarly { place: "its header" },
-                Some(_) => Error::EndsEarly { place: "its header, before any sound" },
+                Some(_) => Error::EndsEarly { place: "its header, before any audio" },
             });
         };
         let size = u64::from(size);
         match &id {
             b"data" => {
                 let Some(format) = format else {
-                    return Err(Error::Damaged("its sound comes before its format".into()));
+                    return Err(Error::Damaged("its audio comes before its format".into()));
                 };
                 let stated = match wide {
                     Some(wide) if size == u64::from(u32::MAX) => wide,
@@ -129,14 +129,16 @@ fn next_chunk(source: &mut Source) -> Result<Option<([u8; 4], u32)>, Error> {
     let id = [a, b, c, d];
     if !is_id(&id) {
         let at = source.at() - 8;
-        return Err(Error::Damaged(format!("no chunk of a WAV file begins at byte {at}")));
+        return Err(Error::Damaged(format!("byte {at} is not the start of a WAV chunk")));
     }
     Ok(Some((id, u32_le(&head, 4))))
 }
 
 fn too_long(id: &[u8; 4], size: u64, left: u64) -> Error {
     let id = id_text(id);
-    Error::Damaged(format!("its {id} chunk says {size} bytes, only {left} follow: no sound found"))
+    Error::Damaged(format!(
+        "its {id} chunk claims {size} bytes but only {left} follow; no audio found"
+    ))
 }
 
 /// Keeps a chunk's data, or says why not.
@@ -366,7 +368,7 @@ fn wave_format(bytes: &[u8]) -> Result<Container, Error> {
     let extended = code == 0xfffe && bytes.len() >= 40;
     let (code, valid, mask) = if extended {
         if !GUID_TAILS.iter().any(|tail| bytes[26..40] == *tail) {
-            return Err(Error::Codec("WAV of a format with a GUID of its own".into()));
+            return Err(Error::Codec("WAV with an unknown format GUID".into()));
         }
         (u16_le(bytes, 24), u16_le(bytes, 18), u32_le(bytes, 20))
     } else {
@@ -406,7 +408,7 @@ fn float(bits: u16, order: Order) -> Result<(Content, Depth), Error> {
     match bits {
         32 => Ok((Content::Plain(Coding::F32(order)), Depth::F32)),
         64 => Ok((Content::Plain(Coding::F64(order)), Depth::F32)),
-        bits => Err(bits_of(bits, "32 or 64 of floating point")),
+        bits => Err(bits_of(bits, "32 or 64 for floating point")),
     }
 }
 
@@ -430,7 +432,7 @@ fn wave_codec(code: u16) -> String {
         0x704f => "Opus",
         0xa109 => "Speex",
         0xf1ac => "FLAC",
-        _ => return format!("WAV of the unknown codec {code:#06x}"),
+        _ => return format!("WAV with the unknown codec {code:#06x}"),
     };
     format!("{name} in WAV")
 }
@@ -511,11 +513,11 @@ fn wave64(source: &mut Source) -> Result<Container, Error> {
     let mut format: Option<Vec<u8>> = None;
     let mut lost = Vec::new();
     loop {
-        let head = take(source, 24, "its header, before any sound")?;
+        let head = take(source, 24, "its header, before any audio")?;
         let size = head[16..24].try_into().map_or(0, u64::from_le_bytes);
         let Some(size) = size.checked_sub(24).filter(|_| is_id(&head[..4])) else {
             let at = source.at() - 24;
-            return Err(Error::Damaged(format!("no chunk of a Wave64 file begins at byte {at}")));
+            return Err(Error::Damaged(format!("byte {at} is not the start of a Wave64 chunk")));
         };
         match (&head[..4], format.take()) {
             (b"data", Some(bytes)) => {
@@ -594,7 +596,7 @@ fn aiff(source: &mut Source) -> Result<Container, Error> {
         return Err(Error::EndsEarly { place: "its header" });
     };
     let Some((start, stated)) = sound else {
-        return Err(Error::EndsEarly { place: "its header, before any sound" });
+        return Err(Error::EndsEarly { place: "its header, before any audio" });
     };
     if source.at() != start {
         source.seek_to(start).map_err(Error::Read)?;
@@ -621,7 +623,7 @@ fn aiff(source: &mut Source) -> Result<Container, Error> {
         code => return Err(Error::Codec(format!("“{}” in AIFF", id_text(code)))),
     };
     let rate = extended(&common[8..18])
-        .ok_or_else(|| Error::Damaged("its sample rate is no whole number of Hz".into()))?;
+        .ok_or_else(|| Error::Damaged("its sample rate is not a whole number of Hz".into()))?;
     let mut container = Container::new(content, depth, rate, u16_be(&common, 0), 0)?;
     container.metadata = metadata;
     container.warnings = warnings;
@@ -682,7 +684,7 @@ fn au(source: &mut Source) -> Result<Container, Error> {
         6 => float(32, Order::Big)?,
         7 => float(64, Order::Big)?,
         27 => (Content::Plain(Coding::ALaw), Depth::I16),
-        code => return Err(Error::Codec(format!("the codec {code} in AU"))),
+        code => return Err(Error::Codec(format!("AU with codec {code}"))),
     };
     let channels = u16::try_from(channels).map_err(|_| Error::Channels(channels as usize))?;
     let mut container = Container::new(content, depth, rate, channels, 0)?;

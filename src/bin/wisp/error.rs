@@ -15,19 +15,21 @@ pub(crate) enum Error {
     Read(#[source] io::Error),
     #[error("is a folder, expected an audio file")]
     IsDirectory,
-    #[error("is a pipe or a device, expected a file (- reads from standard input)")]
+    #[error("is a pipe or a device, expected a file (use - to read standard input)")]
     NotAFile,
     #[error("is empty, expected audio")]
     Empty,
-    #[error("holds no audio: 0 samples, expected at least 1")]
+    #[error("contains no audio: 0 samples, expected at least 1")]
     NoSamples,
     #[error("is not audio in a format that Wisp reads ({FORMATS}); convert it to WAV first")]
     NotAudio,
-    #[error("{0} is not supported ({FORMATS} are); convert it to WAV first")]
+    #[error("{0} is not supported, only {FORMATS}; convert it to WAV first")]
     Codec(String),
     #[error("is truncated: it ends in {place}")]
     EndsEarly { place: &'static str },
-    #[error("is MPEG-4 whose index stands at its end: give the file itself, a pipe cannot go back")]
+    #[error(
+        "is MPEG-4 with its index at the end, which a pipe cannot seek to: name the file instead"
+    )]
     NeedsFile,
     #[error("is damaged: {0}")]
     Damaged(String),
@@ -44,14 +46,14 @@ pub(crate) enum Error {
     FlacRate { rate: u32 },
     #[error("{0}")]
     Engine(#[from] EngineError),
-    #[error("output {} exists already (--force overwrites it)", .0.display())]
+    #[error("output {} already exists (use --force to overwrite it)", .0.display())]
     OutputExists(PathBuf),
-    #[error("output {} is a folder, a pipe or a device (-o - writes to standard output)", .0.display())]
+    #[error("output {} is a folder, a pipe or a device (use -o - for standard output)", .0.display())]
     OutputNotAFile(PathBuf),
     #[error("output {} is the input itself", .0.display())]
     OutputIsInput(PathBuf),
     #[error(
-        "cannot write {}: there is no folder {} (make it, or name it with --out-dir)",
+        "cannot write {}: folder {} does not exist (create it, or use --out-dir)",
         path.display(), folder.display()
     )]
     NoFolder { path: PathBuf, folder: PathBuf },
@@ -59,42 +61,42 @@ pub(crate) enum Error {
     Write { path: PathBuf, source: io::Error },
     #[error("cannot write to standard output: {0}")]
     WriteStandard(#[source] io::Error),
-    #[error("a fault in this program: {0}; nothing written")]
+    #[error("internal error: {0}; nothing was written")]
     Fault(String),
-    #[error("interrupted, nothing written")]
+    #[error("interrupted, nothing was written")]
     Interrupted,
 }
 
 /// What was odd, or could not be kept, while the sound was written whole.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Warning {
-    #[error("was cut short: {actual} of {expected} samples are there and were kept")]
+    #[error("is cut short: found and kept {actual} of {expected} samples")]
     Cut { actual: u64, expected: u64 },
-    #[error("ends in the middle, after {actual} samples, which were kept")]
+    #[error("ends unexpectedly after {actual} samples, which were kept")]
     EndsEarly { actual: u64 },
-    #[error("its header was never finished and says 0 samples; {actual} are there and were kept")]
+    #[error("its unfinished header says 0 samples; found and kept {actual}")]
     Unfinished { actual: u64 },
-    #[error("its header says {expected} samples, but {actual} are there and were kept")]
+    #[error("its header says {expected} samples; found and kept {actual}")]
     Longer { actual: u64, expected: u64 },
-    #[error("its header says {expected} bytes of sound, but {actual} are there and were kept")]
+    #[error("its header says {expected} bytes of audio; found and kept {actual}")]
     Bytes { actual: u64, expected: u64 },
-    #[error("its last {0} bytes are no whole sample and were left out")]
+    #[error("its last {0} bytes are not a whole sample and were left out")]
     Partial(u64),
-    #[error("{0} bytes behind its sound are neither sound nor chunks and were left out")]
+    #[error("{0} bytes after the audio are neither audio nor chunks and were left out")]
     Rubbish(u64),
-    #[error("damaged places, silent in the result: {0}")]
+    #[error("damaged sections, silent in the result: {0}")]
     DamagedPlaces(u64),
     #[error("samples above full scale, clipped: {0}")]
     Clipped(u64),
-    #[error("its {0} chunk tells of the sound as it was and was left out")]
+    #[error("its {0} chunk describes the original audio and was left out")]
     Stale(String),
     #[error("its {id} chunk is too large to keep: {bytes} bytes")]
     TooLarge { id: String, bytes: u64 },
     #[error("its {0} chunk is cut off and was left out")]
     CutChunk(String),
-    #[error("not kept, {result} has no place for it: {}", what.join(", "))]
+    #[error("{result} cannot store, and loses: {}", what.join(", "))]
     Lost { what: Vec<String>, result: &'static str },
-    #[error("of its {0} tracks of sound the first was taken")]
+    #[error("it has {0} audio tracks; the first one was used")]
     Tracks(usize),
     #[error("AAC at {0} Hz: if this is HE-AAC, the upper half of its band is missing")]
     PerhapsHeAac(u32),

@@ -241,7 +241,7 @@ fn pass_id3(source: &mut Source) -> Result<(), Error> {
 /// Some damage makes the readers of formats panic (symphonia 0.6). What was being read is given up then.
 fn guarded<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(work))
-        .unwrap_or_else(|_| Err(Error::Damaged("its header or data make no sense".into())))
+        .unwrap_or_else(|_| Err(Error::Damaged("its header or data are invalid".into())))
 }
 
 impl RawSpec {

@@ -59,7 +59,7 @@ fn main() -> ExitCode {
     if let Some(folder) = &args.out_dir
         && let Err(error) = fs::create_dir_all(folder)
     {
-        eprintln!("wisp: cannot make the folder {}: {error}", folder.display());
+        eprintln!("wisp: cannot create folder {}: {error}", folder.display());
         return ExitCode::from(FAILED);
     }
 
@@ -180,20 +180,20 @@ fn format_of(args: &Args) -> Result<Format, String> {
         (Some(told), Some(named)) if told != named => {
             let ending = told.extension();
             Err(format!(
-                "{name} is not a name for {}, give one that ends in .{ending}",
+                "{name} does not match the output format {}; use a name that ends in .{ending}",
                 told.name()
             ))
         }
         (Some(told), None) => {
             let ending = told.extension();
             Err(format!(
-                "{name}: results are {} files, give a name that ends in .{ending}",
+                "{name}: the output format is {}; use a name that ends in .{ending}",
                 told.name()
             ))
         }
-        (None, None) => Err(format!(
-            "{name}: results are WAV or FLAC files, give a name that ends in .wav or .flac"
-        )),
+        (None, None) => {
+            Err(format!("{name}: the output is WAV or FLAC; use a name that ends in .wav or .flac"))
+        }
         (_, Some(named)) => Ok(named),
     }
 }
@@ -210,17 +210,23 @@ struct Jobs {
 /// Each input beside the output it goes to, or what is wrong with the command line.
 fn pair_outputs(args: &Args, format: Format) -> Result<Jobs, String> {
     if args.output.is_some() && args.inputs.len() > 1 {
-        return Err("-o names one file; use --out-dir for several inputs".into());
+        return Err("-o names a single file; use --out-dir for several inputs".into());
     }
     if args.inputs.iter().any(|input| is_stdin(input)) && io::stdin().is_terminal() {
-        return Err("standard input is a terminal: send it a file or a program's output".into());
+        return Err(
+            "standard input is a terminal; redirect a file or pipe a program's output into it"
+                .into(),
+        );
     }
     if args.output.as_deref().is_some_and(is_stdout) {
         if args.json {
-            return Err("--json and -o - both want standard output".into());
+            return Err("--json and -o - cannot both use standard output".into());
         }
         if io::stdout().is_terminal() {
-            return Err("standard output is a terminal: send it to a file or a program".into());
+            return Err(
+                "standard output is a terminal; redirect it to a file or pipe it into a program"
+                    .into(),
+            );
         }
     }
     let ending = |kind: &str| format!("{kind}.{}", format.extension());
@@ -230,7 +236,7 @@ fn pair_outputs(args: &Args, format: Format) -> Result<Jobs, String> {
             (Some(output), _) => output.clone(),
             _ if is_stdin(input) => {
                 return Err(format!(
-                    "{} has no name: say with -o where the result goes",
+                    "{} has no name; set the output file with -o",
                     input.display()
                 ));
             }

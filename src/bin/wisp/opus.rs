@@ -24,7 +24,7 @@ pub(crate) struct Opus {
 impl Opus {
     /// Takes the identification header, "OpusHead" (RFC 7845).
     pub(crate) fn new(head: &[u8]) -> Result<Self, Error> {
-        let damaged = || Error::Damaged("its Opus header makes no sense".into());
+        let damaged = || Error::Damaged("its Opus header is invalid".into());
         let fixed =
             head.get(..19).filter(|head| head.starts_with(b"OpusHead")).ok_or_else(damaged)?;
         let channels = usize::from(fixed[9]);

@@ -159,7 +159,7 @@ impl Reporter {
 
     /// An input that is a result of Wisp's own.
     pub(crate) fn skip(&self, input: &Path, origin: &Path) {
-        let why = format!("is what Wisp made of {}; name it alone to clean it", origin.display());
+        let why = format!("was made by Wisp from {}; pass it alone to clean it", origin.display());
         self.say(&format!("wisp: {}: skipped: {why}", input.display()));
         if self.json {
             let input = input.to_string_lossy().into_owned();

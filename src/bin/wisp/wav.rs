@@ -229,7 +229,9 @@ impl<W: Write + Seek> WavWriter<W> {
         let bytes = self.samples.bytes(planes);
         self.data_bytes += bytes.len() as u64;
         if self.data_bytes > PLAIN_LIMIT && !self.room_for_rf64 {
-            return Err(io::Error::other("the audio is longer than its header said, over 4 GiB"));
+            return Err(io::Error::other(
+                "the audio is longer than its header said, and over 4 GiB",
+            ));
         }
         self.inner.write_all(bytes)
     }

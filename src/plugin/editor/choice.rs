@@ -107,7 +107,7 @@ pub(super) fn bypass(ui: &mut Ui, rect: Rect, param: &BoolParam, hand: &Hand<'_>
     if pressed {
         hand.change(&[(Control::Bypass, param.preview_normalized(!on))]);
     }
-    response
-        .on_hover_cursor(CursorIcon::PointingHand)
-        .on_hover_text("Hear the sound as it came in, with the same delay, to compare.");
+    response.on_hover_cursor(CursorIcon::PointingHand).on_hover_text(
+        "Passes the input through unchanged, with the same latency, for comparison.",
+    );
 }

@@ -134,7 +134,7 @@ impl ReductionMeter {
             scale(&painter, bars, db / DEEPEST, db);
         }
         footer(&painter, rect, &format!("{:.0} dB", self.shown), LABEL);
-        response.on_hover_text("How much quieter the sound is now than it came in.");
+        response.on_hover_text("How much quieter the output is than the input right now.");
     }
 }
 
@@ -196,10 +196,14 @@ pub(super) fn level_meters() -> (LevelMeter, LevelMeter) {
     (
         LevelMeter::new(
             "IN",
-            "Input level. The lamp lights on clipping; click to clear.",
+            "Input level. The lamp lights on clipping. Click to clear it.",
             theme::mix(LABEL, TEXT, 0.3),
         ),
-        LevelMeter::new("OUT", "Output level. The lamp lights on clipping; click to clear.", VOICE),
+        LevelMeter::new(
+            "OUT",
+            "Output level. The lamp lights on clipping. Click to clear it.",
+            VOICE,
+        ),
     )
 }
 

@@ -49,7 +49,7 @@ impl PresetMenu {
         let name = hand.params.sound_memory().preset.name;
         let well = layout.previous_preset.union(layout.next_preset);
         ui.painter().rect_filled(well, 6.0, PANEL);
-        if button::sign(ui, layout.previous_preset, Sign::Previous, true, "The preset before.") {
+        if button::sign(ui, layout.previous_preset, Sign::Previous, true, "Previous preset") {
             notice = self.step(&name, -1, hand);
         }
 
@@ -74,9 +74,9 @@ impl PresetMenu {
         button::menu_sign(&painter, sign, LABEL);
         let response = response
             .on_hover_cursor(CursorIcon::PointingHand)
-            .on_hover_text("Presets: those that come with Wisp, and yours.");
+            .on_hover_text("Load or save a preset");
 
-        if button::sign(ui, layout.next_preset, Sign::Next, true, "The preset after.") {
+        if button::sign(ui, layout.next_preset, Sign::Next, true, "Next preset") {
             notice = self.step(&name, 1, hand);
         }
 
@@ -114,14 +114,14 @@ impl PresetMenu {
     /// What the open menu holds; a message, and whether the menu has done its work.
     fn lines(&mut self, ui: &mut Ui, name: &str, hand: &Hand<'_>) -> (Option<Notice>, bool) {
         let mut chosen = None;
-        heading(ui, "WISP'S");
+        heading(ui, "FACTORY");
         for preset in &FACTORY {
             if line(ui, preset.name, preset.name == name, preset.purpose) {
                 chosen = Some(preset.name.to_owned());
             }
         }
         if !self.names.is_empty() {
-            heading(ui, "YOURS");
+            heading(ui, "USER");
             egui::ScrollArea::vertical().max_height(6.0 * LINE_HEIGHT).show(ui, |ui| {
                 for own in &self.names {
                     if line(ui, own, own == name, "") {
@@ -139,7 +139,7 @@ impl PresetMenu {
         }
         let folder = self.presets.as_ref().map(|p| p.folder().display().to_string());
         let tooltip = match &folder {
-            Ok(folder) => format!("Keeps these settings as a file in {folder}"),
+            Ok(folder) => format!("Saves these settings as a file in {folder}"),
             Err(error) => error.to_string(),
         };
         if line(ui, "Save as…", false, &tooltip) {
@@ -203,7 +203,7 @@ impl PresetMenu {
             Err(error) => {
                 saving.asked = matches!(error, PresetError::Exists(_));
                 saving.fresh = true;
-                let more = if saving.asked { ": replace it?" } else { "" };
+                let more = if saving.asked { ". Replace it?" } else { "" };
                 (Some(Notice { text: format!("{error}{more}"), alarm: true }), false)
             }
         }

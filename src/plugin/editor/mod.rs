@@ -85,7 +85,7 @@ impl Editor for WispEditor {
         gui_context: GuiContext,
         host: Option<HostMethods>,
     ) -> Result<SpawnedEditor<Self::Handle>, Box<dyn Error>> {
-        let window = self.window().ok_or("the window could not be described")?;
+        let window = self.window().ok_or("cannot get the window handle")?;
         let spawned = window::spawn(
             &window,
             parent,
@@ -262,28 +262,26 @@ impl Window {
             self.notice = Some((notice, NOTICE));
         }
         let can = (hand.can_undo(), hand.can_redo());
-        if button::sign(ui, layout.undo, Sign::Undo, can.0, "Undo (Ctrl+Z).") {
+        if button::sign(ui, layout.undo, Sign::Undo, can.0, "Undo (Ctrl+Z)") {
             hand.undo();
         }
-        if button::sign(ui, layout.redo, Sign::Redo, can.1, "Redo (Ctrl+Shift+Z).") {
+        if button::sign(ui, layout.redo, Sign::Redo, can.1, "Redo (Ctrl+Shift+Z)") {
             hand.redo();
         }
         let slot = hand.params.sound_memory().slot;
         for (rect, text, this) in [(layout.slot_a, "A", Slot::A), (layout.slot_b, "B", Slot::B)] {
-            let tooltip = "Two settings to compare: turn knobs in one, then go back and forth.";
+            let tooltip = "A and B hold two settings. Switch between them to compare.";
             if button::letter(ui, rect, text, slot == this, tooltip) {
                 hand.switch(this);
             }
         }
-        let tooltip = match slot {
-            Slot::A => "Copies this setting (A) to B.",
-            Slot::B => "Copies this setting (B) to A.",
+        let (tooltip, copied) = match slot {
+            Slot::A => ("Copy A to B", "Copied A to B"),
+            Slot::B => ("Copy B to A", "Copied B to A"),
         };
         if button::sign(ui, layout.copy, Sign::Copy, true, tooltip) {
             hand.copy_to_other();
-            let text = tooltip.replace("Copies this", "Copied").replace(" (A)", " A");
-            let text = text.replace(" (B)", " B");
-            self.notice = Some((Notice { text, alarm: false }, NOTICE));
+            self.notice = Some((Notice { text: copied.to_owned(), alarm: false }, NOTICE));
         }
         choice::bypass(ui, layout.bypass, &hand.params.bypass, hand);
     }
@@ -298,15 +296,20 @@ impl Window {
         let place = light + vec2(12.0, 0.0);
         painter.text(place, Align2::LEFT_CENTER, "Voice", theme::regular(12.0), LABEL);
         ui.interact(cell, ui.scope_id().with("voice"), egui::Sense::hover())
-            .on_hover_text("Lights while a voice is heard.");
+            .on_hover_text("Lights up while Wisp detects a voice.");
 
         // Right to left.
         let latency = meters.latency_ms().map_or("–".to_owned(), |ms| format!("{ms:.1} ms"));
         let load = if meters.sample_rate() == 0 { "–" } else { &self.load_text };
         let mut right = rect.right() - 6.0;
         for (label, value, width, tooltip) in [
-            ("CPU", load, 78.0, "Share of one core's time that this instance takes."),
-            ("Latency", &*latency, 106.0, "Delay of the sound, which the host is told of."),
+            ("CPU", load, 78.0, "Share of one processor core that this instance uses."),
+            (
+                "Latency",
+                &*latency,
+                106.0,
+                "Delay through Wisp. It is reported to the host, which can compensate for it.",
+            ),
         ] {
             let cell =
                 Rect::from_min_max(pos2(right - width, rect.top()), pos2(right, rect.bottom()));
@@ -373,8 +376,8 @@ fn controls(ui: &mut Ui, layout: &Layout, hand: &Hand<'_>, stereo: bool) {
     Dial {
         control: Control::Reduction,
         param: &params.reduction,
-        tooltip: "How far noise may be turned down. Drag, scroll or type a number; shift is \
-                  finer, double-click resets, right-click edits the value.",
+        tooltip: "Limits how far noise is turned down. Drag, scroll or type a number. Shift: \
+                  fine steps. Double-click: reset. Right-click: type a value.",
         step: 1.0,
         origin: 0.0,
         large: true,
@@ -393,20 +396,19 @@ fn controls(ui: &mut Ui, layout: &Layout, hand: &Hand<'_>, stereo: bool) {
     small(
         Control::Sensitivity,
         &params.sensitivity,
-        "How eager: up, and what may be voice or noise goes with the noise; down, and it stays \
-         with the voice.",
+        "Decides doubtful sounds. Up: treat them as noise. Down: keep them.",
         0.5,
     )
     .show(ui, layout.sensitivity, hand);
     small(
         Control::Ambience,
         &params.ambience,
-        "How much of the room's steady noise stays, always at the same level. Keys, doors and \
-         other sudden noise still go.",
+        "Keeps some of the room's steady noise at a constant level. Keyboards, doors and other \
+         sudden noises are still removed.",
         1.0,
     )
     .show(ui, layout.ambience, hand);
-    small(Control::Output, &params.output, "Level after the noise is gone.", 0.5).show(
+    small(Control::Output, &params.output, "Output level, after noise reduction.", 0.5).show(
         ui,
         layout.output,
         hand,
@@ -416,11 +418,15 @@ fn controls(ui: &mut Ui, layout: &Layout, hand: &Hand<'_>, stereo: bool) {
         layout.listen,
         (Control::Listen, &params.listen),
         &[
-            Position { value: Listen::Result, text: "Result", tooltip: "Hear the cleaned sound." },
+            Position {
+                value: Listen::Result,
+                text: "Result",
+                tooltip: "Listen to the cleaned sound.",
+            },
             Position {
                 value: Listen::Removed,
                 text: "Removed",
-                tooltip: "Hear only what is taken out: a voice in it means too much is.",
+                tooltip: "Listen to what is removed. If you hear the voice in it, remove less.",
             },
         ],
         hand,
@@ -434,12 +440,12 @@ fn controls(ui: &mut Ui, layout: &Layout, hand: &Hand<'_>, stereo: bool) {
             Position {
                 value: Stereo::Linked,
                 text: "Linked",
-                tooltip: "Both channels are treated alike, so the voice stays in its place.",
+                tooltip: "One mask for both channels. Keeps the stereo image.",
             },
             Position {
                 value: Stereo::Independent,
-                text: "Split",
-                tooltip: "Each channel by itself: for two voices on two channels.",
+                text: "Independent",
+                tooltip: "Cleans each channel separately, for two voices on two channels.",
             },
         ],
         hand,
@@ -452,7 +458,7 @@ fn heard(ui: &Ui, picture: Rect, params: &WispParams) {
     let text = if params.bypass.unmodulated_plain_value() {
         "BYPASSED"
     } else if params.listen.unmodulated_plain_value() == Listen::Removed {
-        "LISTENING TO WHAT IS REMOVED"
+        "LISTENING TO REMOVED SOUND"
     } else {
         return;
     };
