@@ -17,6 +17,9 @@
 //! [`Engine`] is all that a host needs. Below it, [`nn`] is the network and [`dsp`] the signal processing; neither
 //! knows of the other.
 
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod cli;
 pub mod dsp;
 pub mod engine;
 pub mod nn;

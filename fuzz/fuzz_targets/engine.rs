@@ -1,5 +1,3 @@
 #![no_main]
-#[path = "../targets/engine.rs"]
-mod engine;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| engine::run(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| wisp_fuzz_targets::engine::run(data));

@@ -1,5 +1,3 @@
 #![no_main]
-#[path = "../targets/presets.rs"]
-mod presets;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| presets::run(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| wisp_fuzz_targets::presets::run(data));

@@ -1,5 +1,3 @@
 #![no_main]
-#[path = "../targets/state.rs"]
-mod state;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| state::run(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| wisp_fuzz_targets::state::run(data));

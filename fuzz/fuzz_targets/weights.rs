@@ -1,5 +1,3 @@
 #![no_main]
-#[path = "../targets/weights.rs"]
-mod weights;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| weights::run(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| wisp_fuzz_targets::weights::run(data));

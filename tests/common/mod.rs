@@ -2,8 +2,6 @@
 // Each test binary compiles this for itself and uses its part.
 #![allow(dead_code, unreachable_pub)]
 
-pub mod corpus;
-
 use std::collections::HashMap;
 use std::f64::consts::TAU;
 use std::sync::Arc;
@@ -11,6 +9,7 @@ use std::sync::Arc;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use wisp::{Controls, Dccrn, Engine};
+pub use wisp_testing::Random;
 
 /// Rates of the matrix: native ones and those that are resampled.
 pub const RATES: [u32; 10] =
@@ -21,28 +20,6 @@ pub const BUNDLED: &[u8] = include_bytes!("../../bundled/wisp.safetensors");
 /// All that the network would remove is removed.
 pub fn full() -> Controls {
     Controls { reduction_db: f32::INFINITY, ..Controls::default() }
-}
-
-/// A small generator, so that every run sees the same numbers.
-pub struct Random(pub u64);
-
-impl Random {
-    pub fn bits(&mut self) -> u64 {
-        // splitmix64
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// 0..1
-    pub fn unit(&mut self) -> f64 {
-        (self.bits() >> 11) as f64 / (1u64 << 53) as f64
-    }
-
-    pub fn below(&mut self, n: usize) -> usize {
-        (self.bits() % n as u64) as usize
-    }
 }
 
 /// A voice of harmonics with a moving pitch and syllables, and noise, the same sound at every rate: all of it below

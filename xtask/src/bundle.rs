@@ -2,9 +2,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::patched;
+
+/// The package of the plugin, the programs and the library.
+pub(crate) const PACKAGE: &str = "wisp-denoise";
+/// What its library, its command-line program and its bundles are called.
+pub(crate) const NAME: &str = "wisp";
 
 /// Where cargo builds to.
 pub(crate) fn target_dir() -> PathBuf {
@@ -15,12 +20,24 @@ pub(crate) fn bundled_dir() -> PathBuf {
     target_dir().join("bundled")
 }
 
-/// Builds `package` and puts what hosts and people open into [`bundled_dir`].
-pub(crate) fn bundle(package: &str, cargo_args: &[String]) -> Result<()> {
+/// As on the command line: arguments for cargo, before them the name of what is bundled or nothing.
+pub(crate) fn bundle_named(args: &[String]) -> Result<()> {
+    match args.split_first() {
+        Some((name, rest)) if [NAME, PACKAGE].contains(&name.as_str()) => bundle(rest),
+        Some((name, _)) if !name.starts_with('-') => {
+            bail!("{name} is not what there is to bundle, expected {NAME}")
+        }
+        _ => bundle(args),
+    }
+}
+
+/// Builds the plugin and the programs, and puts what hosts and people open into [`bundled_dir`].
+pub(crate) fn bundle(cargo_args: &[String]) -> Result<()> {
     let all: Vec<String> = cargo_args.iter().cloned().chain(patched::arguments()?).collect();
-    nice_plug_xtask::build(&[package.to_string()], &all)?;
-    nice_plug_xtask::bundle(&target_dir(), package, cargo_args, false)?;
-    // Bundling copies the one program that bears the package's name.
+    nice_plug_xtask::build(&[PACKAGE.to_owned()], &all)?;
+    // It takes the package's name for the library's and the program's.
+    nice_plug_xtask::bundle(&target_dir(), NAME, cargo_args, false)?;
+    // Of the programs it copies the one of that name.
     let standalone = format!("wisp-standalone{}", std::env::consts::EXE_SUFFIX);
     let built = profile_dir(cargo_args).join(&standalone);
     if cargo_args.iter().any(|arg| arg.contains("standalone")) && built.exists() {
@@ -34,7 +51,7 @@ pub(crate) fn bundle(package: &str, cargo_args: &[String]) -> Result<()> {
 
 /// The plugin in release, as people install it.
 pub(crate) fn bundle_wisp() -> Result<()> {
-    bundle("wisp", &["--release".to_string()])
+    bundle(&["--release".to_string()])
 }
 
 /// The command-line program that [`bundle_wisp`] built.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+use crate::bundle::PACKAGE;
 use crate::tools::metadata;
 
 /// Folders below a package's own that are searched for licence texts.
@@ -68,7 +69,7 @@ pub(crate) fn third_party(cargo_args: &[String]) -> Result<(String, usize)> {
     Ok((document, packages.len()))
 }
 
-/// What `wisp` needs at run time for this system, by `cargo metadata`.
+/// What Wisp needs at run time for this system, by `cargo metadata`.
 fn packages(cargo_args: &[String]) -> Result<Vec<Package>> {
     let mut args = vec!["--filter-platform".to_owned(), host()?];
     if let Some(at) = cargo_args.iter().position(|arg| arg == "--features") {
@@ -84,8 +85,9 @@ fn packages(cargo_args: &[String]) -> Result<Vec<Package>> {
     let needs: HashMap<&str, &Value> =
         nodes.iter().filter_map(|node| Some((node["id"].as_str()?, &node["deps"]))).collect();
 
-    let root = all.iter().find(|package| package["name"] == "wisp");
-    let root = root.and_then(|package| package["id"].as_str()).context("no package wisp")?;
+    let root = all.iter().find(|package| package["name"] == PACKAGE);
+    let root =
+        root.and_then(|package| package["id"].as_str()).context("no package of that name")?;
     let (mut found, mut open) = (BTreeSet::new(), vec![root]);
     while let Some(id) = open.pop() {
         let deps = needs.get(id).and_then(|deps| deps.as_array()).map_or(&[][..], Vec::as_slice);

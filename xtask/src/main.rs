@@ -28,13 +28,11 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Build a package and put its VST3, CLAP and programs into target/bundled
+    /// Build the plugin and put its VST3, CLAP and programs into target/bundled
     Bundle {
-        /// The package: wisp
-        package: String,
-        /// Passed on to cargo build, such as --release or --features standalone
+        /// What to bundle (wisp, or nothing), then what goes to cargo build, such as --release
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        cargo_args: Vec<String>,
+        args: Vec<String>,
     },
     /// Bundle the plugin, clean a noisy clip made on the spot, draw it before and after
     Demo,
@@ -80,7 +78,7 @@ fn run() -> Result<bool> {
     let task = Args::parse().task;
     go_to_workspace()?;
     match task {
-        Task::Bundle { package, cargo_args } => bundle::bundle(&package, &cargo_args)?,
+        Task::Bundle { args } => bundle::bundle_named(&args)?,
         Task::Demo => demo::demo()?,
         Task::Package { universal, cargo_args } => {
             package::package(universal, &cargo_args)?;

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::bundle::{bundle, bundled_dir, clap_bundle, target_dir, vst3_bundle};
+use crate::bundle::{NAME, PACKAGE, bundle, bundled_dir, clap_bundle, target_dir, vst3_bundle};
 use crate::licences;
 use crate::tools::{run, works};
 use crate::validate;
@@ -22,7 +22,7 @@ const APPLE_TARGETS: [&str; 2] = ["x86_64-apple-darwin", "aarch64-apple-darwin"]
 pub(crate) fn package(universal: bool, cargo_args: &[String]) -> Result<PathBuf> {
     let mut args = vec!["--release".to_owned()];
     args.extend_from_slice(cargo_args);
-    let mut programs = vec!["wisp"];
+    let mut programs = vec![NAME];
     if args.iter().any(|arg| arg.contains("standalone")) {
         programs.push("wisp-standalone");
     }
@@ -37,7 +37,7 @@ pub(crate) fn package(universal: bool, cargo_args: &[String]) -> Result<PathBuf>
     if universal {
         build_universal(&args, &programs, &folder)?;
     } else {
-        bundle("wisp", &args)?;
+        bundle(&args)?;
         for program in &programs {
             let file = format!("{program}{EXE_SUFFIX}");
             copy(&target_dir().join("release").join(&file), &folder.join(&file))?;
@@ -67,7 +67,7 @@ pub(crate) fn package(universal: bool, cargo_args: &[String]) -> Result<PathBuf>
     Ok(archive)
 }
 
-/// Of the package `wisp`.
+/// Of the package.
 fn version() -> Result<String> {
     let manifest = fs::read_to_string("Cargo.toml").context("cannot read Cargo.toml")?;
     let version = manifest.lines().find_map(|line| line.strip_prefix("version = "));
@@ -78,9 +78,9 @@ fn build_universal(args: &[String], programs: &[&str], folder: &Path) -> Result<
     for target in APPLE_TARGETS {
         let mut args = args.to_vec();
         args.push(format!("--target={target}"));
-        nice_plug_xtask::build(&["wisp".to_owned()], &args)?;
+        nice_plug_xtask::build(&[PACKAGE.to_owned()], &args)?;
     }
-    nice_plug_xtask::bundle(&target_dir(), "wisp", args, true)?;
+    nice_plug_xtask::bundle(&target_dir(), NAME, args, true)?;
     for program in programs {
         let mut lipo = Command::new("lipo");
         lipo.arg("-create").arg("-output").arg(folder.join(program));

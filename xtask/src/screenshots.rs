@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::bundle::target_dir;
+use crate::bundle::{PACKAGE, target_dir};
 use crate::demo::noisy_clip;
 use crate::display::{Display, Window};
 use crate::patched::plugin_cargo;
@@ -30,7 +30,7 @@ pub(crate) fn screenshots() -> Result<()> {
         "build",
         "--quiet",
         "-p",
-        "wisp",
+        PACKAGE,
         "--release",
         "--features",
         "standalone",

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::audit::audit;
-use crate::bundle::{bundle_wisp, clap_bundle, target_dir, vst3_bundle};
+use crate::bundle::{PACKAGE, bundle_wisp, clap_bundle, target_dir, vst3_bundle};
 use crate::demo::make_clips;
 use crate::display::Display;
 use crate::patched::{self, plugin_cargo};
@@ -197,29 +197,38 @@ fn clippy() -> Result<()> {
             .args(args)
             .args(["--", "-D", "warnings"]))
     };
-    check(&["-p", "wisp", "--all-features"])?;
-    check(&["-p", "wisp", "--no-default-features"])?;
-    check(&["-p", "wisp", "--no-default-features", "--features", "cli"])?;
+    check(&["--workspace", "--exclude", "xtask", "--all-features"])?;
+    check(&["--workspace", "--exclude", "xtask", "--no-default-features"])?;
+    check(&["-p", PACKAGE, "--no-default-features", "--features", "cli"])?;
     check(&["-p", "xtask", "--release"])
 }
 
 fn docs() -> Result<()> {
-    let mut doc = cargo(&["doc", "--quiet", "-p", "wisp", "--no-deps", "--all-features"]);
+    let mut doc = cargo(&["doc", "--quiet", "-p", PACKAGE, "--no-deps", "--all-features"]);
     run(doc.env("RUSTDOCFLAGS", "-D warnings"))
 }
 
 fn core() -> Result<()> {
-    run(&mut cargo(&["check", "--quiet", "-p", "wisp", "--no-default-features", "--lib"]))?;
-    run(&mut cargo(&["test", "--quiet", "-p", "wisp", "--no-default-features"]))
+    run(&mut cargo(&["check", "--quiet", "-p", PACKAGE, "--no-default-features", "--lib"]))?;
+    run(&mut cargo(&[
+        "test",
+        "--quiet",
+        "--workspace",
+        "--exclude",
+        "xtask",
+        "--no-default-features",
+    ]))
 }
 
+/// The package of what fuzzing runs, with bounded runs of it.
+const FUZZ_TARGETS: &str = "wisp-fuzz-targets";
 /// Needs a display, which it makes.
 const EDITOR: &str = "editor";
 
 /// What `core` does not run for want of features.
 fn hosts() -> Result<()> {
-    let args = ["test", "--quiet", "-p", "wisp", "--features", "standalone", "--lib", "--bins"];
-    let mut test = plugin_cargo(&args)?;
+    let mut test = plugin_cargo(&["test", "--quiet", "-p", PACKAGE, "-p", FUZZ_TARGETS])?;
+    test.args(["--features", "cli,plugin,standalone", "--lib", "--bins"]);
     for name in tests_with_features()? {
         test.args(["--test", &name]);
     }
@@ -232,7 +241,7 @@ fn editor() -> Result<()> {
         return Ok(());
     }
     let display = Display::new(1)?;
-    let args = ["test", "--quiet", "-p", "wisp", "--features", "standalone", "--test", EDITOR];
+    let args = ["test", "--quiet", "-p", PACKAGE, "--features", "standalone", "--test", EDITOR];
     let mut test = display.command("cargo");
     run(test.args(args).args(patched::arguments()?).env("WISP_DISPLAY", display.name()))
 }
@@ -240,11 +249,11 @@ fn editor() -> Result<()> {
 fn tests_with_features() -> Result<Vec<String>> {
     let metadata = metadata(&["--no-deps"])?;
     let packages = metadata["packages"].as_array().map_or(&[][..], Vec::as_slice);
-    let package = packages.iter().find(|package| package["name"] == "wisp");
-    let targets = package.and_then(|package| package["targets"].as_array());
-    let names: Vec<String> = targets
-        .context("cargo metadata names no package wisp")?
+    let names: Vec<String> = packages
         .iter()
+        .filter(|package| [PACKAGE, FUZZ_TARGETS].iter().any(|name| package["name"] == *name))
+        .filter_map(|package| package["targets"].as_array())
+        .flatten()
         .filter(|target| target["kind"][0] == "test" && !target["required-features"].is_null())
         .filter_map(|target| target["name"].as_str().map(str::to_string))
         .filter(|name| name != EDITOR)
@@ -262,14 +271,22 @@ fn package() -> Result<()> {
 }
 
 fn release() -> Result<()> {
-    run(&mut plugin_cargo(&["test", "--quiet", "-p", "wisp", "--release", "--test", "realtime"])?)?;
+    run(&mut plugin_cargo(&[
+        "test",
+        "--quiet",
+        "-p",
+        PACKAGE,
+        "--release",
+        "--test",
+        "realtime",
+    ])?)?;
     run(&mut clap_host()?)
 }
 
 /// The test of the bundled CLAP, in release.
 pub(crate) fn clap_host() -> Result<Command> {
     let clap = absolute(clap_bundle())?;
-    let args = ["test", "--quiet", "-p", "wisp", "--release", "--test", "clap_host"];
+    let args = ["test", "--quiet", "-p", PACKAGE, "--release", "--test", "clap_host"];
     let mut test = plugin_cargo(&args)?;
     test.env("WISP_CLAP", clap);
     Ok(test)
@@ -325,7 +342,7 @@ fn short_soak() -> Result<()> {
 
 /// So many hours of audio through the engine, in release.
 pub(crate) fn soak(hours: f64) -> Result<()> {
-    let args = ["run", "--quiet", "-p", "wisp", "--release", "--no-default-features", "--example"];
+    let args = ["run", "--quiet", "-p", PACKAGE, "--release", "--no-default-features", "--example"];
     run(cargo(&args).args(["soak", "--", &hours.to_string()]))
 }
 
@@ -336,7 +353,7 @@ fn demo() -> Result<()> {
 
 /// The bench, or what it would run with these arguments.
 const PEERS: &[&str] =
-    &["bench", "--quiet", "-p", "wisp", "--no-default-features", "--bench", "peers"];
+    &["bench", "--quiet", "-p", PACKAGE, "--no-default-features", "--bench", "peers"];
 
 fn speed() -> Result<()> {
     let text = output_of(cargo(PEERS).args(["--", "--quick"]))?;

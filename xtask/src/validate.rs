@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::bundle::{bundle_wisp, clap_bundle, target_dir, vst3_bundle};
+use crate::bundle::{PACKAGE, bundle_wisp, clap_bundle, target_dir, vst3_bundle};
 use crate::patched::plugin_cargo;
 use crate::suite::{absolute, clap_host, host_python, python_host};
 use crate::tools::works;
@@ -78,7 +78,7 @@ const HOSTS: &[(&str, Host)] = &[
         Ok((locked("clack-host")?, clap_host()?, file))
     }),
     ("vst3 bindings", || {
-        let args = ["test", "--quiet", "-p", "wisp", "--release", "--test", "vst3_host"];
+        let args = ["test", "--quiet", "-p", PACKAGE, "--release", "--test", "vst3_host"];
         let test = plugin_cargo(&args)?;
         Ok((locked("vst3")?, test, "tests/vst3_host.rs"))
     }),

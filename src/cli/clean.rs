@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use wisp::{Controls, Dccrn, Engine, Listen};
+use crate::{Controls, Dccrn, Engine, Listen};
 
-use crate::error::{Error, Warning};
-use crate::input::{Input, RawSpec};
-use crate::metadata::{Metadata, id_text};
-use crate::output::{self, Format, Output, is_stdout};
-use crate::report::{Meter, Report};
-use crate::source::is_stdin;
-use crate::wav::{Depth, WavSpec};
+use crate::cli::error::{Error, Warning};
+use crate::cli::input::{Input, RawSpec};
+use crate::cli::metadata::{Metadata, id_text};
+use crate::cli::output::{self, Format, Output, is_stdout};
+use crate::cli::report::{Meter, Report};
+use crate::cli::source::is_stdin;
+use crate::cli::wav::{Depth, WavSpec};
 
 /// Frames of silence at a time that drive the last samples out of the engine.
 const FLUSH: usize = 4096;

@@ -19,13 +19,13 @@ use symphonia::core::io::{MediaSource, MediaSourceStream, ReadOnlySource};
 use symphonia::core::meta::{StandardTag, Tag};
 use symphonia::core::packet::Packet;
 
-use crate::edits;
-use crate::error::{Error, Warning};
-use crate::input::MAX_CHANNELS;
-use crate::metadata::{Metadata, Place};
-use crate::opus::Opus;
-use crate::source::Source;
-use crate::wav::{Depth, WavSpec};
+use crate::cli::edits;
+use crate::cli::error::{Error, Warning};
+use crate::cli::input::MAX_CHANNELS;
+use crate::cli::metadata::{Metadata, Place};
+use crate::cli::opus::Opus;
+use crate::cli::source::Source;
+use crate::cli::wav::{Depth, WavSpec};
 
 /// Longest stretch of silence put in for one damaged place, seconds: beyond it the file is given up.
 const LONGEST_GAP: u64 = 10;

@@ -11,7 +11,7 @@ use wisp::plugin::presets::Presets;
 const LONGEST_NAME: usize = 64;
 
 /// Loads the file; saves one of the name.
-pub(crate) fn run(data: &[u8]) {
+pub fn run(data: &[u8]) {
     static FOLDER: OnceLock<TempDir> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| tempfile::tempdir().expect("a folder"));
     let thread = format!("{:?}", std::thread::current().id());

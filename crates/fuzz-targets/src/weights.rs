@@ -7,7 +7,7 @@ use wisp::{Controls, Dccrn, Engine};
 const LARGEST: usize = 1 << 20;
 
 /// Reads the file and, where it is taken, runs its network.
-pub(crate) fn run(data: &[u8]) {
+pub fn run(data: &[u8]) {
     let Ok(network) = Dccrn::from_bytes(data) else { return };
     if data.len() > LARGEST {
         return;

@@ -6,8 +6,8 @@ use std::sync::Mutex;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::{Serialize, Serializer};
 
-use crate::error::{Error, Warning};
-use crate::input::Input;
+use crate::cli::error::{Error, Warning};
+use crate::cli::input::Input;
 
 /// Figures of a cleaned file.
 #[derive(Debug, Serialize)]

@@ -1,12 +1,7 @@
 //! A bounded run of the fuzzing targets that need the plugin (`fuzz/`).
-mod common;
-#[path = "../fuzz/targets/presets.rs"]
-mod presets;
-#[path = "../fuzz/targets/state.rs"]
-mod state;
-
-use common::Random;
-use common::corpus::run_changed;
+use wisp_fuzz_targets::{presets, state};
+use wisp_testing::Random;
+use wisp_testing::corpus::run_changed;
 
 #[test]
 fn no_state_breaks_the_plugin() {

@@ -7,9 +7,9 @@ use flacenc::config;
 use flacenc::error::{Verified, Verify};
 use flacenc::source::{Context, Fill, FrameBuf};
 
-use crate::error::Error;
-use crate::metadata::Metadata;
-use crate::wav::{Depth, Quantizer, WavSpec, Way, format_chunk};
+use crate::cli::error::Error;
+use crate::cli::metadata::Metadata;
+use crate::cli::wav::{Depth, Quantizer, WavSpec, Way, format_chunk};
 
 /// Samples per channel in a block.
 const BLOCK: usize = 4096;

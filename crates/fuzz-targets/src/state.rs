@@ -35,7 +35,7 @@ fn plugin() -> PluginInstance<Host> {
 }
 
 /// Loads the bytes as they are, and as the JSON that a state is, with its length before it.
-pub(crate) fn run(data: &[u8]) {
+pub fn run(data: &[u8]) {
     let mut framed = (data.len() as u64).to_le_bytes().to_vec();
     framed.extend(data);
     PLUGIN.with_borrow_mut(|plugin| {

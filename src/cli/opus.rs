@@ -1,7 +1,7 @@
 //! Opus packets as planes of `f32`.
 use ruopus::{MultistreamDecoder, OpusDecoder};
 
-use crate::error::Error;
+use crate::cli::error::Error;
 
 /// Opus decodes to this rate, whatever was recorded.
 const RATE: u32 = 48_000;

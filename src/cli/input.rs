@@ -1,13 +1,13 @@
 //! Reads audio files as planes of `f32`, whatever they are.
 use std::path::Path;
 
-use crate::coded::Coded;
-use crate::container::{self, Container, Content};
-use crate::error::{Error, Warning};
-use crate::metadata::Metadata;
-use crate::pcm::{Coding, Order};
-use crate::source::Source;
-use crate::wav::{Depth, WavSpec};
+use crate::cli::coded::Coded;
+use crate::cli::container::{self, Container, Content};
+use crate::cli::error::{Error, Warning};
+use crate::cli::metadata::Metadata;
+use crate::cli::pcm::{Coding, Order};
+use crate::cli::source::Source;
+use crate::cli::wav::{Depth, WavSpec};
 
 /// More channels are taken for damage: each has an engine of its own.
 pub(crate) const MAX_CHANNELS: usize = 64;

@@ -1,12 +1,7 @@
 //! A bounded run of the fuzzing targets that need the engine alone (`fuzz/`).
-mod common;
-#[path = "../fuzz/targets/engine.rs"]
-mod engine;
-#[path = "../fuzz/targets/weights.rs"]
-mod weights;
-
-use common::Random;
-use common::corpus::run_changed;
+use wisp_fuzz_targets::{engine, weights};
+use wisp_testing::Random;
+use wisp_testing::corpus::run_changed;
 
 #[test]
 fn no_host_breaks_the_engine() {

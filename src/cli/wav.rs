@@ -3,7 +3,7 @@ use std::io::{self, Seek, SeekFrom, Write};
 
 use clap::ValueEnum;
 
-use crate::metadata::{Chunk, Metadata};
+use crate::cli::metadata::{Chunk, Metadata};
 
 /// Sample formats of a WAV file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -3,12 +3,12 @@
 //! Headers are often wrong: unfinished, from a pipe, past 4 GiB, of a file that was cut. What is there counts.
 use std::io;
 
-use crate::error::{Error, Warning};
-use crate::input::RawSpec;
-use crate::metadata::{Chunk, Metadata, id_text, is_own, is_stale};
-use crate::pcm::{Coding, Order};
-use crate::source::Source;
-use crate::wav::Depth;
+use crate::cli::error::{Error, Warning};
+use crate::cli::input::RawSpec;
+use crate::cli::metadata::{Chunk, Metadata, id_text, is_own, is_stale};
+use crate::cli::pcm::{Coding, Order};
+use crate::cli::source::Source;
+use crate::cli::wav::Depth;
 
 /// Bytes of metadata kept of one file.
 const KEPT: u64 = 64 << 20;

@@ -3,14 +3,14 @@ use std::ffi::{OsStr, OsString};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use crate::text::{decibels, percent};
+use crate::{Controls, Listen, Stereo, preset};
 use clap::{Parser, ValueEnum, ValueHint};
 use clap_complete::Shell;
-use wisp::text::{decibels, percent};
-use wisp::{Controls, Listen, Stereo, preset};
 
-use crate::input::RawSpec;
-use crate::output::Format;
-use crate::wav::Depth;
+use crate::cli::input::RawSpec;
+use crate::cli::output::Format;
+use crate::cli::wav::Depth;
 
 const EXAMPLES: &str = "\
 Examples:

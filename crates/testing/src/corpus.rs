@@ -2,18 +2,22 @@
 use std::fs;
 use std::path::Path;
 
-use super::Random;
+use crate::Random;
 
 /// The seeds of a fuzzing target.
+///
+/// # Panics
+///
+/// Panics where there are none.
 pub fn seeds(target: &str) -> Vec<Vec<u8>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds").join(target);
     let mut paths: Vec<_> = fs::read_dir(&folder)
         .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
-        .map(|entry| entry.unwrap().path())
+        .map(|entry| entry.expect("an entry").path())
         .collect();
     paths.sort();
     assert!(!paths.is_empty(), "no seeds for {target}");
-    paths.iter().map(|path| fs::read(path).unwrap()).collect()
+    paths.iter().map(|path| fs::read(path).expect("a seed")).collect()
 }
 
 /// Runs a target with each of its seeds, then with `times` changes of them.

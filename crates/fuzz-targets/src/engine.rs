@@ -29,7 +29,7 @@ impl Bytes<'_> {
 }
 
 /// Runs one such host.
-pub(crate) fn run(data: &[u8]) {
+pub fn run(data: &[u8]) {
     let mut bytes = Bytes(data);
     play(&mut bytes);
 }

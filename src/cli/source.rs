@@ -5,7 +5,7 @@ use std::path::Path;
 
 use symphonia::core::io::MediaSource;
 
-use crate::error::Error;
+use crate::cli::error::Error;
 
 /// Bytes of an ID3v1 tag.
 const ID3V1: usize = 128;

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use tempfile::NamedTempFile;
 
-use crate::error::Error;
-use crate::flac::{self, FlacWriter};
-use crate::metadata::Metadata;
-use crate::wav::{Quantizer, WavSpec, WavWriter, Way};
+use crate::cli::error::Error;
+use crate::cli::flac::{self, FlacWriter};
+use crate::cli::metadata::Metadata;
+use crate::cli::wav::{Quantizer, WavSpec, WavWriter, Way};
 
 /// What results are written as.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

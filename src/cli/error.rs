@@ -2,7 +2,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use wisp::EngineError;
+use crate::EngineError;
 
 /// Formats that are read.
 pub(crate) const FORMATS: &str =
@@ -38,7 +38,7 @@ pub(crate) enum Error {
          ch: a WAV file has one rate and one number of channels; split it there first"
     )]
     Changes { seconds: f64, rate: u32, channels: u16, new_rate: u32, new_channels: usize },
-    #[error("{0} channels, expected at most {max}", max = crate::input::MAX_CHANNELS)]
+    #[error("{0} channels, expected at most {max}", max = crate::cli::input::MAX_CHANNELS)]
     Channels(usize),
     #[error("{channels} channels, but FLAC has at most 8 (--output-format wav has no such limit)")]
     FlacChannels { channels: u16 },

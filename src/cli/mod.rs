@@ -1,4 +1,4 @@
-//! `wisp`: takes the noise out of voice recordings.
+//! The program `wisp`: takes the noise out of voice recordings.
 mod args;
 mod clean;
 mod coded;
@@ -24,22 +24,23 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use crate::{Controls, Dccrn};
 use clap::{CommandFactory, Parser, error::ErrorKind};
 use rayon::iter::{ParallelBridge, ParallelIterator};
-use wisp::Dccrn;
 
-use crate::args::Args;
-use crate::clean::Settings;
-use crate::error::Error;
-use crate::output::{Format, is_stdout};
-use crate::report::Reporter;
-use crate::source::is_stdin;
+use self::args::Args;
+use self::clean::Settings;
+use self::error::Error;
+use self::output::{Format, is_stdout};
+use self::report::Reporter;
+use self::source::is_stdin;
 
 const FAILED: u8 = 1;
 /// What a shell reports for a program ended by Ctrl-C.
 const INTERRUPTED: u8 = 130;
 
-fn main() -> ExitCode {
+/// All of the program: reads the command line, cleans the files it names, says how that went.
+pub fn main() -> ExitCode {
     let args = Args::parse();
     if args.man || args.completions.is_some() {
         return print_help(&args);
@@ -135,6 +136,44 @@ fn main() -> ExitCode {
     } else {
         ExitCode::SUCCESS
     }
+}
+
+/// What came of [`clean_at_most`].
+#[derive(Debug)]
+pub struct Cleaned {
+    /// Hz.
+    pub sample_rate: u32,
+    /// Of the input and the result.
+    pub channels: u16,
+    /// Samples per channel of the input.
+    pub frames: u64,
+}
+
+/// Cleans one file with the default settings, in place of what is at `output`; the output's name tells the format.
+///
+/// # Errors
+///
+/// The message of what went wrong, or that more than `seconds` of audio came.
+pub fn clean_at_most(seconds: u64, input: &Path, output: &Path) -> Result<Cleaned, String> {
+    let settings = Settings {
+        network: Dccrn::bundled(),
+        controls: Controls::default(),
+        depth: None,
+        format: Format::of_name(output).unwrap_or_default(),
+        raw: None,
+        force: true,
+    };
+    let stop = AtomicBool::new(false);
+    let result = clean::clean(&settings, input, output, &stop, |audio| {
+        let long = audio.position() > seconds * u64::from(audio.spec().rate);
+        stop.store(long, Ordering::Relaxed);
+    });
+    let report = result.map_err(|error| error.to_string())?;
+    Ok(Cleaned {
+        sample_rate: report.sample_rate,
+        channels: report.channels,
+        frames: (report.seconds * f64::from(report.sample_rate)).round() as u64,
+    })
 }
 
 /// A fault that shows in one file must not stop the others.

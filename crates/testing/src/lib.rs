@@ -1,0 +1,5 @@
+//! What Wisp's tests share.
+pub mod corpus;
+pub mod random;
+
+pub use random::Random;
