@@ -15,6 +15,8 @@ LONG = 1024  # samples at 16 kHz, 64 ms: a voice's harmonics stand apart
 ENVELOPE_BANDS = 12  # nearly three ERB wide
 ENVELOPE_FLOOR = 1e-8  # of a band's mean power, 60 dB or so below a voice
 ENVELOPE_MOST = 2.0  # decades between neighbouring errors that still count
+TALK_DB = 25.0  # a frame within this of the loudest has somebody talking
+RULES_DB = 5.0  # noise rules a bin where it is so far above the voice
 
 
 def _compressed(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -104,6 +106,18 @@ def _masked_mean(x: Tensor, known: Tensor) -> Tensor:
     return (x * known).mean() / known.mean().clamp_min(1e-3)
 
 
+def _residue(y: Tensor, target: Tensor, noise: Tensor, known: Tensor) -> Tensor:
+    """Decades by which y lies above the target, squared (straight beyond one decade), where the noise rules while somebody talks;
+    complex spectra (B, T, F)."""
+    voice, rival = dsp.power(target), dsp.power(noise) * 10 ** (-RULES_DB / 10)
+    energy = voice.sum(-1, keepdim=True)
+    talk = energy > (energy.amax(1, keepdim=True) * 10 ** (-TALK_DB / 10)).clamp_min(1e-6)
+    where = talk & (rival > voice) & (rival > ENVELOPE_FLOOR)
+    excess = F.relu(_log_error(dsp.power(y), voice))
+    where = where * known
+    return (F.smooth_l1_loss(excess, torch.zeros_like(excess), reduction="none") * where).sum() / where.sum().clamp_min(1)
+
+
 class Loss:
     """Compressed magnitude and complex spectrum of the re-analysed output (low band) over 20 ms and, with a share of `long`,
     over 64 ms, compressed magnitude (high band), the envelope's logarithm, and signal-to-distortion ratio. Each item is scaled
@@ -116,12 +130,16 @@ class Loss:
     `envelope`: of the errors of log band energies, bands nearly three ERB wide, the squared differences between neighbouring
     bands and, a third as heavy, between frames 20 ms apart; `level`: those errors themselves, and those that the full-band
     memory's gains alone would leave. Patches that are cut or left are heard more than an even error is.
+
+    `residue`: of the 64 ms spectrum's bins where the noise rules while somebody talks, between the voice's partials above all, how
+    far they lie above the voice. Compressed magnitudes hardly see them.
     """
 
     def __init__(
-        self, magnitude=0.7, complex_=0.3, cut=0.3, high=0.5, sdr=0.04, pesq=0.0, stoi=0.0, long=0.5, envelope=0.0, level=0.0
-    ):
-        self.weights = dict(cut=400 * cut, high=400 * high, sdr=sdr, pesq=pesq, stoi=stoi, envelope=envelope, level=level)
+        self, magnitude=0.7, complex_=0.3, cut=0.3, high=0.5, sdr=0.04, pesq=0.0, stoi=0.0, long=0.5, envelope=0.0, level=0.0,
+        residue=0.0,
+    ):  # fmt: skip
+        self.weights = dict(cut=400 * cut, high=400 * high, sdr=sdr, pesq=pesq, stoi=stoi, envelope=envelope, level=level, residue=residue)
         for name, weight in (("magnitude", magnitude), ("complex", complex_)):
             self.weights |= {name: 400 * (1 - long) * weight, "long_" + name: 400 * long * weight}
         self.perceptual = 1  # what the PESQ and STOI terms of the next call count, of their weights; 0 leaves them out
@@ -168,47 +186,57 @@ class Loss:
         known = _below(torch.arange(LOW_BINS + 1, device=device) * 50, batch["bandwidth"])
         wave = dsp.istft(estimates[0] * known, 16000, *(x * known for x in estimates[1:])) * level
         target = dsp.istft(clean["low"] * known, 16000) * level
-        part = {}
-        for name, stft in (("", lambda x: dsp.stft(x, 16000)), ("long_", _long_stft)):
-            y, s = stft(wave), stft(target)
-            known = _below(torch.arange(y.shape[-1], device=device) * (8000 / (y.shape[-1] - 1)), batch["bandwidth"])
-            (y_mag, y_complex), (s_mag, s_complex) = _compressed(y), _compressed(s)
-            part[name + "magnitude"] = _masked_mean((y_mag - s_mag).square(), known)
-            part[name + "complex"] = _masked_mean(torch.view_as_real(y_complex - s_complex).square().sum(-1), known)
-            if not name:
-                part["cut"] = _masked_mean(F.relu(s_mag - y_mag).square(), known)
-                error = _log_error(*(dsp.power(x[..., 1:]) @ self.wide_means for x in (y, s)))
-                whole = _below(self.wide_last, batch["bandwidth"])  # bands that are known from end to end
-                across = error.diff(dim=2).clamp(-ENVELOPE_MOST, ENVELOPE_MOST).square()
-                over_time = (error[:, 2:] - error[:, :-2]).clamp(-ENVELOPE_MOST, ENVELOPE_MOST).square()
-                part["envelope"] = _masked_mean(across, whole[..., 1:]) + _masked_mean(over_time, whole) / 3
-                part["level"] = _masked_mean(F.smooth_l1_loss(error, torch.zeros_like(error), reduction="none"), whole)
+        noise = dsp.istft(noisy["low"] * known, 16000) * level - target if self.weights["residue"] else None
+        part = self.compare(wave, target, noise, batch["bandwidth"])
         if "envelope" in trace:
             part["level"] = part["level"] + self._gains_alone(trace["envelope"], noisy["low"], clean["low"], level, batch)
         if full:
             part["high"] = self._high(gains[:full].float(), noisy["high"], clean["high"], level[:full], batch)
         else:
             part["high"] = 0 * gains.float().sum()  # every weight gets a gradient: DistributedDataParallel waits for it
+        scale = {name: self.perceptual for name in ("pesq", "stoi")}
+        total = sum(scale.get(k, 1) * self.weights[k] * part[k] for k in part)
+        return total, {k: v.detach() for k, v in part.items()}
+
+    def compare(self, wave: Tensor, target: Tensor, noise: Tensor | None, bandwidth: Tensor) -> dict[str, Tensor]:
+        """The parts that two signals of the low band (B, N) decide, at 16 kHz with the voice at an RMS of .1. `noise`, (B, N) or None:
+        what the input holds besides the target, for `residue`. `bandwidth` (B) in Hz: above it nothing is known."""
+        part = {}
+        for name, stft in (("", lambda x: dsp.stft(x, 16000)), ("long_", _long_stft)):
+            y, s = stft(wave), stft(target)
+            known = _below(torch.arange(y.shape[-1], device=y.device) * (8000 / (y.shape[-1] - 1)), bandwidth)
+            (y_mag, y_complex), (s_mag, s_complex) = _compressed(y), _compressed(s)
+            part[name + "magnitude"] = _masked_mean((y_mag - s_mag).square(), known)
+            part[name + "complex"] = _masked_mean(torch.view_as_real(y_complex - s_complex).square().sum(-1), known)
+            if not name:
+                part["cut"] = _masked_mean(F.relu(s_mag - y_mag).square(), known)
+                error = _log_error(*(dsp.power(x[..., 1:]) @ self.wide_means for x in (y, s)))
+                whole = _below(self.wide_last, bandwidth)  # bands that are known from end to end
+                across = error.diff(dim=2).clamp(-ENVELOPE_MOST, ENVELOPE_MOST).square()
+                over_time = (error[:, 2:] - error[:, :-2]).clamp(-ENVELOPE_MOST, ENVELOPE_MOST).square()
+                part["envelope"] = _masked_mean(across, whole[..., 1:]) + _masked_mean(over_time, whole) / 3
+                part["level"] = _masked_mean(F.smooth_l1_loss(error, torch.zeros_like(error), reduction="none"), whole)
+            elif noise is not None:
+                part["residue"] = _residue(y, s, stft(noise), known)
         voiced = target.square().mean(1) > 1e-6
         sdr = 10 * torch.log10((target.square().sum(1) + 1e-4) / ((target - wave).square().sum(1) + 1e-4))
         part["sdr"] = -(sdr.clamp_max(MOST_DB) * voiced).sum() / voiced.sum().clamp_min(1)
+        b = len(wave)
         if self.perceptual and (self.pesq or self.stoi):
             # Half of the items, another half each step: they are dear. Those with a voice first.
-            order = torch.rand(b, device=device) + ~voiced
+            order = torch.rand(b, device=wave.device) + ~voiced
             some = order.argsort()[: max(b // 2, 1)]
             share = voiced[some].float()
             count = share.sum().clamp_min(1)
             # Neither knows silence: a tone stands in for it and counts nothing.
-            tone = 0.1 * torch.sin(torch.arange(wave.shape[1], device=device) * 0.3)
+            tone = 0.1 * torch.sin(torch.arange(wave.shape[1], device=wave.device) * 0.3)
             y, s = (torch.where(voiced[some, None], x[some], tone) for x in (wave, target))
             if self.pesq:
                 part["pesq"] = (self.pesq(s, y) * share).sum() / count
             if self.stoi:
-                with torch.autocast(device.type, enabled=False):
+                with torch.autocast(wave.device.type, enabled=False):
                     part["stoi"] = ((1 + self.stoi(y.float(), s.float())) * share).sum() / count
-        scale = {name: self.perceptual for name in ("pesq", "stoi")}
-        total = sum(scale.get(k, 1) * self.weights[k] * part[k] for k in part)
-        return total, {k: v.detach() for k, v in part.items()}
+        return part
 
     def _gains_alone(self, gains: Tensor, noisy: Tensor, clean: Tensor, level: Tensor, batch: dict) -> Tensor:
         """The log error that the full-band memory's gains (B, T, heads 24) would leave by themselves."""

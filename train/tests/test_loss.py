@@ -91,6 +91,33 @@ def test_long_terms_count_by_their_share(rng):
     assert float(whole - none) == pytest.approx(float(400 * (long - short)), rel=1e-3)
 
 
+def test_residue_counts_what_is_left_where_the_noise_rules(rng):
+    """Of a loud tone between a voice's harmonics: less of it costs less, one on a harmonic or a voice that is too soft nothing; where
+    nobody talks, or nothing is asked of it, it is not there."""
+    t = np.arange(32000) / 16000
+    clean = sum(0.03 * np.sin(2 * np.pi * 200 * k * t + k) for k in range(1, 20)).astype(np.float32)
+
+    def part(frequency, voice=clean, weight=1.0):
+        tone = 0.02 * np.sin(2 * np.pi * frequency * t).astype(np.float32)
+        batch = dict(noisy16=torch.from_numpy(voice + tone)[None], clean16=torch.from_numpy(voice)[None])
+        batch |= dict(bandwidth=torch.tensor([8000.0]), reference=torch.tensor([0.1]))
+        total, parts = Loss(residue=weight)(open_network, batch)
+        return float(total), parts.get("residue")
+
+    def compared(wave):
+        noise = 0.02 * np.sin(2 * np.pi * 1100 * t).astype(np.float32)
+        signals = (torch.from_numpy(v.astype(np.float32))[None] for v in (wave(noise), clean, noise))
+        return float(Loss(residue=1.0).compare(*signals, torch.tensor([8000.0]))["residue"])
+
+    levels = [compared(lambda n, g=g: clean + g * n) for g in (1, 0.3, 0.03)]
+    assert levels == sorted(levels, reverse=True) and levels[0] > 1
+    assert compared(lambda n: 0.3 * clean) == pytest.approx(0, abs=1e-3)
+    assert float(part(1100)[1]) > 1 and float(part(1000)[1]) < 0.1
+    assert float(part(1100, voice=0 * clean)[1]) == 0
+    assert part(1100, weight=0.0)[1] is None
+    assert part(1100, weight=2.0)[0] - part(1100, weight=1.0)[0] == pytest.approx(float(part(1100)[1]), rel=1e-4)
+
+
 def test_pesq_term_sees_what_pesq_sees(rng):
     """More noise, more distance, a gradient that leads back; and the filters applied as spectra are torch-pesq's own."""
     clean = torch.from_numpy(voice(rng, 2, 16000))[None]

@@ -17,7 +17,7 @@ def test_a_step_is_static(monkeypatch, optimizer):
     monkeypatch.setenv("WISP_NO_CPP", "1")
     monkeypatch.setattr("model.fused", lambda: None)
     a = argparse.Namespace(clip=3.0, ema=0.99)
-    loss = Loss(pesq=0.3, stoi=4.0, envelope=0.7, level=0.1)
+    loss = Loss(pesq=0.3, stoi=4.0, envelope=0.7, level=0.1, residue=0.5)
     with FakeTensorMode(allow_non_fake_inputs=True):
         model = Dccrn(Sizes(blocks=1, low_hidden=8, full_hidden=16, heads=2)).train()
         ema = Dccrn(model.sizes)
@@ -34,4 +34,4 @@ def test_a_step_is_static(monkeypatch, optimizer):
         step = train.Step(model, model, ema, opt, loss, a, graph=False)
         step.rate = torch.tensor(1e-3)  # a tensor, as a GPU's AdamW has it; on CPUs it reads that back
         total, parts, norm = step._body(batch, 0.99)
-        assert total.shape == norm.shape == () and {"pesq", "stoi", "envelope", "level"} <= parts.keys()
+        assert total.shape == norm.shape == () and {"pesq", "stoi", "envelope", "level", "residue"} <= parts.keys()
