@@ -15,8 +15,8 @@ LONG = 1024  # samples at 16 kHz, 64 ms: a voice's harmonics stand apart
 ENVELOPE_BANDS = 12  # nearly three ERB wide
 ENVELOPE_FLOOR = 1e-8  # of a band's mean power, 60 dB or so below a voice
 ENVELOPE_MOST = 2.0  # decades between neighbouring errors that still count
-TALK_DB = 25.0  # a frame within this of the loudest has somebody talking
-RULES_DB = 5.0  # noise rules a bin where it is so far above the voice
+TALK_DB = 25.0  # frames within this of the loudest one count as speech
+RULES_DB = 5.0  # noise dominates a bin where it is this far above the voice
 
 
 def _compressed(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -107,8 +107,8 @@ def _masked_mean(x: Tensor, known: Tensor) -> Tensor:
 
 
 def _residue(y: Tensor, target: Tensor, noise: Tensor, known: Tensor) -> Tensor:
-    """Decades by which y lies above the target, squared (straight beyond one decade), where the noise rules while somebody talks;
-    complex spectra (B, T, F)."""
+    """Smooth L1 of the decades of power by which y exceeds the target, over bins where noise dominates in frames of speech. Complex
+    spectra (B, T, F)."""
     voice, rival = dsp.power(target), dsp.power(noise) * 10 ** (-RULES_DB / 10)
     energy = voice.sum(-1, keepdim=True)
     talk = energy > (energy.amax(1, keepdim=True) * 10 ** (-TALK_DB / 10)).clamp_min(1e-6)
@@ -131,8 +131,8 @@ class Loss:
     bands and, a third as heavy, between frames 20 ms apart; `level`: those errors themselves, and those that the full-band
     memory's gains alone would leave. Patches that are cut or left are heard more than an even error is.
 
-    `residue`: of the 64 ms spectrum's bins where the noise rules while somebody talks, between the voice's partials above all, how
-    far they lie above the voice. Compressed magnitudes hardly see them.
+    `residue`: by how much the output exceeds the voice in those bins of the 64 ms spectrum where noise dominates during speech, mostly
+    between harmonics. Compressed magnitudes are nearly blind there.
     """
 
     def __init__(
@@ -199,8 +199,8 @@ class Loss:
         return total, {k: v.detach() for k, v in part.items()}
 
     def compare(self, wave: Tensor, target: Tensor, noise: Tensor | None, bandwidth: Tensor) -> dict[str, Tensor]:
-        """The parts that two signals of the low band (B, N) decide, at 16 kHz with the voice at an RMS of .1. `noise`, (B, N) or None:
-        what the input holds besides the target, for `residue`. `bandwidth` (B) in Hz: above it nothing is known."""
+        """The parts that depend only on two low-band signals (B, N) at 16 kHz with the voice at an RMS of .1. `noise`, (B, N) or None, is
+        the input minus the target, for `residue`. Nothing is known above `bandwidth`, (B) in Hz."""
         part = {}
         for name, stft in (("", lambda x: dsp.stft(x, 16000)), ("long_", _long_stft)):
             y, s = stft(wave), stft(target)

@@ -1,28 +1,30 @@
-"""Which terms could a loss have that go with what judges say? Ranks candidates over the outputs of several systems; trains nothing.
+"""Rank candidate loss terms by how well they agree with judges, over the outputs of several systems. Nothing is trained.
 
     python rank.py SET [SET ...] --network now=../bundled/wisp.safetensors --network now@24 --network old=old.safetensors \\
         --enhanced other=FOLDER --dnsmos DIR --cache scores [--every 2] [--json rank.json]
 
-Each SET holds pairs as `evaluate.py` takes them. Systems: the noisy input; networks, NAME=FILE, and NAME@DB, that one with
-Reduction at so many dB; cleaned files, NAME=DIR, DIR/NAME.wav or, where there are several sets, DIR/SET/NAME.wav. Every output is
-scored by judges of two kinds that no loss follows, DistillMOS and DNSMOS (SIG, OVRL; 9.01 s, of short files repeated), by PESQ-WB, which it does follow, and by each
-term. --cache keeps outputs and scores, by content: the next run with other terms or one system more is quick.
+Each SET holds pairs in the layout of `evaluate.py`. The systems are the noisy input; networks, NAME=FILE, and NAME@DB for the same
+network with Reduction at that many dB; and files cleaned by something else, NAME=DIR, in DIR/NAME.wav or, with several sets,
+DIR/SET/NAME.wav. Every output gets a score from judges of two kinds that the loss does not include, DistillMOS and DNSMOS (SIG and
+OVRL, of 9.01 s; shorter files are repeated), from PESQ-WB, which the loss does include, and a value for each term. --cache stores
+outputs and scores by content, so a second run with other terms or one more system is quick.
 
-How a term and a judge agree, pairs apart (what makes one recording harder than another is no merit of a term):
+Agreement is measured within pairs, because a term earns nothing by knowing which recordings are hard:
 
-    r      correlation, each pair's own means taken out, of the judge's score with the logarithm of the term, its sign turned:
-           1 is perfect, 0 blind, below 0 it prefers what sounds worse
-    order  of any two outputs of one recording that the judge sets apart by more than 0.05, the share that the term sets in the same order
+    r      correlation between the judge's score and minus the logarithm of the term, after subtracting each pair's means:
+           1 is perfect, 0 means no relation, below 0 the term prefers what sounds worse
+    order  of all pairs of outputs of one recording whose scores differ by more than 0.05, the share that the term orders the same way
 
-"networks": the same without those at a Reduction, which hides with noise what is wrong. Sorted by the mean order of DistillMOS and of
-SIG and OVRL there. Terms, all up to 8 kHz, smaller is better:
+The columns "networks" leave out outputs with a Reduction, where noise masks the mistakes. Rows are sorted by the mean "order" there
+of DistillMOS and of SIG and OVRL. All terms use the band up to 8 kHz, and smaller is better:
 
-    loss: ...    loss.py's own, with the voice at an RMS of .1
-    log: ...     errors of the levels of bands 1 or 3 ERB wide over 20 or 64 ms, floor 60 dB below a voice: L1, L2, L4 (large errors),
-                 left and cut (one side, squared), across (neighbouring bands' errors, their squared difference), time (frames', likewise)
-    mel: ...     the same of 64 mel bands, each weighted as it is loud: like Loud-loss (arXiv 2511.05945), its curve IEC 61672's A here
-    gain: time   the square of the change, frame by frame, of output over input in bands an ERB wide: how much a gain flutters
-    judges: ...  judges.py's figures without a model: left, cut, change, and noise left and voice lost, means over bands
+    loss: ...    the parts of loss.py, with the voice at an RMS of .1
+    log: ...     errors of log energies in bands 1 or 3 ERB wide, over 20 or 64 ms, with a floor 60 dB below the voice: L1, L2, L4 (large
+                 errors); left and cut (one-sided, squared); across (squared difference between neighbouring bands' errors);
+                 time (squared difference between consecutive frames' errors)
+    mel: ...     L2 in 64 mel bands weighted by loudness, like Loud-loss (arXiv 2511.05945) but with the A curve of IEC 61672
+    gain: time   squared frame-to-frame change of the gain in bands one ERB wide: how much it fluctuates
+    judges: ...  the figures of judges.py that need no model: left, cut, change, and the means over bands of noise left and voice lost
 """
 
 import argparse
@@ -52,7 +54,7 @@ JUDGES = ("DistillMOS", "SIG", "OVRL", "PESQ-WB")
 
 
 class System(NamedTuple):
-    """An output: `path` is None for the input, a weights' file, or a folder of cleaned files."""
+    """Where an output comes from: `path` is None for the input, else a weights file or a folder of cleaned files."""
 
     name: str
     path: Path | None = None
@@ -64,7 +66,7 @@ class System(NamedTuple):
 
 
 def systems(networks: list[str], enhanced: list[str]) -> list[System]:
-    """Of the command line's texts, the input first; an error says which does not parse."""
+    """The systems that the options name, the input first; the error names an option that is wrong."""
     found, files = [System("noisy")], {}
     for text in networks:
         name, _, path = text.partition("=")
@@ -72,18 +74,18 @@ def systems(networks: list[str], enhanced: list[str]) -> list[System]:
         if path:
             files[base] = Path(path)
         if base not in files or not files[base].is_file():
-            raise SystemExit(f"--network {text}: no weights' file; NAME=FILE, and then NAME@DB")
+            raise SystemExit(f"--network {text}: expected NAME=FILE of a weights file, or NAME@DB after it")
         try:
             found.append(System(name, files[base], float(db) if db else math.inf))
         except ValueError:
-            raise SystemExit(f"--network {text}: {db!r} is no number of dB") from None
+            raise SystemExit(f"--network {text}: {db!r} is not a number of dB") from None
     for text in enhanced:
         name, _, path = text.partition("=")
         if not path or not Path(path).is_dir():
             raise SystemExit(f"--enhanced {text}: expected NAME=DIR")
         found.append(System(name, Path(path)))
     if len({s.name for s in found}) < len(found):
-        raise SystemExit("two systems of one name")
+        raise SystemExit("two systems have the same name")
     return found
 
 
@@ -91,13 +93,13 @@ def systems(networks: list[str], enhanced: list[str]) -> list[System]:
 
 
 def _spectrum(x: np.ndarray, size: int) -> np.ndarray:
-    """(frames, size / 2 + 1) powers, half overlapped; a tone has a quarter of its squared amplitude."""
+    """(frames, size / 2 + 1) powers of frames that overlap by half; a tone has a quarter of its squared amplitude."""
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)
     return np.abs(np.fft.rfft(np.lib.stride_tricks.sliding_window_view(x, size)[:: size // 2] * window) * 2 / size) ** 2
 
 
 def _means(band: np.ndarray) -> np.ndarray:
-    """(bins, bands) of each bin's band; bands without a bin are left out."""
+    """(bins, bands): the mean over each band's bins. `band` is the band of each bin; empty bands are dropped."""
     m = np.eye(band.max() + 1)[band]
     m = m[:, m.sum(0) > 0]
     return m / m.sum(0)
@@ -111,7 +113,7 @@ def _erb_means(size: int, width: float) -> np.ndarray:
 
 @functools.cache
 def _mel_means(size: int, bands: int = 64) -> tuple[np.ndarray, np.ndarray]:
-    """Means over mel bands, and each band's weight: A-weighting (IEC 61672) as an amplitude, 1 on average."""
+    """Means over mel bands, and a weight per band: the amplitude of the A curve (IEC 61672), scaled to a mean of 1."""
     f = np.arange(size // 2 + 1) * METRIC_RATE / size
     mel = lambda hz: 2595 * np.log10(1 + hz / 700)  # noqa: E731
     m = _means(np.minimum(mel(f) / mel(METRIC_RATE / 2) * bands, bands - 1).astype(int))
@@ -126,7 +128,7 @@ def _loss() -> Loss:
 
 
 def terms(clean: np.ndarray, noisy: np.ndarray, y: np.ndarray) -> dict[str, float]:
-    """Of signals of one length at 16 kHz. Distances are logarithms already, what is in dB is not."""
+    """All terms, for signals of the same length at 16 kHz. Distances are returned as log10, values in dB unchanged."""
     scale = 0.1 / max(active_rms(clean, METRIC_RATE), 1e-9)
     c, x, e = (v * scale for v in (clean, noisy, y))
     with torch.no_grad():
@@ -173,7 +175,7 @@ def digest(*parts: bytes) -> str:
 
 
 class Kept:
-    """Arrays and figures by what they were made of; without a folder nothing is kept."""
+    """A cache of arrays and figures under keys that hash what they were made from. Without a folder it caches nothing."""
 
     def __init__(self, folder: Path | None):
         self.folder = folder
@@ -208,12 +210,12 @@ class Kept:
 def opinions(clean: np.ndarray, y: np.ndarray, folder: str | None) -> dict[str, float]:
     made = {"DistillMOS": judges.distillmos(y)}
     if folder:
-        made |= judges.dnsmos(np.resize(y, int(judges.SECONDS * METRIC_RATE)), folder)  # a short file's repetitions would cost most
+        made |= judges.dnsmos(np.resize(y, int(judges.SECONDS * METRIC_RATE)), folder)  # one window: more would take most of the time
     return made | {"PESQ-WB": pesq_wb(clean, y)}
 
 
 def score(clean: Path, noisy: Path, made_by: list[tuple[System, Path | None]], folder: str | None, kept: Kept) -> list[tuple[dict, dict]]:
-    """Of each system, with the cleaned file where it has one: what the judges say, and the terms."""
+    """Judges' scores and terms for each system. `made_by` gives the cleaned file where a system has one."""
     torch.set_num_threads(1)
     (c, rate), (x, _) = read(clean), read(noisy)
     n = min(len(c), len(x))
@@ -243,7 +245,8 @@ def score(clean: Path, noisy: Path, made_by: list[tuple[System, Path | None]], f
 
 
 def agreement(said: np.ndarray, term: np.ndarray) -> tuple[float, float]:
-    """(pairs, systems) each -> r and order of the text above; pairs with anything unknown are left out; NaN where nothing is told apart."""
+    """Scores and terms, (pairs, systems) each -> r and order as above. Pairs with a NaN are left out; the result is NaN where
+    nothing differs."""
     whole = np.isfinite(said).all(1) & np.isfinite(term).all(1)
     said, term = said[whole], -term[whole]
     a, b = (v - v.mean(1, keepdims=True) for v in (said, term))
@@ -256,7 +259,7 @@ def agreement(said: np.ndarray, term: np.ndarray) -> tuple[float, float]:
 
 
 def ranking(names: list[str], reduced: list[bool], rows: list[list[tuple[dict, dict]]]) -> list[dict]:
-    """`rows`: of each pair, of each system, its scores and terms -> one row per term, best first."""
+    """`rows[pair][system]` is (scores, terms); `reduced` marks systems with a Reduction -> one row per term, best first."""
     asked = [j for j in JUDGES if j in rows[0][0][0]]
     by_judge = {j: np.array([[said[j] for said, _ in row] for row in rows], float) for j in asked}
     alone = ~np.array(reduced)
@@ -265,7 +268,8 @@ def ranking(names: list[str], reduced: list[bool], rows: list[list[tuple[dict, d
         term = np.array([[t[name] for _, t in row] for row in rows], float)
         line: dict = {"term": name}
         for j in asked:
-            line[j] = dict(zip(("r", "order", "r networks", "order networks"), agreement(by_judge[j], term) + agreement(by_judge[j][:, alone], term[:, alone])))
+            both = agreement(by_judge[j], term) + agreement(by_judge[j][:, alone], term[:, alone])
+            line[j] = dict(zip(("r", "order", "r networks", "order networks"), both))
         kinds = [line["DistillMOS"]["order networks"]]
         if "OVRL" in line:
             kinds.append((line["SIG"]["order networks"] + line["OVRL"]["order networks"]) / 2)
@@ -289,7 +293,7 @@ def main() -> None:
     p.add_argument("--enhanced", action="append", default=[], metavar="NAME=DIR", help="cleaned files")
     p.add_argument("--every", type=int, default=1, metavar="N", help="every Nth pair")
     p.add_argument("--dnsmos", metavar="DIR", help=f"folder of {' and '.join(judges.MODELS)}; default: $DNSMOS_DIR; without it DistillMOS alone")
-    p.add_argument("--cache", type=Path, metavar="DIR", help="keep outputs and scores here")
+    p.add_argument("--cache", type=Path, metavar="DIR", help="store outputs and scores here")
     p.add_argument("--jobs", type=int, default=1)
     p.add_argument("--json", type=Path)
     a = p.parse_args()
@@ -300,7 +304,7 @@ def main() -> None:
         raise SystemExit(1)
     made_by = systems(a.network, a.enhanced)
     if len(made_by) < 3:
-        p.error("nothing to rank: give two systems at least beside the input, by --network or --enhanced")
+        p.error("nothing to rank: give at least two systems besides the input (--network, --enhanced)")
     kept, jobs = Kept(a.cache), []
     for folder in a.sets:
         for noisy, clean in pairs(folder)[:: a.every]:

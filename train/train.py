@@ -71,7 +71,7 @@ def parse() -> argparse.Namespace:
     p.add_argument("--sdr", type=float, default=0.04, help="weight of the distortion ratio, per dB")
     p.add_argument("--envelope", type=float, default=0.7, help="weight of the log envelope's differences; 0 leaves it out")
     p.add_argument("--level", type=float, default=0.1, help="weight of the log envelope itself; 0 leaves it out")
-    p.add_argument("--residue", type=float, default=0.0, help="weight of what is left where noise rules while somebody talks; 0 leaves it out")
+    p.add_argument("--residue", type=float, default=0.0, help="weight of the noise left where it dominates during speech; 0 leaves it out")
     every = "steps between those that take the PESQ and STOI terms, so many times as heavy (CPU only)"
     p.add_argument("--perceptual-every", type=int, default=1, help=every)
     p.add_argument("--resume", metavar="FILE", help="go on from this checkpoint, whole or small (resume.py), unless OUT/last.pt is there")

@@ -92,8 +92,8 @@ def test_long_terms_count_by_their_share(rng):
 
 
 def test_residue_counts_what_is_left_where_the_noise_rules(rng):
-    """Of a loud tone between a voice's harmonics: less of it costs less, one on a harmonic or a voice that is too soft nothing; where
-    nobody talks, or nothing is asked of it, it is not there."""
+    """A tone between two harmonics counts, and less of it counts less. A tone on a harmonic or a voice that is too quiet does not, nor
+    does anything without speech or with a weight of 0."""
     t = np.arange(32000) / 16000
     clean = sum(0.03 * np.sin(2 * np.pi * 200 * k * t + k) for k in range(1, 20)).astype(np.float32)
 

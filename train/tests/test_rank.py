@@ -105,7 +105,7 @@ def test_systems_are_named_by_the_command_line(tmp_path):
     assert [s.network for s in found] == [False, True, True, False] and found[2] == System("now@24", tmp_path / "w.pt", 24.0)
     for networks, enhanced, said in [
         (["now@24"], [], "now@24"), ([f"now={tmp_path}/none.pt"], [], "none.pt"), ([f"now={tmp_path}/w.pt", "now@loud"], [], "loud"),
-        ([], ["other"], "NAME=DIR"), ([f"now={tmp_path}/w.pt", f"now={tmp_path}/w.pt"], [], "one name"),
+        ([], ["other"], "NAME=DIR"), ([f"now={tmp_path}/w.pt", f"now={tmp_path}/w.pt"], [], "same name"),
     ]:  # fmt: skip
         with pytest.raises(SystemExit, match=said):
             systems(networks, enhanced)
