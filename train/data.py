@@ -356,10 +356,13 @@ class Mixer:
 
     def noise(self, rng, rate: int, n: int) -> np.ndarray:
         r = self.recipe
-        if rng.random() < r.p_synthetic or not self.cache.items["noise", rate]:
+        recorded = bool(self.cache.items["noise", rate])
+        if recorded and rng.random() < r.p_synthetic:
             return synthetic_noise(rng, n, rate)
         if rng.random() < r.p_babble:
             return self.babble(rng, rate, n)
+        if not recorded:
+            return synthetic_noise(rng, n, rate)
         item, speed = self.cache.pick(rng, "noise", rate), self.speed(rng, r.noise_speed)
         length = self.length(item, rate, speed)
         if length >= n:
