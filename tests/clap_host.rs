@@ -8,6 +8,7 @@ use std::ffi::{CStr, CString};
 use clack_extensions::audio_ports_config::PluginAudioPortsConfig;
 use clack_extensions::latency::PluginLatency;
 use clack_extensions::params::{ParamInfoBuffer, ParamInfoFlags, PluginParams};
+use clack_extensions::remote_controls::{PluginRemoteControls, RemoteControlsPageBuffer};
 use clack_extensions::state::PluginState;
 use clack_extensions::tail::{PluginTail, TailLength};
 use clack_host::events::event_types::ParamValueEvent;
@@ -195,12 +196,17 @@ impl Plugin {
 
     /// Chooses mono or stereo and activates.
     fn start(&mut self, rate: u32, channels: usize, largest: usize) -> Running {
+        self.start_at(f64::from(rate), channels, largest)
+    }
+
+    /// As [`Plugin::start`], at any rate.
+    fn start_at(&mut self, rate: f64, channels: usize, largest: usize) -> Running {
         let handle = self.instance.plugin_handle();
         let ports: PluginAudioPortsConfig = handle.get_extension().expect("port layouts");
         assert_eq!(ports.count(&handle), 2);
         ports.select(&handle, ClapId::new(2 - channels as u32)).expect("the layout");
         let configuration = PluginAudioConfiguration {
-            sample_rate: f64::from(rate),
+            sample_rate: rate,
             min_frames_count: 1,
             max_frames_count: largest as u32,
         };
@@ -211,6 +217,8 @@ impl Plugin {
             outputs: AudioPorts::with_capacity(channels, 1),
             input: vec![vec![0.0; largest]; channels],
             output: vec![vec![0.0; largest]; channels],
+            constant: 0,
+            status: ProcessStatus::Continue,
         }
     }
 
@@ -235,6 +243,10 @@ struct Running {
     outputs: AudioPorts,
     input: Vec<Vec<f32>>,
     output: Vec<Vec<f32>>,
+    /// The channels that the last block flagged as constant.
+    constant: u64,
+    /// What the last block returned.
+    status: ProcessStatus,
 }
 
 impl Running {
@@ -255,9 +267,11 @@ impl Running {
             ),
         }]);
         let events = InputEvents::from_buffer(&events);
-        self.processor
+        self.status = self
+            .processor
             .process(&input, &mut output, &events, &mut out.as_output(), None, None)
             .expect("process");
+        self.constant = output.as_raw_buffers()[0].constant_mask;
     }
 
     /// A whole signal; events are (sample, parameter, value), in order.
@@ -333,6 +347,13 @@ fn the_factory_lists_one_described_plugin() {
         assert_eq!(text(all[0].name()).as_deref(), Some(&b"Wisp"[..]));
         let version = env!("CARGO_PKG_VERSION").as_bytes();
         assert_eq!(text(all[0].version()).as_deref(), Some(version));
+        let page = |text: Option<&CStr>| {
+            let text = text.map(|text| text.to_string_lossy().into_owned()).unwrap_or_default();
+            assert!(text.starts_with("https://wisp.audio"), "{text:?}");
+        };
+        page(all[0].url());
+        page(all[0].manual_url());
+        page(all[0].support_url());
         let features: Vec<_> = all[0].features().map(|f| f.to_bytes().to_vec()).collect();
         assert!(features.contains(&b"audio-effect".to_vec()), "{features:?}");
     }
@@ -459,6 +480,132 @@ fn the_reported_tail_is_where_the_sound_ends() {
         let end = quiet + expected;
         assert!(output.iter().all(|channel| channel[end..].iter().all(|&y| y == 0.0)));
         assert!(output.iter().all(|channel| channel[..quiet].iter().any(|&y| y != 0.0)));
+    }
+}
+
+/// Whenever a host may ask: before the first block, after the last, at another rate.
+#[test]
+fn the_tail_and_the_latency_are_known_from_the_activation_on() {
+    for entry in entries() {
+        let mut plugin = Plugin::new(&entry);
+        let tail: PluginTail = plugin.instance.plugin_handle().get_extension().expect("tail");
+        let taps = wisp::Dccrn::bundled().sizes().taps as u32;
+        assert_eq!(plugin.latency(), 960, "before there is a rate");
+        for rate in [16_000, 44_100, 48_000, 96_000] {
+            let expected = TailLength::Finite(rate / 100 * (3 + taps));
+            let mut running = plugin.start(rate, 2, 512);
+            assert_eq!(plugin.latency() as u32, rate / 50);
+            assert_eq!(tail.get(&running.processor.plugin_handle()), expected, "{rate} Hz");
+            running.run(&noisy(rate, 2, 0.1), &[512], &[]);
+            assert_eq!(tail.get(&running.processor.plugin_handle()), expected, "{rate} Hz");
+            plugin.stop(running);
+            assert_eq!(plugin.latency() as u32, rate / 50);
+        }
+    }
+}
+
+/// The host may put the plugin to sleep where nothing but silence would come, and wakes it by sound: nothing is lost.
+#[test]
+fn it_sleeps_in_silence_and_wakes() {
+    for entry in entries() {
+        for (rate, channels) in [(48_000, 2), (48_000, 1), (22_050, 2)] {
+            let mut plugin = Plugin::new(&entry);
+            let mut running = plugin.start(rate, channels, 480);
+            let all = (1 << channels) - 1;
+            let mut out = EventBuffer::with_capacity(64);
+            let mut slept = 0;
+            let mut input = noisy(rate, channels, 1.2);
+            let silence = rate as usize / 2..rate as usize;
+            input.iter_mut().for_each(|channel| channel[silence.clone()].fill(0.0));
+            for at in (0..input[0].len() - 480).step_by(480) {
+                for (buffer, channel) in running.input.iter_mut().zip(&input) {
+                    buffer.copy_from_slice(&channel[at..at + 480]);
+                }
+                running.block(480, &[], &mut out);
+                let zeros = |channel: &Vec<f32>| channel[..480].iter().all(|&y| y == 0.0);
+                for (bit, channel) in running.output.iter().enumerate() {
+                    assert_eq!(running.constant >> bit & 1 == 1, zeros(channel), "at {at}");
+                }
+                if running.status == ProcessStatus::Sleep {
+                    assert!(silence.contains(&at) && running.constant == all, "asleep at {at}");
+                    slept += 1;
+                } else {
+                    // Once asleep, until there is sound.
+                    assert!(slept == 0 || at + 480 > silence.end, "awake at {at}");
+                }
+            }
+            assert!(slept > 3, "{rate} Hz, {channels} channels: asleep for {slept} blocks");
+            plugin.stop(running);
+        }
+    }
+}
+
+/// Rates at which Wisp does not denoise: the sound passes as it is, at once.
+#[test]
+fn outside_its_rates_the_sound_passes_undelayed() {
+    for entry in entries() {
+        let mut plugin = Plugin::new(&entry);
+        for rate in [1_234.567_8, 7_999.0, 384_001.0, 768_000.0, 1_234_567.8] {
+            for channels in [1, 2] {
+                let input = noisy(8_000, channels, 0.3);
+                let mut running = plugin.start_at(rate, channels, 512);
+                assert_eq!(plugin.latency(), 0, "{rate} Hz");
+                assert!(running.run(&input, &[512, 3], &[]) == input, "{rate} Hz");
+                plugin.stop(running);
+            }
+        }
+        let input = noisy(48_000, 2, 0.3);
+        let expected = Plugin::new(&entry).run(48_000, &input, &[512]);
+        assert!(plugin.run(48_000, &input, &[512]) == expected, "and it denoises again");
+    }
+}
+
+#[test]
+fn lists_are_flagged_and_text_is_read_in_any_case() {
+    for entry in entries() {
+        let mut plugin = Plugin::new(&entry);
+        for parameter in plugin.parameters() {
+            let list = ["Listen", "Stereo"].contains(&&*parameter.name);
+            assert_eq!(parameter.flags.contains(ParamInfoFlags::IS_ENUM), list, "{parameter:?}");
+            let stepped = list || parameter.name == "Bypass";
+            assert_eq!(parameter.flags.contains(ParamInfoFlags::IS_STEPPED), stepped);
+            assert!(!plugin.text(&parameter.name, f64::NAN).to_lowercase().contains("nan"));
+        }
+        for (name, text, value) in [
+            ("Bypass", "ON", Some(1.0)),
+            ("Bypass", "no", Some(0.0)),
+            ("Bypass", "perhaps", None),
+            ("Listen", "removed", Some(1.0)),
+            ("Listen", "RESULT ", Some(0.0)),
+            ("Stereo", "independent", Some(1.0)),
+            ("Stereo", "quadrophonic", None),
+            ("Reduction", "FULL", Some(1.0)),
+        ] {
+            assert_eq!(plugin.parsed(name, text), value, "{name}: {text:?}");
+        }
+        // One more than there are.
+        let params = plugin.params();
+        let handle = plugin.instance.plugin_handle();
+        for index in [7, 8, u32::MAX] {
+            assert!(params.get_info(&handle, index, &mut ParamInfoBuffer::new()).is_none());
+        }
+    }
+}
+
+#[test]
+fn a_controller_gets_every_parameter_on_one_page() {
+    for entry in entries() {
+        let mut plugin = Plugin::new(&entry);
+        let ids: Vec<ClapId> = plugin.parameters().iter().map(|parameter| parameter.id).collect();
+        let handle = plugin.instance.plugin_handle();
+        let pages: PluginRemoteControls = handle.get_extension().expect("remote controls");
+        assert_eq!(pages.count(&handle), 1);
+        let mut buffer = RemoteControlsPageBuffer::new();
+        let page = pages.get(&handle, 0, &mut buffer).expect("a page");
+        assert_eq!((page.section_name, page.page_name), (&b"Wisp"[..], &b"Denoise"[..]));
+        let listed: Vec<ClapId> = page.param_ids.iter().copied().flatten().collect();
+        assert_eq!(listed, ids);
+        assert!(pages.get(&handle, 1, &mut buffer).is_none());
     }
 }
 

@@ -145,8 +145,13 @@ impl IParameterChangesTrait for Changes {
     }
 }
 
-/// Hears what is edited, and does nothing about it.
-struct Handler;
+/// Hears what is edited and what must be read again, and does nothing about it.
+#[derive(Default)]
+struct Handler {
+    begun: AtomicUsize,
+    ended: AtomicUsize,
+    latencies: AtomicUsize,
+}
 
 impl Class for Handler {
     type Interfaces = (IComponentHandler,);
@@ -155,15 +160,20 @@ impl Class for Handler {
 #[allow(non_snake_case)]
 impl IComponentHandlerTrait for Handler {
     unsafe fn beginEdit(&self, _: ParamID) -> tresult {
+        self.begun.fetch_add(1, Ordering::SeqCst);
         kResultOk
     }
     unsafe fn performEdit(&self, _: ParamID, _: ParamValue) -> tresult {
         kResultOk
     }
     unsafe fn endEdit(&self, _: ParamID) -> tresult {
+        self.ended.fetch_add(1, Ordering::SeqCst);
         kResultOk
     }
-    unsafe fn restartComponent(&self, _: int32) -> tresult {
+    unsafe fn restartComponent(&self, flags: int32) -> tresult {
+        if flags & RestartFlags_::kLatencyChanged != 0 {
+            self.latencies.fetch_add(1, Ordering::SeqCst);
+        }
         kResultOk
     }
 }
@@ -179,8 +189,13 @@ struct Plugin {
     component: ComPtr<IComponent>,
     processor: ComPtr<IAudioProcessor>,
     controller: ComPtr<IEditController>,
-    handler: ComPtr<IComponentHandler>,
+    handler: ComWrapper<Handler>,
 }
+
+// SAFETY: as VST3 has it, one thread calls at a time where it matters, and hosts do call from several.
+unsafe impl Send for Plugin {}
+// SAFETY: as above.
+unsafe impl Sync for Plugin {}
 
 /// One change of a parameter: id, sample within the block, value.
 type Change = (ParamID, usize, f64);
@@ -200,13 +215,21 @@ impl Plugin {
         let component = component.expect("an instance");
         assert_eq!(com!(component.initialize(null_mut())), kResultOk);
         let controller: ComPtr<IEditController> = component.cast().expect("a controller");
-        let handler = ComWrapper::new(Handler).to_com_ptr().expect("a handler");
-        assert_eq!(com!(controller.setComponentHandler(handler.as_ptr())), kResultOk);
+        let handler = ComWrapper::new(Handler::default());
+        let pointer = handler.to_com_ptr::<IComponentHandler>().expect("a handler");
+        assert_eq!(com!(controller.setComponentHandler(pointer.as_ptr())), kResultOk);
         let processor = component.cast().expect("a processor");
         Self { component, processor, controller, handler }
     }
 
     fn start(&self, rate: u32, channels: usize, largest: usize) {
+        self.set_up(f64::from(rate), channels, largest);
+        assert_eq!(com!(self.component.setActive(1)), kResultOk);
+        com!(self.processor.setProcessing(1));
+    }
+
+    /// What comes before a start.
+    fn set_up(&self, rate: f64, channels: usize, largest: usize) {
         let mut arrangement = if channels == 1 { SpeakerArr::kMono } else { SpeakerArr::kStereo };
         let mut same = arrangement;
         let set = com!(self.processor.setBusArrangements(&mut arrangement, 1, &mut same, 1));
@@ -215,11 +238,9 @@ impl Plugin {
             processMode: ProcessModes_::kRealtime as int32,
             symbolicSampleSize: SymbolicSampleSizes_::kSample32 as int32,
             maxSamplesPerBlock: largest as int32,
-            sampleRate: f64::from(rate),
+            sampleRate: rate,
         };
         assert_eq!(com!(self.processor.setupProcessing(&mut setup)), kResultOk);
-        assert_eq!(com!(self.component.setActive(1)), kResultOk);
-        com!(self.processor.setProcessing(1));
     }
 
     fn stop(&self) {
@@ -249,6 +270,30 @@ impl Plugin {
             let mut block: Vec<&mut [f32]> = output.iter_mut().map(|c| &mut c[at..to]).collect();
             process(&self.processor, &mut block, &here);
             at = to;
+        }
+        output
+    }
+
+    /// [`Plugin::run`] with something done before each block.
+    fn run_with(
+        &self,
+        input: &[Vec<f32>],
+        size: usize,
+        changes: &[Change],
+        mut before: impl FnMut(usize),
+    ) -> Vec<Vec<f32>> {
+        let mut output = vec![Vec::new(); input.len()];
+        for at in (0..input[0].len()).step_by(size) {
+            before(at);
+            let to = input[0].len().min(at + size);
+            let part: Vec<Vec<f32>> = input.iter().map(|c| c[at..to].to_vec()).collect();
+            let here: Vec<Change> = changes
+                .iter()
+                .filter(|(_, time, _)| (at..to).contains(time))
+                .map(|&(id, time, value)| (id, time - at, value))
+                .collect();
+            let block = self.run(&part, &[size], &here);
+            output.iter_mut().zip(block).for_each(|(whole, part)| whole.extend(part));
         }
         output
     }
@@ -307,8 +352,12 @@ impl Drop for Plugin {
     }
 }
 
-/// One block, `audio` in place of itself.
-fn process(processor: &ComPtr<IAudioProcessor>, audio: &mut [&mut [f32]], changes: &[Change]) {
+/// One block, `audio` in place of itself; the channels that are flagged as silent.
+fn process(
+    processor: &ComPtr<IAudioProcessor>,
+    audio: &mut [&mut [f32]],
+    changes: &[Change],
+) -> u64 {
     let samples = audio[0].len();
     let input: Vec<Vec<f32>> = audio.iter().map(|channel| channel.to_vec()).collect();
     let mut inputs: Vec<*mut f32> =
@@ -347,7 +396,11 @@ fn process(processor: &ComPtr<IAudioProcessor>, audio: &mut [&mut [f32]], change
         outputEvents: null_mut(),
         processContext: null_mut(),
     };
+    // What was there before is not the plugin's.
+    output_bus.silenceFlags = 2;
+    data.outputs = &mut output_bus;
     assert_eq!(com!(processor.process(&mut data)), kResultOk);
+    output_bus.silenceFlags
 }
 
 /// UTF-16 up to its zero.
@@ -380,6 +433,8 @@ fn the_factory_describes_one_effect() {
     let (mut maker, mut info): (PFactoryInfo, PClassInfo2) = unsafe { std::mem::zeroed() };
     assert_eq!(com!(factory.getFactoryInfo(&mut maker)), kResultOk);
     assert_eq!(narrow(&maker.vendor), "Wisp");
+    assert_eq!(narrow(&maker.url), "https://wisp.audio");
+    assert_eq!(narrow(&maker.email), "support@wisp.audio");
     assert_eq!(com!(factory.getClassInfo2(0, &mut info)), kResultOk);
     assert_eq!(narrow(&info.name), "Wisp");
     assert_eq!(narrow(&info.category), "Audio Module Class");
@@ -453,6 +508,336 @@ fn the_latency_is_where_the_sound_is_at_every_rate() {
             assert_eq!(plugin.latency(), latency);
         }
         plugin.stop();
+    }
+}
+
+const RATES: [u32; 10] =
+    [8_000, 11_025, 16_000, 22_050, 44_100, 48_000, 88_200, 96_000, 192_000, 384_000];
+
+/// Some hosts read the delay before the plugin is active, and some do all that on a thread of a pool.
+#[test]
+fn the_latency_is_right_before_the_first_activation_at_every_rate_and_on_any_thread() {
+    // Before there is a rate it is that of 48 kHz.
+    assert_eq!(Plugin::new().latency(), 960);
+    for pool in [false, true] {
+        for rate in RATES {
+            let plugin = Plugin::new();
+            plugin.set("Reduction", 0.0);
+            let first = || {
+                plugin.set_up(f64::from(rate), 2, 512);
+                let latency = plugin.latency();
+                assert_eq!(com!(plugin.component.setActive(1)), kResultOk);
+                com!(plugin.processor.setProcessing(1));
+                let input = noisy(rate, 2, 0.15);
+                let output = plugin.run(&input, &[512], &[]);
+                assert_eq!(plugin.latency(), latency, "{rate} Hz");
+                assert_eq!(output[0][latency..], input[0][..input[0].len() - latency], "{rate} Hz");
+                plugin.stop();
+            };
+            if pool {
+                std::thread::scope(|scope| scope.spawn(first).join().expect("the first sound"));
+            } else {
+                first();
+            }
+            // The host has read what was right: there is nothing to tell it.
+            assert_eq!(plugin.handler.latencies.load(Ordering::SeqCst), 0, "{rate} Hz");
+        }
+    }
+}
+
+#[test]
+fn a_host_that_has_read_another_latency_is_told() {
+    for pool in [false, true] {
+        let plugin = Plugin::new();
+        let mut told = 0;
+        // Read only once, early: right for the first of them.
+        assert_eq!(plugin.latency(), 960);
+        for rate in [48_000, 44_100, 16_000, 22_050] {
+            let start = || plugin.start(rate, 2, 512);
+            if pool {
+                std::thread::scope(|scope| scope.spawn(start).join().expect("a start"));
+            } else {
+                start();
+            }
+            told += usize::from(rate != 48_000);
+            assert_eq!(plugin.handler.latencies.load(Ordering::SeqCst), told, "{rate} Hz");
+            plugin.stop();
+        }
+    }
+}
+
+/// Rates at which Wisp does not denoise: the sound passes as it is, at once.
+#[test]
+fn outside_its_rates_the_sound_passes_undelayed() {
+    let plugin = Plugin::new();
+    for rate in [1_234.567_8, 7_000.0, 7_999.0, 384_001.0, 768_000.0, 1_234_567.8] {
+        for channels in [1, 2] {
+            for bypass in [0.0, 1.0] {
+                plugin.set("Bypass", bypass);
+                plugin.set_up(rate, channels, 512);
+                assert_eq!(plugin.latency(), 0, "{rate} Hz");
+                assert_eq!(com!(plugin.component.setActive(1)), kResultOk, "{rate} Hz");
+                com!(plugin.processor.setProcessing(1));
+                let input = noisy(8_000, channels, 0.3);
+                assert!(plugin.run(&input, &[512, 3], &[]) == input, "{rate} Hz");
+                assert_eq!(com!(plugin.processor.getTailSamples()), 0);
+                plugin.stop();
+            }
+        }
+    }
+    // And it denoises again at the next rate.
+    plugin.set("Bypass", 0.0);
+    let input = noisy(48_000, 2, 0.3);
+    let expected = Plugin::new().play(48_000, &input, &[512]);
+    assert!(plugin.play(48_000, &input, &[512]) == expected);
+}
+
+/// With a value other than the present one for each parameter, set while processing is on but no block comes: 20 rounds.
+#[test]
+fn what_the_controller_sets_is_heard_though_no_block_runs() {
+    let input = noisy(48_000, 2, 0.1);
+    for round in 0..20 {
+        let mut random = signals::Random::new(round + 1);
+        let plugin = Plugin::new();
+        let names: Vec<String> = plugin.parameters().into_iter().map(|(name, _)| name).collect();
+        plugin.start(48_000, 2, 512);
+        // Every other round right after sound and automation.
+        if round % 2 == 1 {
+            let changes: Vec<Change> =
+                names.iter().map(|name| (plugin.id(name), 7, 0.25)).collect();
+            plugin.run(&input, &[512], &changes);
+        }
+        let expected = Plugin::new();
+        for name in &names {
+            let list = ["Listen", "Stereo", "Bypass"].contains(&name.as_str());
+            let value = f64::from(0.5 + 0.5 * random.next());
+            let value = if list { value.round() } else { value };
+            plugin.set(name, value);
+            expected.set(name, value);
+            assert!((plugin.value(name) - value).abs() < 1e-6, "round {round}: {name}");
+        }
+        // The session that is saved now has it all, and so has one after a stop.
+        let saved = plugin.save();
+        assert_eq!(saved, expected.save(), "round {round}");
+        let loaded = Plugin::new();
+        assert!(loaded.load(&saved));
+        for name in &names {
+            assert!((loaded.value(name) - expected.value(name)).abs() < 1e-6, "{name}");
+        }
+        plugin.stop();
+        assert_eq!(plugin.save(), expected.save(), "round {round}");
+        assert!(plugin.play(48_000, &input, &[512]) == expected.play(48_000, &input, &[512]));
+    }
+}
+
+/// In the next block, and from its first sample on.
+#[test]
+fn what_the_controller_sets_between_blocks_is_heard_in_the_next() {
+    let input = noisy(48_000, 2, 0.4);
+    for (name, value) in [
+        ("Reduction", 0.9),
+        ("Sensitivity", 0.9),
+        ("Ambience", 0.7),
+        ("Output", 0.2),
+        ("Listen", 1.0),
+        ("Stereo", 1.0),
+        ("Bypass", 1.0),
+    ] {
+        let at = 18 * 512;
+        let plugin = Plugin::new();
+        plugin.start(48_000, 2, 512);
+        let by_controller = plugin.run_with(&input, 512, &[], |from| {
+            if from == at {
+                plugin.set(name, value);
+                assert!((plugin.value(name) - value).abs() < 1e-6, "{name}");
+            }
+        });
+        plugin.stop();
+        let plugin = Plugin::new();
+        plugin.start(48_000, 2, 512);
+        let by_automation = plugin.run(&input, &[512], &[(plugin.id(name), at, value)]);
+        plugin.stop();
+        assert!(by_controller == by_automation, "{name}");
+    }
+}
+
+/// Hosts that automate tell the controller too, later and for the display.
+#[test]
+fn echoes_of_automation_do_not_move_it() {
+    let input = noisy(48_000, 2, 0.5);
+    let plugin = Plugin::new();
+    let (output, bypass) = (plugin.id("Output"), plugin.id("Bypass"));
+    let ramp = (0..120).map(|i| (output, 40 + 97 * i, f64::from(i as u32 % 50) / 60.0));
+    let switch = [(bypass, 9_000, 1.0), (bypass, 9_700, 0.0)];
+    let changes: Vec<Change> = ramp.chain(switch).collect();
+    let run = |echoes: bool| {
+        plugin.set("Output", 0.5);
+        plugin.set("Bypass", 0.0);
+        plugin.start(48_000, 2, 480);
+        let heard = plugin.run_with(&input, 480, &changes, |at| {
+            // What was so 30 ms ago.
+            let late = |id| {
+                let then = changes.iter().filter(|c| c.0 == id && c.1 + 1_440 < at);
+                then.max_by_key(|c| c.1).map(|c| c.2)
+            };
+            for (name, id) in [("Output", output), ("Bypass", bypass)] {
+                if let Some(value) = late(id).filter(|_| echoes) {
+                    plugin.set(name, value);
+                }
+            }
+        });
+        plugin.stop();
+        heard
+    };
+    let plain = run(false);
+    assert!(run(true) == plain, "an echo was heard");
+    // Once the automation is over, the controller counts again.
+    plugin.start(48_000, 2, 480);
+    plugin.run(&input, &[480], &changes);
+    std::thread::sleep(std::time::Duration::from_millis(600));
+    plugin.run(&input, &[480], &[]);
+    plugin.set("Output", 0.25);
+    plugin.run(&input, &[480], &[]);
+    assert_eq!(plugin.value("Output"), 0.25);
+    plugin.stop();
+}
+
+#[test]
+fn the_tail_is_known_from_the_setup_on() {
+    let plugin = Plugin::new();
+    let taps = wisp::Dccrn::bundled().sizes().taps as u32;
+    for rate in [16_000, 44_100, 48_000, 96_000] {
+        let expected = rate / 100 * (3 + taps);
+        let tail = || com!(plugin.processor.getTailSamples());
+        plugin.set_up(f64::from(rate), 2, 512);
+        assert_eq!(tail(), expected, "set up for {rate} Hz");
+        plugin.start(rate, 2, 512);
+        assert_eq!(tail(), expected, "started at {rate} Hz");
+        plugin.run(&noisy(rate, 2, 0.1), &[512], &[]);
+        assert_eq!(tail(), expected, "playing at {rate} Hz");
+        plugin.stop();
+        assert_eq!(tail(), expected, "stopped at {rate} Hz");
+    }
+}
+
+#[test]
+fn silence_is_flagged_and_nothing_else() {
+    for rate in [22_050, 48_000] {
+        let plugin = Plugin::new();
+        plugin.start(rate, 2, 480);
+        let tail = com!(plugin.processor.getTailSamples()) as usize;
+        // Sound on the left alone, which linked channels leave there; then silence, then sound again.
+        let mut input = noisy(rate, 1, 1.2);
+        input[0][rate as usize / 2..rate as usize].fill(0.0);
+        let mut flagged = 0;
+        for (i, block) in input[0].chunks(480).enumerate() {
+            let (mut left, mut right) = (block.to_vec(), vec![0.0; block.len()]);
+            let flags = process(&plugin.processor, &mut [&mut left, &mut right], &[]);
+            for (bit, channel) in [&left, &right].into_iter().enumerate() {
+                let silent = channel.iter().all(|&y| y == 0.0);
+                assert_eq!(flags >> bit & 1 == 1, silent, "{rate} Hz, block {i}, channel {bit}");
+            }
+            let quiet = rate as usize / 2 + tail..rate as usize - 480;
+            if quiet.contains(&(i * 480)) {
+                assert_eq!(flags, 3, "{rate} Hz, block {i}");
+                flagged += 1;
+            }
+        }
+        assert!(flagged > 3);
+        plugin.stop();
+    }
+}
+
+#[test]
+fn text_is_read_in_any_case_and_nonsense_is_refused() {
+    let plugin = Plugin::new();
+    let parse = |name: &str, text: &str| {
+        let mut text: Vec<TChar> = text.encode_utf16().map(|c| c as TChar).chain([0]).collect();
+        let (id, mut value) = (plugin.id(name), -1.0);
+        let parsed =
+            com!(plugin.controller.getParamValueByString(id, text.as_mut_ptr(), &mut value));
+        (parsed == kResultOk).then_some(value)
+    };
+    for (name, text, value) in [
+        ("Bypass", "on", Some(1.0)),
+        ("Bypass", " ON ", Some(1.0)),
+        ("Bypass", "Yes", Some(1.0)),
+        ("Bypass", "1", Some(1.0)),
+        ("Bypass", "Off", Some(0.0)),
+        ("Bypass", "false", Some(0.0)),
+        ("Bypass", "perhaps", None),
+        ("Bypass", "", None),
+        ("Listen", "removed", Some(1.0)),
+        ("Listen", " RESULT", Some(0.0)),
+        ("Listen", "nothing", None),
+        ("Stereo", "independent", Some(1.0)),
+        ("Stereo", "LINKED", Some(0.0)),
+        ("Stereo", "", None),
+        ("Reduction", "FULL", Some(1.0)),
+        ("Output", "+12 db", Some(0.75)),
+        ("Output", "nan", None),
+        ("Ambience", "50%", Some(0.5)),
+    ] {
+        assert_eq!(parse(name, text), value, "{name}: {text:?}");
+    }
+    // What a position is called is understood.
+    for (name, id) in plugin.parameters() {
+        for value in [0.0, 0.3, 0.5, 1.0, f64::NAN] {
+            let mut text = [0; 128];
+            com!(plugin.controller.getParamStringByValue(id, value, &mut text));
+            let text = wide(&text);
+            assert!(!text.is_empty() && !text.to_lowercase().contains("nan"), "{name}: {text}");
+            if !value.is_nan() {
+                assert!(parse(&name, &text).is_some(), "{name}: {text}");
+            }
+        }
+        assert_ne!(com!(plugin.controller.setParamNormalized(id, f64::NAN)), kResultOk);
+    }
+}
+
+#[test]
+fn lists_are_flagged_and_what_is_not_there_is_refused() {
+    let plugin = Plugin::new();
+    let count = com!(plugin.controller.getParameterCount());
+    let mut lists = Vec::new();
+    for index in 0..count {
+        // SAFETY: plain numbers and characters, all of which may be zero.
+        let mut info: ParameterInfo = unsafe { std::mem::zeroed() };
+        assert_eq!(com!(plugin.controller.getParameterInfo(index, &mut info)), kResultOk);
+        assert_eq!(info.unitId, kRootUnitId);
+        if info.flags & ParameterInfo_::ParameterFlags_::kIsList as int32 != 0 {
+            lists.push(wide(&info.title));
+        }
+    }
+    assert_eq!(lists, ["Listen", "Stereo"]);
+    // SAFETY: plain numbers and characters, all of which may be zero.
+    let (mut info, mut unit): (ParameterInfo, UnitInfo) = unsafe { std::mem::zeroed() };
+    for index in [-1, count, count + 1, int32::MAX, int32::MIN] {
+        assert_ne!(com!(plugin.controller.getParameterInfo(index, &mut info)), kResultOk);
+    }
+    // A block before the setup.
+    let mut data = ProcessData {
+        processMode: 0,
+        symbolicSampleSize: 0,
+        numSamples: 8,
+        numInputs: 0,
+        numOutputs: 0,
+        inputs: null_mut(),
+        outputs: null_mut(),
+        inputParameterChanges: null_mut(),
+        outputParameterChanges: null_mut(),
+        inputEvents: null_mut(),
+        outputEvents: null_mut(),
+        processContext: null_mut(),
+    };
+    assert_ne!(com!(plugin.processor.process(&mut data)), kResultOk);
+    let units: ComPtr<IUnitInfo> = plugin.component.cast().expect("units");
+    assert_eq!(com!(units.getUnitCount()), 1);
+    assert_eq!(com!(units.getUnitInfo(0, &mut unit)), kResultOk);
+    assert_eq!((unit.id, unit.parentUnitId), (kRootUnitId, kNoParentUnitId));
+    assert_eq!(wide(&unit.name), "Wisp");
+    for index in [-1, 1] {
+        assert_ne!(com!(units.getUnitInfo(index, &mut unit)), kResultOk);
     }
 }
 
@@ -902,6 +1287,107 @@ mod windows {
         }
         println!("closed");
         std::process::exit(0);
+    }
+
+    /// The pointer of the display, over an editor of its first size.
+    fn pointer(opened: &Opened, place: egui::Pos2, then: &[&str]) {
+        let (x, y) = (format!("{:.0}", place.x), format!("{:.0}", place.y));
+        for args in [&["mousemove", &x, &y][..], then] {
+            let status = Command::new("xdotool").args(args).status();
+            assert!(status.expect("xdotool runs (package xdotool)").success(), "{args:?}");
+            opened.wait(60);
+        }
+    }
+
+    /// Until it is so, or for some seconds.
+    fn wait_until(opened: &Opened, what: &str, so: impl Fn() -> bool) {
+        for _ in 0..200 {
+            if so() {
+                return;
+            }
+            opened.wait(50);
+        }
+        panic!("never: {what}");
+    }
+
+    fn layout() -> wisp::plugin::editor::layout::Layout {
+        let size = wisp::plugin::params::EditorMemory::default();
+        wisp::plugin::editor::layout::Layout::new(size.width, size.height)
+    }
+
+    #[test]
+    fn closing_the_editor_in_the_middle_of_a_drag_ends_it() {
+        if std::env::var_os(CHILD).is_some() {
+            return drag_and_close();
+        }
+        let (_server, display) = Server::start();
+        let text = child("closing_the_editor_in_the_middle_of_a_drag_ends_it", &display);
+        assert!(text.contains("let go"), "{text}");
+    }
+
+    fn drag_and_close() {
+        let screen = Screen::new();
+        let plugin = Plugin::new();
+        let (begun, ended) = (&plugin.handler.begun, &plugin.handler.ended);
+        let layout = layout();
+        for (i, (name, dial)) in
+            [("Reduction", layout.reduction), ("Output", layout.output)].into_iter().enumerate()
+        {
+            let before = plugin.value(name);
+            let editor = screen.open(&plugin, i == 0);
+            editor.wait(700);
+            pointer(&editor, dial.center(), &["mousedown", "1"]);
+            for distance in [10.0, 20.0, 30.0, 40.0] {
+                pointer(&editor, dial.center() - egui::vec2(0.0, distance), &["getmouselocation"]);
+            }
+            wait_until(&editor, "a drag", || plugin.value(name) != before);
+            assert_eq!(begun.load(Ordering::SeqCst), i + 1, "{name}");
+            assert_eq!(ended.load(Ordering::SeqCst), i, "{name}");
+            screen.close(editor);
+            assert_eq!(ended.load(Ordering::SeqCst), i + 1, "{name}: a gesture is left open");
+            let _ = Command::new("xdotool").args(["mouseup", "1"]).status();
+        }
+        println!("let go");
+    }
+
+    #[test]
+    fn undo_goes_back_one_window_at_a_time() {
+        if std::env::var_os(CHILD).is_some() {
+            return undo_across_windows();
+        }
+        let (_server, display) = Server::start();
+        let text = child("undo_goes_back_one_window_at_a_time", &display);
+        assert!(text.contains("undone"), "{text}");
+    }
+
+    fn undo_across_windows() {
+        let screen = Screen::new();
+        let plugin = Plugin::new();
+        let layout = layout();
+        let mut values = vec![plugin.value("Reduction")];
+        let notch = |editor: &Opened, values: &mut Vec<f64>| {
+            let before = plugin.value("Reduction");
+            pointer(editor, layout.reduction.center(), &["click", "5"]);
+            wait_until(editor, "a notch", || plugin.value("Reduction") != before);
+            values.push(plugin.value("Reduction"));
+        };
+        // At the same time of each window's clock.
+        for _ in 0..2 {
+            let editor = screen.open(&plugin, true);
+            editor.wait(700);
+            notch(&editor, &mut values);
+            screen.close(editor);
+        }
+        let editor = screen.open(&plugin, true);
+        editor.wait(700);
+        for value in values.iter().rev().skip(1) {
+            let before = plugin.value("Reduction");
+            pointer(&editor, layout.undo.center(), &["click", "1"]);
+            wait_until(&editor, "undoing", || plugin.value("Reduction") != before);
+            assert!((plugin.value("Reduction") - value).abs() < 1e-6, "undone too much");
+        }
+        screen.close(editor);
+        println!("undone");
     }
 
     /// nice-plug 0.4.2 loses two descriptors here, which `cargo xtask` mends (docs/upstream.md).

@@ -51,13 +51,51 @@ pub enum EngineError {
 /// The dry signal is delayed and what the network removes is subtracted from it, so that a reduction of 0 dB gives back
 /// the input to the bit at every rate.
 pub struct Engine {
-    latency: usize,
-    tail: usize,
+    timing: Timing,
     path: Path,
     denoiser: Denoiser,
     mixer: Mixer,
     delays: Vec<DelayLine>,
     scratch: Scratch,
+}
+
+/// When the sound comes out of an [`Engine`], samples.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timing {
+    /// Delay from input to output.
+    pub latency: usize,
+    /// So long after the input fell silent the output is silent too: the delay, the window over which a frame spreads,
+    /// and the frames that the filter reaches back.
+    pub tail: usize,
+}
+
+/// How an engine works at a rate.
+struct Plan {
+    path: Path,
+    /// Samples of a hop, on the denoiser's side.
+    hop: usize,
+    /// See [`Converter::shift`].
+    shift: f64,
+    timing: Timing,
+}
+
+impl Plan {
+    fn new(network: &Dccrn, rate: u32, channels: usize) -> Result<Self, EngineError> {
+        if !RATES.contains(&rate) {
+            return Err(EngineError::SampleRate(rate));
+        }
+        let (path, hop, latency, shift) = if rate.is_multiple_of(100) {
+            let hop = rate as usize / 100;
+            (Path::Native(Framer::new(channels, hop)), hop, 2 * hop, 0.0)
+        } else {
+            let converter = Converter::new(rate, channels)
+                .map_err(|source| EngineError::Resampler { rate, source })?;
+            let (latency, shift) = (converter.latency(), converter.shift());
+            (Path::Converted(Box::new(converter)), converter::HOP, latency, shift)
+        };
+        let reach = (network.sizes().taps - 1) * (rate as usize).div_ceil(100);
+        Ok(Self { path, hop, shift, timing: Timing { latency, tail: 2 * latency + reach } })
+    }
 }
 
 /// Where hops come from.
@@ -83,29 +121,16 @@ impl Engine {
         sample_rate: u32,
         channels: usize,
     ) -> Result<Self, EngineError> {
-        if !RATES.contains(&sample_rate) {
-            return Err(EngineError::SampleRate(sample_rate));
-        }
         if !(1..=2).contains(&channels) {
             return Err(EngineError::Channels(channels));
         }
-        let (path, hop, latency, shift) = if sample_rate.is_multiple_of(100) {
-            let hop = sample_rate as usize / 100;
-            (Path::Native(Framer::new(channels, hop)), hop, 2 * hop, 0.0)
-        } else {
-            let converter = Converter::new(sample_rate, channels)
-                .map_err(|source| EngineError::Resampler { rate: sample_rate, source })?;
-            let (latency, shift) = (converter.latency(), converter.shift());
-            (Path::Converted(Box::new(converter)), converter::HOP, latency, shift)
-        };
-        let reach = (network.sizes().taps - 1) * (sample_rate as usize).div_ceil(100);
+        let Plan { path, hop, shift, timing } = Plan::new(&network, sample_rate, channels)?;
         Ok(Self {
-            latency,
-            tail: 2 * latency + reach,
+            timing,
             path,
             denoiser: Denoiser::new(network, hop, channels, shift),
             mixer: Mixer::new(sample_rate / 100),
-            delays: (0..channels).map(|_| DelayLine::new(latency)).collect(),
+            delays: (0..channels).map(|_| DelayLine::new(timing.latency)).collect(),
             scratch: Scratch {
                 input: [0.0; SEGMENT],
                 dry: [0.0; SEGMENT],
@@ -116,15 +141,19 @@ impl Engine {
         })
     }
 
-    /// Delay from input to output, samples.
-    pub fn latency_samples(&self) -> usize {
-        self.latency
+    /// When the sound comes out of an engine at a rate, without making one.
+    pub fn timing(network: &Dccrn, sample_rate: u32) -> Result<Timing, EngineError> {
+        Plan::new(network, sample_rate, 1).map(|plan| plan.timing)
     }
 
-    /// So many samples after the input fell silent the output is silent too: the delay, the window over which a frame
-    /// spreads, and the frames that the filter reaches back.
+    /// Delay from input to output, samples.
+    pub fn latency_samples(&self) -> usize {
+        self.timing.latency
+    }
+
+    /// See [`Timing::tail`].
     pub fn tail_samples(&self) -> usize {
-        self.tail
+        self.timing.tail
     }
 
     /// In place; one slice per channel, equal lengths, any length.

@@ -34,7 +34,7 @@ impl History {
             return;
         }
         self.undone.clear();
-        let close = self.at.is_some_and(|at| now - at < TOGETHER);
+        let close = self.at.is_some_and(|at| (0.0..TOGETHER).contains(&(now - at)));
         self.at = Some(now);
         if let ([change], Some([last])) = (&step[..], self.done.last_mut().map(|l| &mut l[..]))
             && close
@@ -47,6 +47,11 @@ impl History {
             self.done.remove(0);
         }
         self.done.push(step);
+    }
+
+    /// What comes is a step of its own, however soon it comes.
+    pub fn seal(&mut self) {
+        self.at = None;
     }
 
     /// What to set to undo the last step.
@@ -119,6 +124,24 @@ mod tests {
         assert_eq!(history.undo(), Some(vec![(Control::Output, 0.5)]));
         assert_eq!(history.undo(), Some(vec![(Control::Output, 0.0)]));
         assert_eq!(history.undo(), None);
+    }
+
+    #[test]
+    fn a_sealed_step_is_never_joined() {
+        let mut history = History::default();
+        history.record(vec![change(Control::Output, 0.5, 0.6)], 5.0);
+        history.seal();
+        history.record(vec![change(Control::Output, 0.6, 0.7)], 5.1);
+        assert_eq!(history.undo(), Some(vec![(Control::Output, 0.6)]));
+        assert_eq!(history.undo(), Some(vec![(Control::Output, 0.5)]));
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_joins_nothing() {
+        let mut history = History::default();
+        history.record(vec![change(Control::Output, 0.5, 0.6)], 300.0);
+        history.record(vec![change(Control::Output, 0.6, 0.7)], 0.2);
+        assert_eq!(history.undo(), Some(vec![(Control::Output, 0.6)]));
     }
 
     #[test]

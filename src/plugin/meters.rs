@@ -5,7 +5,7 @@
 //! that comes late loses frames, the writer never waits.
 mod ring;
 
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 
 use atomic_float::AtomicF32;
 
@@ -71,6 +71,7 @@ pub struct Meters {
     sample_rate: AtomicU32,
     latency: AtomicU32,
     channels: AtomicU32,
+    denoises: AtomicBool,
     input: [AtomicF32; 2],
     output: [AtomicF32; 2],
     reduction_db: AtomicF32,
@@ -88,6 +89,7 @@ impl Default for Meters {
             sample_rate: AtomicU32::new(0),
             latency: AtomicU32::new(0),
             channels: AtomicU32::new(2),
+            denoises: AtomicBool::new(true),
             input: [zero(), zero()],
             output: [zero(), zero()],
             reduction_db: zero(),
@@ -116,8 +118,15 @@ impl Meters {
         self.editors.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// What the host set up.
-    pub fn set_setup(&self, sample_rate: u32, latency_samples: usize, channels: usize) {
+    /// What the host set up, and whether Wisp denoises at that rate.
+    pub fn set_setup(
+        &self,
+        sample_rate: u32,
+        latency_samples: usize,
+        channels: usize,
+        denoises: bool,
+    ) {
+        self.denoises.store(denoises, Ordering::Relaxed);
         self.sample_rate.store(sample_rate, Ordering::Relaxed);
         self.latency.store(latency_samples as u32, Ordering::Relaxed);
         self.channels.store(channels as u32, Ordering::Relaxed);
@@ -137,6 +146,11 @@ impl Meters {
     /// Channels in use, 1 or 2.
     pub fn channels(&self) -> usize {
         self.channels.load(Ordering::Relaxed) as usize
+    }
+
+    /// Whether Wisp denoises at the host's rate; else the sound passes as it is.
+    pub fn denoises(&self) -> bool {
+        self.denoises.load(Ordering::Relaxed)
     }
 
     /// Audio thread: the peaks of a block that came in.

@@ -1,6 +1,9 @@
 //! The VST3 and CLAP plugin: glue between a host and the [`Engine`].
+#[allow(unsafe_code)] // Hosts call through pointers.
+mod clap;
 pub mod editor;
 pub mod history;
+mod instance;
 pub mod meters;
 pub mod params;
 pub mod presets;
@@ -9,40 +12,50 @@ pub mod quit;
 #[cfg(feature = "standalone")]
 pub mod source;
 mod state;
+#[allow(unsafe_code)] // Hosts call through pointers.
+mod vst3;
 #[cfg(feature = "standalone")]
 pub mod watch;
 mod window;
 mod worker;
 
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use nice_plug::prelude::*;
 
-use crate::engine::{Controls, Engine};
+use crate::engine::{Controls, Engine, EngineError, Timing};
 use crate::nn::dccrn::Dccrn;
+#[doc(hidden)]
+pub use clap::clap_entry;
 use editor::WispEditor;
+use instance::{Shared, whole};
 use meters::Meters;
-use params::WispParams;
 pub use worker::Task;
 
 /// The plugin.
-#[derive(Default)]
 pub struct Wisp {
-    params: Arc<WispParams>,
+    shared: Shared,
     meters: Arc<Meters>,
     /// Made in `activate`, for one rate and channel count.
-    engine: Option<Running>,
-    /// Kept until the first activation.
-    executor: Option<AsyncExecutor<Self>>,
+    running: Option<Running>,
+}
+
+impl Default for Wisp {
+    fn default() -> Self {
+        Self { shared: instance::shared(), meters: Arc::default(), running: None, executor: None }
+    }
 }
 
 /// An engine and what it was made for.
 struct Running {
-    engine: Engine,
+    /// None at a rate at which Wisp does not denoise: the sound passes as it is.
+    engine: Option<Engine>,
     sample_rate: u32,
     channels: usize,
+    /// Samples for which the input has been silent.
+    quiet: usize,
     /// The engine's frame counter when it was last shown.
     shown: u64,
     load: f32,
@@ -62,6 +75,11 @@ impl Running {
     ///
     /// The engine's output does not depend on how a block is cut.
     fn process_shown(&mut self, controls: &Controls, channels: &mut [&mut [f32]], meters: &Meters) {
+        let Some(engine) = &mut self.engine else {
+            meters.add_input(channels);
+            meters.add_output(channels);
+            return;
+        };
         let start = Instant::now();
         let samples = channels[0].len();
         meters.add_input(channels);
@@ -69,13 +87,13 @@ impl Running {
         for from in (0..samples).step_by(hop) {
             let to = (from + hop).min(samples);
             match channels {
-                [mono] => self.engine.process(controls, &mut [&mut mono[from..to]]),
+                [mono] => engine.process(controls, &mut [&mut mono[from..to]]),
                 [left, right] => {
-                    self.engine.process(controls, &mut [&mut left[from..to], &mut right[from..to]]);
+                    engine.process(controls, &mut [&mut left[from..to], &mut right[from..to]]);
                 }
                 _ => return,
             }
-            let telemetry = self.engine.telemetry();
+            let telemetry = engine.telemetry();
             if telemetry.frame != self.shown {
                 self.shown = telemetry.frame;
                 meters.add_frame(telemetry);
@@ -93,8 +111,8 @@ impl Running {
 impl Plugin for Wisp {
     const NAME: &'static str = "Wisp";
     const VENDOR: &'static str = "Wisp";
-    const URL: &'static str = "";
-    const EMAIL: &'static str = "";
+    const URL: &'static str = env!("CARGO_PKG_HOMEPAGE");
+    const EMAIL: &'static str = "support@wisp.audio";
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
 
     const AUDIO_IO_LAYOUTS: &'static [AudioIOLayout] = &[layout(2, "Stereo"), layout(1, "Mono")];
@@ -110,7 +128,7 @@ impl Plugin for Wisp {
     }
 
     fn params(&self) -> Arc<dyn Params> {
-        self.params.clone()
+        self.shared.params.clone()
     }
 
     fn filter_state(state: &mut PluginState) {
@@ -118,10 +136,10 @@ impl Plugin for Wisp {
     }
 
     fn editor(&mut self, executor: AsyncExecutor<Self>) -> Option<WispEditor> {
-        self.executor = Some(executor);
+        *self.shared.executor.lock().unwrap_or_else(PoisonError::into_inner) = Some(executor);
         #[cfg(feature = "standalone")]
-        watch::instance(&self.params);
-        Some(WispEditor::new(self.params.clone(), self.meters.clone()))
+        watch::instance(&self.shared.params);
+        Some(WispEditor::new(self.shared.params.clone(), self.meters.clone()))
     }
 
     fn activate(
@@ -130,40 +148,49 @@ impl Plugin for Wisp {
         buffer_config: &BufferConfig,
         context: &mut impl ActivateContext<Self>,
     ) -> bool {
-        if let Some(executor) = self.executor.take() {
-            worker::park(context.plugin_api(), &executor);
-        }
-        let sample_rate = buffer_config.sample_rate.round() as u32;
+        let sample_rate = whole(buffer_config.sample_rate);
         let channels = layout.main_output_channels.map_or(0, NonZeroU32::get) as usize;
         let reusable = self
-            .engine
+            .running
             .as_ref()
             .is_some_and(|r| r.sample_rate == sample_rate && r.channels == channels);
         if !reusable {
-            self.engine = match Engine::new(Dccrn::bundled(), sample_rate, channels) {
-                Ok(engine) => Some(Running { engine, sample_rate, channels, shown: 0, load: 0.0 }),
+            let engine = match Engine::new(Dccrn::bundled(), sample_rate, channels) {
+                Ok(engine) => Some(engine),
+                Err(EngineError::SampleRate(_)) => None,
                 Err(error) => {
                     nice_error!("Wisp cannot run: {error}");
-                    None
+                    self.running = None;
+                    return false;
                 }
             };
+            self.running =
+                Some(Running { engine, sample_rate, channels, quiet: 0, shown: 0, load: 0.0 });
         }
-        let Some(running) = &self.engine else { return false };
-        let latency = running.engine.latency_samples();
-        context.set_latency_samples(latency as u32);
-        self.meters.set_setup(sample_rate, latency, channels);
+        let engine = self.running.as_ref().and_then(|running| running.engine.as_ref());
+        let timing = engine.map_or_else(Timing::default, |engine| Timing {
+            latency: engine.latency_samples(),
+            tail: engine.tail_samples(),
+        });
+        self.shared.status.set_timing(timing);
+        self.shared.status.set_quiet(false);
+        context.set_latency_samples(timing.latency as u32);
+        self.meters.set_setup(sample_rate, timing.latency, channels, engine.is_some());
         true
     }
 
     fn reset(&mut self) {
-        if let Some(running) = &mut self.engine {
-            running.engine.reset();
-            running.shown = 0;
+        let Some(running) = &mut self.running else { return };
+        if let Some(engine) = &mut running.engine {
+            engine.reset();
         }
+        running.shown = 0;
+        running.quiet = 0;
+        self.shared.status.set_quiet(false);
     }
 
     fn deactivate(&mut self) {
-        self.engine = None;
+        self.running = None;
     }
 
     fn process(
@@ -172,36 +199,60 @@ impl Plugin for Wisp {
         _aux: &mut AuxiliaryBuffers,
         _context: &mut impl ProcessContext<Self>,
     ) -> ProcessStatus {
-        let Some(running) = &mut self.engine else {
+        let Some(running) = &mut self.running else {
             return ProcessStatus::Error("process called before activate");
         };
         if buffer.channels() != running.channels || buffer.samples() == 0 {
             return ProcessStatus::Normal;
         }
-        let controls = self.params.controls();
+        let controls = self.shared.params.controls();
+        let samples = buffer.samples();
         let channels = buffer.as_slice();
         #[cfg(feature = "standalone")]
         source::fill(channels);
+        let silent = channels.iter().all(|channel| channel.iter().all(|&sample| sample == 0.0));
         if self.meters.wanted() {
             running.process_shown(&controls, channels, &self.meters);
-        } else {
-            running.engine.process(&controls, channels);
+        } else if let Some(engine) = &mut running.engine {
+            engine.process(&controls, channels);
         }
-        ProcessStatus::Tail(running.engine.tail_samples() as u32)
+        let tail = running.engine.as_ref().map_or(0, Engine::tail_samples);
+        running.quiet = if silent { running.quiet.saturating_add(samples) } else { 0 };
+        self.shared.status.set_quiet(silent && running.quiet >= tail);
+        ProcessStatus::Tail(tail as u32)
     }
 }
 
 impl ClapPlugin for Wisp {
     const CLAP_ID: &'static str = "audio.wisp.denoiser";
     const CLAP_DESCRIPTION: Option<&'static str> = Some("Removes noise from a voice in real time");
-    const CLAP_MANUAL_URL: Option<&'static str> = None;
-    const CLAP_SUPPORT_URL: Option<&'static str> = None;
+    const CLAP_MANUAL_URL: Option<&'static str> =
+        Some(concat!(env!("CARGO_PKG_HOMEPAGE"), "/manual"));
+    const CLAP_SUPPORT_URL: Option<&'static str> =
+        Some(concat!(env!("CARGO_PKG_HOMEPAGE"), "/support"));
     const CLAP_FEATURES: &'static [ClapFeature] = &[
         ClapFeature::AudioEffect,
         ClapFeature::Restoration,
         ClapFeature::Mono,
         ClapFeature::Stereo,
     ];
+
+    fn remote_controls(&self, context: &mut impl RemoteControlsContext) {
+        let params = &self.shared.params;
+        context.add_section("Wisp", |section| {
+            // As in the editor; a controller of eight knobs shows it all.
+            section.add_page("Denoise", |page| {
+                page.add_param(&params.reduction);
+                page.add_param(&params.sensitivity);
+                page.add_param(&params.ambience);
+                page.add_param(&params.output);
+                page.add_param(&params.listen);
+                page.add_param(&params.stereo);
+                page.add_spacer();
+                page.add_param(&params.bypass);
+            });
+        });
+    }
 }
 
 impl Vst3Plugin for Wisp {
@@ -210,16 +261,16 @@ impl Vst3Plugin for Wisp {
         &[Vst3SubCategory::Fx, Vst3SubCategory::Restoration];
 }
 
-// The exported entry points are C functions.
-#[doc(hidden)]
-pub use exports::clap_entry;
-
-#[allow(unsafe_code, missing_docs, unreachable_pub, clippy::undocumented_unsafe_blocks)]
-mod exports {
-    use nice_plug::prelude::*;
-
-    use super::Wisp;
-
-    nice_export_clap!(Wisp);
-    nice_export_vst3!(Wisp);
+/// Whether a channel holds nothing but zeros.
+///
+/// # Safety
+///
+/// `channel` has so many samples, or is null.
+#[allow(unsafe_code)]
+unsafe fn is_silent(channel: *const f32, samples: usize) -> bool {
+    if channel.is_null() {
+        return false;
+    }
+    // SAFETY: as promised.
+    unsafe { std::slice::from_raw_parts(channel, samples) }.iter().all(|&sample| sample == 0.0)
 }

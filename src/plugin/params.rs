@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use nice_plug::plugin::ParamValue;
 use nice_plug::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +19,9 @@ pub const REDUCTION_FULL: f32 = REDUCTION_LIMIT_DB + 1.0;
 pub const SENSITIVITY_RANGE_DB: f32 = 12.0;
 /// Range of the Output parameter, dB either way.
 pub const OUTPUT_RANGE_DB: f32 = 24.0;
+
+/// The text of what is no number.
+const NO_VALUE: &str = "–";
 
 /// What is heard, as a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
@@ -99,8 +103,14 @@ pub trait Handle {
     fn default(&self) -> f32;
     /// A value as text, with its unit.
     fn text(&self, normalized: f32) -> String;
-    /// Text as a value.
+    /// Text as a value; a position of a list or a switch in any case.
     fn parse(&self, text: &str) -> Option<f32>;
+    /// The nearest value that the parameter can have.
+    fn snapped(&self, normalized: f32) -> f32;
+    /// Sets the value from outside the framework's calls, on whichever thread.
+    fn put(&self, normalized: f32);
+    /// Whether it has positions with names, more than on and off.
+    fn is_list(&self) -> bool;
     /// A gesture begins.
     fn begin(&self, setter: &ParamSetter<'_>);
     /// The value changes within a gesture.
@@ -123,7 +133,26 @@ impl<P: Param> Handle for P {
         self.normalized_value_to_string(normalized, true)
     }
     fn parse(&self, text: &str) -> Option<f32> {
-        self.string_to_normalized_value(text)
+        let text = text.trim();
+        self.string_to_normalized_value(text).or_else(|| {
+            let last = self.step_count()?;
+            let mut positions = (0..=last).map(|at| at as f32 / last as f32);
+            positions.find(|&position| {
+                let name = self.normalized_value_to_string(position, false);
+                name.to_lowercase() == text.to_lowercase()
+            })
+        })
+    }
+    fn snapped(&self, normalized: f32) -> f32 {
+        self.preview_normalized(self.preview_plain(normalized))
+    }
+    #[allow(unsafe_code)]
+    fn put(&self, normalized: f32) {
+        // SAFETY: the pointer is this parameter's own, which is alive, and all that is set in it is atomic.
+        unsafe { self.as_ptr()._internal_set_normalized_value(normalized) };
+    }
+    fn is_list(&self) -> bool {
+        matches!(self.as_ptr(), ParamPtr::EnumParam(_))
     }
     fn begin(&self, setter: &ParamSetter<'_>) {
         setter.begin_set_parameter(self);
@@ -276,7 +305,9 @@ impl Default for WispParams {
             .with_string_to_value(Arc::new(|text| signed_from_string(text, OUTPUT_RANGE_DB))),
             listen: EnumParam::new("Listen", Listen::Result),
             stereo: EnumParam::new("Stereo", Stereo::Linked),
-            bypass: BoolParam::new("Bypass", false).make_bypass(),
+            bypass: BoolParam::new("Bypass", false)
+                .make_bypass()
+                .with_string_to_value(Arc::new(switch_from_string)),
             editor: Arc::new(RwLock::new(EditorMemory::default())),
             sound: Arc::new(RwLock::new(SoundMemory::default())),
         }
@@ -313,6 +344,27 @@ impl WispParams {
             Control::Listen => &self.listen,
             Control::Stereo => &self.stereo,
             Control::Bypass => &self.bypass,
+        }
+    }
+
+    /// A value as the saved state has it.
+    pub fn saved(&self, control: Control, normalized: f32) -> ParamValue {
+        let number = |param: &FloatParam| ParamValue::F32(param.preview_plain(normalized));
+        let name = |ids: Option<&[&str]>, at: usize| {
+            ParamValue::String(ids.and_then(|ids| ids.get(at)).copied().unwrap_or_default().into())
+        };
+        match control {
+            Control::Reduction => number(&self.reduction),
+            Control::Sensitivity => number(&self.sensitivity),
+            Control::Ambience => number(&self.ambience),
+            Control::Output => number(&self.output),
+            Control::Listen => {
+                name(Listen::ids(), self.listen.preview_plain(normalized).to_index())
+            }
+            Control::Stereo => {
+                name(Stereo::ids(), self.stereo.preview_plain(normalized).to_index())
+            }
+            Control::Bypass => ParamValue::Bool(self.bypass.preview_plain(normalized)),
         }
     }
 
@@ -358,6 +410,9 @@ pub fn is_full(plain: f32) -> bool {
 
 /// A Reduction value as text.
 pub fn reduction_to_string(plain: f32) -> String {
+    if plain.is_nan() {
+        return NO_VALUE.to_owned();
+    }
     if is_full(plain) {
         return "Full".to_owned();
     }
@@ -377,6 +432,9 @@ pub fn reduction_from_string(text: &str) -> Option<f32> {
 
 /// A Sensitivity or Output value as text.
 pub fn signed_to_string(plain: f32) -> String {
+    if plain.is_nan() {
+        return NO_VALUE.to_owned();
+    }
     let text = one_decimal(plain);
     if text.starts_with('-') || text == "0" { format!("{text} dB") } else { format!("+{text} dB") }
 }
@@ -388,12 +446,24 @@ pub fn signed_from_string(text: &str, range: f32) -> Option<f32> {
 
 /// An Ambience value as text.
 pub fn ambience_to_string(plain: f32) -> String {
+    if plain.is_nan() {
+        return NO_VALUE.to_owned();
+    }
     format!("{} %", one_decimal(plain))
 }
 
 /// Text as an Ambience value: "25", "25 %", or the level of the noise that stays: "-12 dB".
 pub fn ambience_from_string(text: &str) -> Option<f32> {
     Some(percent(text)?.clamp(0.0, 100.0))
+}
+
+/// Text as a switch.
+fn switch_from_string(text: &str) -> Option<bool> {
+    match text.trim().to_lowercase().as_str() {
+        "on" | "true" | "yes" | "1" | "bypassed" => Some(true),
+        "off" | "false" | "no" | "0" | "active" => Some(false),
+        _ => None,
+    }
 }
 
 /// At most one decimal, none for whole numbers, never "-0".

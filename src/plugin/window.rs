@@ -29,6 +29,24 @@ pub struct ClosingHandle(EguiEditorHandle);
 pub struct ClosingWindow {
     window: baseview::Window,
     thread: WindowThread,
+    closed: OnClose,
+}
+
+/// What is done when the window is gone, on the thread that closes it.
+pub(super) struct OnClose(Option<Box<dyn FnOnce() + Send>>);
+
+impl OnClose {
+    pub(super) fn new(work: impl FnOnce() + Send + 'static) -> Self {
+        Self(Some(Box::new(work)))
+    }
+}
+
+impl Drop for OnClose {
+    fn drop(&mut self) {
+        if let Some(work) = self.0.take() {
+            work();
+        }
+    }
 }
 
 /// The thread's end is that of the channel's other side.
@@ -79,6 +97,7 @@ pub(super) fn spawn(
     fallback_scale_factor: Option<f64>,
     gui_context: GuiContext,
     host: Option<HostMethods>,
+    closed: OnClose,
 ) -> Result<SpawnedEditor<ClosingHandle>, Box<dyn Error>> {
     let mut end = None;
     let host = host.map(|host| {
@@ -95,7 +114,7 @@ pub(super) fn spawn(
         window.spawn(parent, wait_for_parent, fallback_scale_factor, gui_context, host)?;
     Ok(SpawnedEditor {
         handle: ClosingHandle(handle),
-        window: ClosingWindow { window, thread: WindowThread(end) },
+        window: ClosingWindow { window, thread: WindowThread(end), closed },
     })
 }
 
@@ -104,9 +123,10 @@ impl EditorHandle for ClosingHandle {
     type Error = baseview::Error;
 
     fn run_until_closed(window: ClosingWindow) -> Result<(), Self::Error> {
-        let ClosingWindow { window, thread } = window;
+        let ClosingWindow { window, thread, closed } = window;
         let result = EguiEditorHandle::run_until_closed(window);
         drop(thread);
+        drop(closed);
         result
     }
 

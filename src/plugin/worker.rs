@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nice_plug::prelude::{AsyncExecutor, PluginApi, TaskExecutor};
+use nice_plug::prelude::{AsyncExecutor, TaskExecutor};
 
 use super::Wisp;
 
@@ -30,9 +30,8 @@ static PARKED: AtomicBool = AtomicBool::new(false);
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Parks the worker where the faults exist. Not for the audio thread.
-pub(super) fn park(api: PluginApi, executor: &AsyncExecutor<Wisp>) {
-    let affected = cfg!(all(target_family = "unix", not(target_os = "macos")));
-    if !affected || api != PluginApi::Vst3 {
+pub(super) fn park(executor: &AsyncExecutor<Wisp>) {
+    if !cfg!(all(target_family = "unix", not(target_os = "macos"))) {
         return;
     }
     PARK.call_once(|| {

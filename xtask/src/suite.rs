@@ -162,7 +162,14 @@ fn tools() -> Result<()> {
         "libjack-jackd2-dev",
         "valgrind",
     ];
-    packages.extend(["xvfb", "libegl1", "libgl1-mesa-dri", "libx11-xcb1", "libxkbcommon-x11-0"]);
+    packages.extend([
+        "xvfb",
+        "xdotool",
+        "libegl1",
+        "libgl1-mesa-dri",
+        "libx11-xcb1",
+        "libxkbcommon-x11-0",
+    ]);
     if cfg!(not(target_os = "linux")) {
         packages = vec!["espeak-ng", "ffmpeg"];
         packages.retain(|program| !works(program, "--version") && !works(program, "-version"));

@@ -1,5 +1,6 @@
 //! The user's hand: every change that the editor makes, as gestures that a host can record, and as steps of the history.
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use nice_plug::prelude::ParamSetter;
 
@@ -8,17 +9,26 @@ use crate::plugin::params::{
     Control, LoadedPreset, OtherSetting, Slot, SoundMemory, Values, WispParams,
 };
 
-/// The histories of both settings; they outlive the window.
-#[derive(Default)]
-pub(super) struct Histories([History; 2]);
+/// What outlives the window: the histories of both settings, and the gestures that are not over.
+pub(super) struct Histories {
+    each: [History; 2],
+    /// Parameters in the user's hand, and their values before.
+    open: Vec<(Control, f32)>,
+    /// A window's own clock begins with the window.
+    start: Instant,
+}
+
+impl Default for Histories {
+    fn default() -> Self {
+        Self { each: Default::default(), open: Vec::new(), start: Instant::now() }
+    }
+}
 
 /// Changes parameters.
 pub(super) struct Hand<'a> {
     pub params: &'a WispParams,
     setter: ParamSetter<'a>,
     histories: &'a Mutex<Histories>,
-    /// Seconds.
-    now: f64,
 }
 
 impl<'a> Hand<'a> {
@@ -26,13 +36,24 @@ impl<'a> Hand<'a> {
         params: &'a WispParams,
         setter: ParamSetter<'a>,
         histories: &'a Mutex<Histories>,
-        now: f64,
     ) -> Self {
-        Self { params, setter, histories, now }
+        Self { params, setter, histories }
+    }
+
+    /// The window closes: what is in the hand is let go, and what comes in the next window is a step of its own.
+    pub(super) fn let_go(&self) {
+        let open = std::mem::take(&mut self.histories().open);
+        for (control, before) in open {
+            self.params.handle(control).end(&self.setter);
+            let after = self.params.handle(control).normalized();
+            self.record(vec![Change { control, before, after }]);
+        }
+        self.histories().each.iter_mut().for_each(History::seal);
     }
 
     /// A gesture begins.
     pub(super) fn begin(&self, control: Control) {
+        self.histories().open.push((control, self.params.handle(control).normalized()));
         self.params.handle(control).begin(&self.setter);
     }
 
@@ -43,7 +64,7 @@ impl<'a> Hand<'a> {
 
     /// A gesture ends that led from one value to another.
     pub(super) fn end(&self, control: Control, before: f32, after: f32) {
-        self.params.handle(control).end(&self.setter);
+        self.release(control);
         self.record(vec![Change { control, before, after }]);
     }
 
@@ -57,8 +78,14 @@ impl<'a> Hand<'a> {
         self.apply(values);
     }
 
+    fn release(&self, control: Control) {
+        self.params.handle(control).end(&self.setter);
+        self.histories().open.retain(|(open, _)| *open != control);
+    }
+
     fn record(&self, step: Vec<Change>) {
-        self.history(|history| history.record(step, self.now));
+        let now = self.histories().start.elapsed().as_secs_f64();
+        self.history(|history| history.record(step, now));
     }
 
     fn apply(&self, values: &[(Control, f32)]) {
@@ -66,7 +93,7 @@ impl<'a> Hand<'a> {
             if self.params.handle(control).normalized() != value {
                 self.begin(control);
                 self.set(control, value);
-                self.params.handle(control).end(&self.setter);
+                self.release(control);
             }
         }
     }
@@ -74,8 +101,11 @@ impl<'a> Hand<'a> {
     /// The history of the setting that is heard.
     fn history<T>(&self, work: impl FnOnce(&mut History) -> T) -> T {
         let slot = self.params.sound_memory().slot as usize;
-        let mut histories = self.histories.lock().unwrap_or_else(PoisonError::into_inner);
-        work(&mut histories.0[slot])
+        work(&mut self.histories().each[slot])
+    }
+
+    fn histories(&self) -> MutexGuard<'_, Histories> {
+        self.histories.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn can_undo(&self) -> bool {
@@ -133,6 +163,7 @@ impl<'a> Hand<'a> {
             value.is_finite().then_some((control, value.clamp(0.0, 1.0)))
         });
         self.apply(&values.collect::<Vec<_>>());
+        self.histories().each.iter_mut().for_each(History::seal);
         self.params.set_sound_memory(SoundMemory { slot, preset: there.preset, other: Some(here) });
     }
 

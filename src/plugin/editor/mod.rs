@@ -36,7 +36,7 @@ use self::spectrogram::Spectrogram;
 use self::theme::{ALARM, BACKGROUND, CORNER, LABEL, LINE, NOISE, PANEL, TEXT, VOICE};
 use super::meters::Meters;
 use super::params::{Control, EditorMemory, Listen, REDUCTION_FULL, Slot, Stereo, WispParams};
-use super::window::{self, ClosingHandle};
+use super::window::{self, ClosingHandle, OnClose};
 
 /// Seconds between pictures.
 const FRAME: Duration = Duration::from_micros(16_667);
@@ -50,12 +50,20 @@ pub struct WispEditor {
     histories: Arc<Mutex<Histories>>,
     /// The window that was opened last, if any; it knows the scale factor.
     last: Mutex<Option<EguiEditor<App>>>,
+    /// As long as the instance.
+    alive: Arc<()>,
 }
 
 impl WispEditor {
     /// An editor of these parameters, showing these meters.
     pub fn new(params: Arc<WispParams>, meters: Arc<Meters>) -> Self {
-        Self { params, meters, histories: Arc::default(), last: Mutex::new(None) }
+        Self {
+            params,
+            meters,
+            histories: Arc::default(),
+            last: Mutex::new(None),
+            alive: Arc::new(()),
+        }
     }
 
     /// A window description at the remembered size.
@@ -86,6 +94,14 @@ impl Editor for WispEditor {
         host: Option<HostMethods>,
     ) -> Result<SpawnedEditor<Self::Handle>, Box<dyn Error>> {
         let window = self.window().ok_or("cannot get the window handle")?;
+        let (params, histories) = (self.params.clone(), self.histories.clone());
+        let (context, alive) = (gui_context.clone(), Arc::downgrade(&self.alive));
+        let closed = OnClose::new(move || {
+            // Without its instance the host's side of the editor is gone.
+            if alive.upgrade().is_some() {
+                Hand::new(&params, context.param_setter(), &histories).let_go();
+            }
+        });
         let spawned = window::spawn(
             &window,
             parent,
@@ -93,6 +109,7 @@ impl Editor for WispEditor {
             fallback_scale_factor,
             gui_context,
             host,
+            closed,
         )?;
         *self.last.lock().unwrap_or_else(|e| e.into_inner()) = Some(window);
         Ok(spawned)
@@ -150,9 +167,7 @@ impl App {
 
 impl Drop for App {
     fn drop(&mut self) {
-        if self.window.is_some() {
-            self.meters.close();
-        }
+        self.editor_closed();
     }
 }
 
@@ -193,8 +208,7 @@ impl NiceEguiApp for App {
         let area = ui.ctx().content_rect();
         ui.painter().rect_filled(area, 0.0, BACKGROUND);
         let gui_context = window.gui_context.clone();
-        let now = ui.input(|i| i.time);
-        let hand = Hand::new(&self.params, gui_context.param_setter(), &self.histories, now);
+        let hand = Hand::new(&self.params, gui_context.param_setter(), &self.histories);
         window.show(ui, area, &hand, &self.meters);
         resize_corner(ui, area);
         // Early, since the window layer is late by up to 15 ms (X11 without Present).
@@ -251,7 +265,7 @@ impl Window {
         panel(ui, layout.picture);
         let picture = layout.picture.shrink(6.0);
         self.spectrogram.show(&ui.painter_at(layout.picture), picture, meters.sample_rate());
-        heard(ui, picture, hand.params);
+        heard(ui, picture, hand.params, meters);
         self.levels(ui, layout.levels, meters.channels());
         self.footer(ui, layout.footer, meters);
     }
@@ -454,8 +468,10 @@ fn controls(ui: &mut Ui, layout: &Layout, hand: &Hand<'_>, stereo: bool) {
 }
 
 /// Says what is heard where it is not the result.
-fn heard(ui: &Ui, picture: Rect, params: &WispParams) {
-    let text = if params.bypass.unmodulated_plain_value() {
+fn heard(ui: &Ui, picture: Rect, params: &WispParams, meters: &Meters) {
+    let text = if !meters.denoises() {
+        "SOUND PASSES UNCHANGED: THE SAMPLE RATE IS NOT 8 TO 384 KHZ"
+    } else if params.bypass.unmodulated_plain_value() {
         "BYPASSED"
     } else if params.listen.unmodulated_plain_value() == Listen::Removed {
         "LISTENING TO REMOVED SOUND"
