@@ -9,8 +9,23 @@ function Put($name, $folder) {
     if (-not (Test-Path -LiteralPath $source)) { return }
     New-Item -ItemType Directory -Force -Path $folder | Out-Null
     $target = Join-Path $folder $name
-    if (Test-Path -LiteralPath $target) { Remove-Item -LiteralPath $target -Recurse -Force }
-    Copy-Item -LiteralPath $source -Destination $target -Recurse
+    # By way of another name: a host that scans meanwhile never sees half of one.
+    $new = Join-Path $folder ".$name.new"
+    $old = Join-Path $folder ".$name.old"
+    # An earlier run was cut short: what it had put aside is what there was.
+    if ((Test-Path -LiteralPath $old) -and -not (Test-Path -LiteralPath $target)) { Move-Item -LiteralPath $old -Destination $target }
+    foreach ($left in @($new, $old)) {
+        if (Test-Path -LiteralPath $left) { Remove-Item -LiteralPath $left -Recurse -Force }
+    }
+    Copy-Item -LiteralPath $source -Destination $new -Recurse
+    if (Test-Path -LiteralPath $target) { Move-Item -LiteralPath $target -Destination $old }
+    try {
+        Move-Item -LiteralPath $new -Destination $target
+    } catch {
+        if (Test-Path -LiteralPath $old) { Move-Item -LiteralPath $old -Destination $target }
+        throw
+    }
+    if (Test-Path -LiteralPath $old) { Remove-Item -LiteralPath $old -Recurse -Force }
     Write-Output "installed $target"
 }
 
@@ -18,3 +33,9 @@ Put "wisp.vst3" (Join-Path $common "VST3")
 Put "wisp.clap" (Join-Path $common "CLAP")
 Put "wisp.exe" $programs
 Put "wisp-standalone.exe" $programs
+
+# Where VST3 hosts look.
+$presets = Join-Path ([Environment]::GetFolderPath("MyDocuments")) "VST3 Presets\Wisp\Wisp"
+New-Item -ItemType Directory -Force -Path $presets | Out-Null
+Copy-Item -Path (Join-Path $PSScriptRoot "presets\*.vstpreset") -Destination $presets -Force
+Write-Output "installed presets in $presets"

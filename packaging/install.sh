@@ -5,9 +5,11 @@ here=$(cd "$(dirname "$0")" && pwd)
 if [ "$(uname -s)" = Darwin ]; then
     vst3="$HOME/Library/Audio/Plug-Ins/VST3"
     clap="$HOME/Library/Audio/Plug-Ins/CLAP"
+    presets="$HOME/Library/Audio/Presets/Wisp/Wisp"
 else
     vst3="$HOME/.vst3"
     clap="$HOME/.clap"
+    presets="$HOME/.vst3/presets/Wisp/Wisp"
 fi
 programs="$HOME/.local/bin"
 
@@ -15,15 +17,36 @@ programs="$HOME/.local/bin"
 put() {
     [ -e "$here/$1" ] || return 0
     mkdir -p "$2"
-    rm -rf "$2/.$1.new"
-    cp -R "$here/$1" "$2/.$1.new"
-    rm -rf "${2:?}/$1"
-    mv "$2/.$1.new" "$2/$1"
+    new="$2/.$1.new"
+    old="$2/.$1.old"
+    # An earlier run was cut short: what it had put aside is what there was.
+    if [ -e "$old" ] && [ ! -e "$2/$1" ]; then
+        mv "$old" "$2/$1"
+    fi
+    rm -rf "$new" "$old"
+    cp -R "$here/$1" "$new"
+    if [ -d "$2/$1" ]; then
+        # A folder cannot be replaced in one step.
+        mv "$2/$1" "$old"
+        mv "$new" "$2/$1" || {
+            mv "$old" "$2/$1"
+            exit 1
+        }
+        rm -rf "$old"
+    else
+        mv -f "$new" "$2/$1"
+    fi
     echo "installed $2/$1"
 }
 
 put wisp.vst3 "$vst3"
 put wisp.clap "$clap"
+# Where VST3 hosts look; those of that name are ours.
+if [ -d "$here/presets" ]; then
+    mkdir -p "$presets"
+    cp "$here/presets"/*.vstpreset "$presets"
+    echo "installed presets in $presets"
+fi
 put wisp "$programs"
 put wisp-standalone "$programs"
 case ":$PATH:" in

@@ -1,4 +1,4 @@
-# Takes away what install.ps1 put there. Presets and sessions stay.
+# Takes away what install.ps1 put there. Your own presets and sessions stay.
 $ErrorActionPreference = "Stop"
 $common = Join-Path $env:LOCALAPPDATA "Programs\Common"
 $programs = Join-Path $env:LOCALAPPDATA "Programs\Wisp"
@@ -12,6 +12,14 @@ $paths = @(
 foreach ($path in $paths) {
     if (Test-Path -LiteralPath $path) {
         Remove-Item -LiteralPath $path -Recurse -Force
+        Write-Output "removed $path"
+    }
+}
+$presets = Join-Path ([Environment]::GetFolderPath("MyDocuments")) "VST3 Presets\Wisp\Wisp"
+foreach ($preset in @("Voice-over", "Podcast", "Streaming mic", "Phone call", "Noisy room", "Gentle")) {
+    $path = Join-Path $presets "$preset.vstpreset"
+    if (Test-Path -LiteralPath $path) {
+        Remove-Item -LiteralPath $path -Force
         Write-Output "removed $path"
     }
 }

@@ -1,12 +1,14 @@
 #!/bin/sh
-# Takes away what install.sh put there. Presets and sessions stay.
+# Takes away what install.sh put there. Your own presets and sessions stay.
 set -eu
 if [ "$(uname -s)" = Darwin ]; then
     vst3="$HOME/Library/Audio/Plug-Ins/VST3"
     clap="$HOME/Library/Audio/Plug-Ins/CLAP"
+    presets="$HOME/Library/Audio/Presets/Wisp/Wisp"
 else
     vst3="$HOME/.vst3"
     clap="$HOME/.clap"
+    presets="$HOME/.vst3/presets/Wisp/Wisp"
 fi
 programs="$HOME/.local/bin"
 
@@ -14,5 +16,11 @@ for path in "$vst3/wisp.vst3" "$clap/wisp.clap" "$programs/wisp" "$programs/wisp
     if [ -e "$path" ] || [ -L "$path" ]; then
         rm -rf "$path"
         echo "removed $path"
+    fi
+done
+for preset in "Voice-over" "Podcast" "Streaming mic" "Phone call" "Noisy room" "Gentle"; do
+    if [ -e "$presets/$preset.vstpreset" ]; then
+        rm "$presets/$preset.vstpreset"
+        echo "removed $presets/$preset.vstpreset"
     fi
 done

@@ -448,6 +448,105 @@ fn the_factory_describes_one_effect() {
     assert_ne!(com!(factory.getClassInfo2(1, &mut info)), kResultOk);
 }
 
+/// What hosts read instead of loading the plugin.
+#[test]
+fn the_module_information_says_what_the_factory_says() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/moduleinfo.json");
+    let text = std::fs::read_to_string(file).expect("the file");
+    let text = text.replace("VERSION", env!("CARGO_PKG_VERSION"));
+    let module: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let factory = factory();
+    // SAFETY: plain numbers and characters, all of which may be zero.
+    let (mut maker, mut info): (PFactoryInfo, PClassInfo2) = unsafe { std::mem::zeroed() };
+    assert_eq!(com!(factory.getFactoryInfo(&mut maker)), kResultOk);
+    assert_eq!(com!(factory.getClassInfo2(0, &mut info)), kResultOk);
+    let class = &module["Classes"][0];
+    assert_eq!(module["Classes"].as_array().map(Vec::len), Some(1));
+    assert_eq!(module["Name"], narrow(&info.name));
+    for (there, here) in [
+        (&module["Version"], narrow(&info.version)),
+        (&module["Factory Info"]["Vendor"], narrow(&maker.vendor)),
+        (&module["Factory Info"]["URL"], narrow(&maker.url)),
+        (&module["Factory Info"]["E-Mail"], narrow(&maker.email)),
+        (&class["CID"], "WispVoiceDenoise".bytes().map(|b| format!("{b:02X}")).collect()),
+        (&class["Category"], narrow(&info.category)),
+        (&class["Name"], narrow(&info.name)),
+        (&class["Vendor"], narrow(&info.vendor)),
+        (&class["Version"], narrow(&info.version)),
+        (&class["SDKVersion"], narrow(&info.sdkVersion)),
+    ] {
+        assert_eq!(there, &here);
+    }
+    let categories: Vec<_> = class["Sub Categories"].as_array().expect("a list").iter().collect();
+    assert_eq!(categories, narrow(&info.subCategories).split('|').collect::<Vec<_>>());
+    assert_eq!(class["Class Flags"], info.classFlags);
+    assert_eq!(class["Cardinality"], info.cardinality);
+}
+
+/// A file as VST3 hosts keep presets: header, class, the component's state, a list of what is where.
+fn preset_file(state: &[u8]) -> Vec<u8> {
+    const HEADER: usize = 48;
+    let class: String = "WispVoiceDenoise".bytes().map(|b| format!("{b:02X}")).collect();
+    let mut file = b"VST3".to_vec();
+    file.extend(1u32.to_le_bytes());
+    file.extend(class.as_bytes());
+    file.extend(((HEADER + state.len()) as u64).to_le_bytes());
+    assert_eq!(file.len(), HEADER);
+    file.extend(state);
+    file.extend(b"List");
+    file.extend(1u32.to_le_bytes());
+    file.extend(b"Comp");
+    file.extend((HEADER as u64).to_le_bytes());
+    file.extend((state.len() as u64).to_le_bytes());
+    file
+}
+
+/// `packaging/presets`, which the install scripts put where VST3 hosts look. `WISP_WRITE_PRESETS=1` writes them anew.
+#[test]
+fn the_factory_presets_are_files_that_hosts_read() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/presets");
+    let params = wisp::plugin::params::WispParams::default();
+    for preset in &wisp::preset::FACTORY {
+        let file = folder.join(format!("{}.vstpreset", preset.name));
+        // What a preset does not set stays as it is.
+        let values: serde_json::Map<String, serde_json::Value> = preset
+            .values(&params)
+            .into_iter()
+            .map(|(control, value)| {
+                let value = serde_json::to_value(params.saved(control, value)).expect("JSON");
+                (control.id().to_owned(), value)
+            })
+            .collect();
+        let state = serde_json::json!({"version": "0.1.0", "params": values, "fields": {}});
+        let expected = preset_file(format!("{state:#}\n").as_bytes());
+        if std::env::var_os("WISP_WRITE_PRESETS").is_some() {
+            std::fs::write(&file, &expected).expect("written");
+        }
+        let bytes = std::fs::read(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+        assert!(bytes == expected, "{}: WISP_WRITE_PRESETS=1 writes it anew", file.display());
+        let number = |at: usize| {
+            u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes")) as usize
+        };
+        let list = number(40);
+        assert_eq!(&bytes[list + 8..list + 12], b"Comp");
+        let state = &bytes[number(list + 12)..][..number(list + 20)];
+        let plugin = Plugin::new();
+        plugin.set("Output", 0.7);
+        assert!(plugin.load(state), "{}", preset.name);
+        for (control, value) in preset.values(&params) {
+            let name = params.handle(control).title();
+            assert!(
+                (plugin.value(name) - f64::from(value)).abs() < 1e-6,
+                "{}: {name}",
+                preset.name
+            );
+        }
+        assert!((plugin.value("Output") - 0.7).abs() < 1e-6, "{}", preset.name);
+    }
+    let files = std::fs::read_dir(&folder).expect("the folder").count();
+    assert_eq!(files, wisp::preset::FACTORY.len(), "no other files");
+}
+
 #[test]
 fn there_is_one_bus_each_way_mono_or_stereo() {
     let plugin = Plugin::new();

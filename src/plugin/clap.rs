@@ -1,7 +1,7 @@
 //! The object that CLAP hosts see: the framework's, with some of its calls answered here (`docs/upstream/`).
 //!
 //! The tail is known whenever a host may ask, silence is flagged and lets the host put the plugin to sleep, lists are flagged as
-//! such, and text is read in any case.
+//! such, text is read in any case, and hosts see the presets.
 use std::ffi::{CStr, c_char, c_void};
 use std::ptr;
 use std::sync::{Arc, OnceLock};
@@ -11,8 +11,15 @@ use clap_sys::ext::latency::{CLAP_EXT_LATENCY, clap_plugin_latency};
 use clap_sys::ext::params::{
     CLAP_EXT_PARAMS, CLAP_PARAM_IS_ENUM, clap_param_info, clap_plugin_params,
 };
+use clap_sys::ext::preset_load::{
+    CLAP_EXT_PRESET_LOAD, CLAP_EXT_PRESET_LOAD_COMPAT, clap_plugin_preset_load,
+};
 use clap_sys::ext::tail::{CLAP_EXT_TAIL, clap_plugin_tail};
 use clap_sys::factory::plugin_factory::{CLAP_PLUGIN_FACTORY_ID, clap_plugin_factory};
+use clap_sys::factory::preset_discovery::{
+    CLAP_PRESET_DISCOVERY_FACTORY_ID, CLAP_PRESET_DISCOVERY_FACTORY_ID_COMPAT,
+    clap_preset_discovery_location_kind,
+};
 use clap_sys::host::clap_host;
 use clap_sys::id::clap_id;
 use clap_sys::plugin::{clap_plugin, clap_plugin_descriptor};
@@ -22,9 +29,9 @@ use clap_sys::process::{
 use clap_sys::version::CLAP_VERSION;
 use nice_plug::wrapper::clap::{PluginDescriptor, Wrapper};
 
-use super::Wisp;
 use super::instance::{Shared, made};
 use super::params::{Control, Handle};
+use super::{Wisp, discovery};
 
 /// An instance: the framework's calls, but for those that are replaced.
 #[repr(C)]
@@ -34,6 +41,7 @@ struct Instance {
     inner: *const clap_plugin,
     /// The framework's calls about parameters.
     params: *const clap_plugin_params,
+    host: *const clap_host,
     shared: Shared,
 }
 
@@ -68,7 +76,7 @@ unsafe extern "C" fn create(
     plugin.get_extension = Some(get_extension);
     // SAFETY: the framework's own calls with its own object.
     let params = unsafe { extension_of(inner, CLAP_EXT_PARAMS) }.cast();
-    &Box::leak(Box::new(Instance { plugin, inner, params, shared })).plugin
+    &Box::leak(Box::new(Instance { plugin, inner, params, host, shared })).plugin
 }
 
 /// # Safety
@@ -98,10 +106,8 @@ unsafe extern "C" fn process(
     block: *const clap_process,
 ) -> clap_process_status {
     // SAFETY: as the host has promised.
-    let (Some(instance), Some(block)) = (unsafe { instance(plugin) }, unsafe { block.as_ref() })
-    else {
-        return CLAP_PROCESS_ERROR;
-    };
+    let (instance, block) = unsafe { (instance(plugin), block.as_ref()) };
+    let (Some(instance), Some(block)) = (instance, block) else { return CLAP_PROCESS_ERROR };
     // SAFETY: the framework's own call with its own object.
     let status = unsafe {
         match (*instance.inner).process {
@@ -136,14 +142,11 @@ unsafe fn flag_silence(block: &clap_process) -> bool {
         }
         let silent = |channel: &u32| super::is_silent(*port.data32.add(*channel as usize), samples);
         let silent: Vec64 =
-            (0..channels).filter(silent).fold(0, |mask, channel| mask | 1 << channel);
+            (0..channels).filter(silent).fold(0u64, |mask, channel| mask | 1 << channel);
         port.constant_mask = silent;
         silent.count_ones() == channels
     }
 }
-
-/// A bit for each channel.
-type Vec64 = u64;
 
 unsafe extern "C" fn get_extension(plugin: *const clap_plugin, id: *const c_char) -> *const c_void {
     // SAFETY: as the host has promised.
@@ -159,6 +162,8 @@ unsafe extern "C" fn get_extension(plugin: *const clap_plugin, id: *const c_char
         (&raw const LATENCY).cast()
     } else if id == CLAP_EXT_PARAMS {
         (&raw const PARAMS).cast()
+    } else if id == CLAP_EXT_PRESET_LOAD || id == CLAP_EXT_PRESET_LOAD_COMPAT {
+        (&raw const PRESET_LOAD).cast()
     } else {
         // SAFETY: the framework's own object.
         unsafe { extension_of(instance.inner, id) }
@@ -179,6 +184,24 @@ static LATENCY: clap_plugin_latency = {
         unsafe { instance(plugin) }.map_or(0, |instance| instance.shared.status.latency())
     }
     clap_plugin_latency { get: Some(get) }
+};
+
+static PRESET_LOAD: clap_plugin_preset_load = {
+    unsafe extern "C" fn load(
+        plugin: *const clap_plugin,
+        kind: clap_preset_discovery_location_kind,
+        location: *const c_char,
+        key: *const c_char,
+    ) -> bool {
+        // SAFETY: as the host has promised.
+        unsafe {
+            instance(plugin).is_some_and(|instance| {
+                let (params, host) = (&instance.shared.params, instance.host);
+                discovery::load(params, host, kind, location, key)
+            })
+        }
+    }
+    clap_plugin_preset_load { from_location: Some(load) }
 };
 
 /// The framework's calls about parameters, but for two.
@@ -303,7 +326,15 @@ unsafe extern "C" fn get_factory(id: *const c_char) -> *const c_void {
     }
     // SAFETY: text with its zero.
     let id = unsafe { CStr::from_ptr(id) };
-    if id == CLAP_PLUGIN_FACTORY_ID { (&raw const FACTORY).cast() } else { ptr::null() }
+    if id == CLAP_PLUGIN_FACTORY_ID {
+        (&raw const FACTORY).cast()
+    } else if id == CLAP_PRESET_DISCOVERY_FACTORY_ID
+        || id == CLAP_PRESET_DISCOVERY_FACTORY_ID_COMPAT
+    {
+        (&raw const discovery::PRESETS).cast()
+    } else {
+        ptr::null()
+    }
 }
 
 /// The library's entry point.

@@ -1,6 +1,8 @@
 //! The VST3 and CLAP plugin: glue between a host and the [`Engine`].
 #[allow(unsafe_code)] // Hosts call through pointers.
 mod clap;
+#[allow(unsafe_code)] // As above.
+mod discovery;
 pub mod editor;
 pub mod history;
 mod instance;
@@ -44,7 +46,7 @@ pub struct Wisp {
 
 impl Default for Wisp {
     fn default() -> Self {
-        Self { shared: instance::shared(), meters: Arc::default(), running: None, executor: None }
+        Self { shared: instance::shared(), meters: Arc::default(), running: None }
     }
 }
 

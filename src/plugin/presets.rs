@@ -99,10 +99,7 @@ impl Presets {
         name: &str,
         params: &WispParams,
     ) -> Result<Vec<(Control, f32)>, PresetError> {
-        let file = |source| PresetError::File { name: name.to_owned(), source };
-        let text = preset::read(&self.path(name)?).map_err(file)?;
-        let text = text.ok_or_else(|| broken(name, "too large for a preset"))?;
-        parse(&text, params).map_err(|reason| broken(name, reason))
+        read(&self.path(name)?, params)
     }
 
     /// Writes the values that make the sound, in one piece or not at all; an existing preset only if told so.
@@ -132,6 +129,15 @@ impl Presets {
             Err(PresetError::Name)
         }
     }
+}
+
+/// Normalized values of the parameters that a file names; all or none.
+pub fn read(path: &Path, params: &WispParams) -> Result<Vec<(Control, f32)>, PresetError> {
+    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    let file = |source| PresetError::File { name: name.clone().into_owned(), source };
+    let text = preset::read(path).map_err(file)?;
+    let text = text.ok_or_else(|| broken(&name, "too large for a preset"))?;
+    parse(&text, params).map_err(|reason| broken(&name, reason))
 }
 
 fn broken(name: &str, reason: impl Into<String>) -> PresetError {

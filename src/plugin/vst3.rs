@@ -490,7 +490,8 @@ unsafe fn automated(changes: *mut IParameterChanges) -> impl Iterator<Item = Par
         // SAFETY: one of so many queues, alive within the call.
         let queue = unsafe { ComRef::from_raw(changes.as_ref()?.getParameterData(at)) }?;
         // SAFETY: as above.
-        (unsafe { queue.getPointCount() } > 0).then(|| unsafe { queue.getParameterId() })
+        let (id, points) = unsafe { (queue.getParameterId(), queue.getPointCount()) };
+        (points > 0).then_some(id)
     })
 }
 

@@ -1,10 +1,12 @@
 //! Plugin bundles.
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
 use crate::patched;
+use crate::tools::run;
 
 /// The package of the plugin, the programs and the library.
 pub(crate) const PACKAGE: &str = "wisp-denoise";
@@ -37,6 +39,7 @@ pub(crate) fn bundle(cargo_args: &[String]) -> Result<()> {
     nice_plug_xtask::build(&[PACKAGE.to_owned()], &all)?;
     // It takes the package's name for the library's and the program's.
     nice_plug_xtask::bundle(&target_dir(), NAME, cargo_args, false)?;
+    describe_module()?;
     // Of the programs it copies the one of that name.
     let standalone = format!("wisp-standalone{}", std::env::consts::EXE_SUFFIX);
     let built = profile_dir(cargo_args).join(&standalone);
@@ -45,6 +48,24 @@ pub(crate) fn bundle(cargo_args: &[String]) -> Result<()> {
         fs::copy(&built, &copy)
             .with_context(|| format!("cannot copy {} to {}", built.display(), copy.display()))?;
         eprintln!("Created a standalone program at '{}'", copy.display());
+    }
+    Ok(())
+}
+
+/// Puts into the VST3 bundle what hosts read instead of loading it.
+pub(crate) fn describe_module() -> Result<()> {
+    let source = Path::new("packaging/moduleinfo.json");
+    let text = fs::read_to_string(source)
+        .with_context(|| format!("cannot read {}", source.display()))?
+        .replace("VERSION", &version()?);
+    let folder = vst3_bundle().join("Contents/Resources");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let file = folder.join("moduleinfo.json");
+    fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
+    if cfg!(target_os = "macos") {
+        // The signature that the bundle got covers what is in it.
+        let mut codesign = Command::new("codesign");
+        run(codesign.args(["--force", "--sign", "-"]).arg(vst3_bundle()))?;
     }
     Ok(())
 }
@@ -65,6 +86,13 @@ pub(crate) fn clap_bundle() -> PathBuf {
 
 pub(crate) fn vst3_bundle() -> PathBuf {
     bundled_dir().join("wisp.vst3")
+}
+
+/// Of the package.
+pub(crate) fn version() -> Result<String> {
+    let manifest = fs::read_to_string("Cargo.toml").context("cannot read Cargo.toml")?;
+    let version = manifest.lines().find_map(|line| line.strip_prefix("version = "));
+    Ok(version.context("Cargo.toml has no version")?.trim_matches('"').to_owned())
 }
 
 fn profile_dir(cargo_args: &[String]) -> PathBuf {

@@ -6,7 +6,10 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::bundle::{NAME, PACKAGE, bundle, bundled_dir, clap_bundle, target_dir, vst3_bundle};
+use crate::bundle::{
+    NAME, PACKAGE, bundle, bundled_dir, clap_bundle, describe_module, target_dir, version,
+    vst3_bundle,
+};
 use crate::licences;
 use crate::tools::{run, works};
 use crate::validate;
@@ -45,6 +48,7 @@ pub(crate) fn package(universal: bool, cargo_args: &[String]) -> Result<PathBuf>
     }
     copy(&vst3_bundle(), &folder.join("wisp.vst3"))?;
     copy(&clap_bundle(), &folder.join("wisp.clap"))?;
+    copy(Path::new("packaging/presets"), &folder.join("presets"))?;
     sign(&folder, &programs)?;
     for paper in PAPERS {
         copy(Path::new(paper), &folder.join(paper))?;
@@ -67,13 +71,6 @@ pub(crate) fn package(universal: bool, cargo_args: &[String]) -> Result<PathBuf>
     Ok(archive)
 }
 
-/// Of the package.
-fn version() -> Result<String> {
-    let manifest = fs::read_to_string("Cargo.toml").context("cannot read Cargo.toml")?;
-    let version = manifest.lines().find_map(|line| line.strip_prefix("version = "));
-    Ok(version.context("Cargo.toml has no version")?.trim_matches('"').to_owned())
-}
-
 fn build_universal(args: &[String], programs: &[&str], folder: &Path) -> Result<()> {
     for target in APPLE_TARGETS {
         let mut args = args.to_vec();
@@ -81,6 +78,7 @@ fn build_universal(args: &[String], programs: &[&str], folder: &Path) -> Result<
         nice_plug_xtask::build(&[PACKAGE.to_owned()], &args)?;
     }
     nice_plug_xtask::bundle(&target_dir(), NAME, args, true)?;
+    describe_module()?;
     for program in programs {
         let mut lipo = Command::new("lipo");
         lipo.arg("-create").arg("-output").arg(folder.join(program));
@@ -147,6 +145,14 @@ fn try_in(scratch: &Path, archive: &Path, name: &str, programs: &[&str]) -> Resu
         (home.join(vst3).join("wisp.vst3"), bundled_dir().join("wisp.vst3")),
         (home.join(clap).join("wisp.clap"), bundled_dir().join("wisp.clap")),
     ];
+    let presets = match OS {
+        "macos" => "Library/Audio/Presets/Wisp/Wisp",
+        _ => ".vst3/presets/Wisp/Wisp",
+    };
+    for preset in fs::read_dir("packaging/presets").context("cannot list the presets")? {
+        let preset = preset.context("cannot list the presets")?;
+        installed.push((home.join(presets).join(preset.file_name()), preset.path()));
+    }
     for program in programs {
         let unpacked = scratch.join(name).join(program);
         installed.push((home.join(".local/bin").join(program), unpacked));

@@ -1,4 +1,5 @@
-//! On Linux: this workspace with a mended nice-plug, for whatever is built with the plugin (docs/upstream.md).
+//! On Linux: this workspace with a mended nice-plug, for whatever is built with the plugin
+//! (docs/upstream/nice-plug-vst3-file-descriptors.md).
 //!
 //! In the target folder lie the framework's sources with the changes below, and a workspace whose entries are links to those
 //! of the real one, but for a manifest that names them. Nothing outside the target folder changes, and a plain `cargo build`

@@ -11,8 +11,12 @@ use crate::patched::plugin_cargo;
 use crate::suite::{absolute, clap_host, host_python, python_host};
 use crate::tools::works;
 
-/// Runs of pluginval: what goes wrong in its windows goes wrong now and then.
+/// Runs of pluginval, each with a seed of its own: what goes wrong in its windows, or in one order of its tests, goes wrong
+/// now and then.
 const PLUGINVAL_RUNS: usize = 5;
+/// What pluginval plays at, Hz, and in blocks of how many samples.
+const PLUGINVAL_RATES: &str = "8000,22050,44100,48000,96000,192000,384000";
+const PLUGINVAL_BLOCKS: &str = "1,64,480,512,1000,4096";
 
 /// A program that not everybody has.
 struct Tool {
@@ -156,8 +160,49 @@ fn output_of(command: &mut Command) -> Result<String> {
         command.stdin(Stdio::null()).output().with_context(|| format!("cannot run {name}"))?;
     let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     print!("{text}");
-    ensure!(output.status.success(), "{name} ended with {}", output.status);
+    let failed = failures(&text).join(", ");
+    let failed = if failed.is_empty() { "which test it names no line says" } else { &failed };
+    ensure!(output.status.success(), "{name} ended with {}: {failed}", output.status);
     Ok(text.into_owned())
+}
+
+/// The tests that failed, by what cargo, pytest and the validators print.
+fn failures(text: &str) -> Vec<String> {
+    let text = plain(text);
+    let mut failed: Vec<String> = Vec::new();
+    // pluginval says where it is before it says what went wrong, clap-validator frames each test.
+    let (mut section, mut frame) = ("", "");
+    for line in text.lines() {
+        let line = line.trim_matches(|c: char| c.is_whitespace() || "│┃|║".contains(c));
+        let rest = |start: &str| line.strip_prefix(start).map(str::trim);
+        if let Some(name) = rest("Starting tests in:").or_else(|| rest("Starting test:")) {
+            section = name.trim_end_matches("...").rsplit('/').next().unwrap_or(name).trim();
+        }
+        if let Some(name) = line.strip_prefix(['┌', '╭', '├']) {
+            frame = name.trim_matches(|c: char| c.is_whitespace() || "─┬┐╮".contains(c));
+        }
+        let test = rest("test ").and_then(|rest| rest.strip_suffix("... FAILED"));
+        let python = rest("FAILED ").filter(|rest| rest.contains("::"));
+        let steinberg = rest("Test [").and_then(|rest| rest.strip_suffix("] Failed"));
+        let pluginval = (line.starts_with("!!! Test") || line.starts_with("*** FAILED"))
+            .then(|| format!("{section}: {line}"));
+        let clap = line
+            .starts_with(['└', '╰'])
+            .then(|| line.contains("FAILED") || line.contains("CRASHED"))
+            .and_then(|failed| failed.then(|| frame.to_owned()));
+        let name = test.or(python).or(steinberg).map(|name| name.trim().to_owned());
+        if let Some(name) = name.or(pluginval).or(clap).filter(|name| !failed.contains(name)) {
+            failed.push(name);
+        }
+    }
+    failed
+}
+
+/// Without the codes that colour a terminal.
+fn plain(text: &str) -> String {
+    let mut pieces = text.split("\u{1b}[");
+    let first = pieces.next().unwrap_or_default().to_owned();
+    pieces.fold(first, |plain, piece| plain + piece.split_once('m').map_or("", |(_, rest)| rest))
 }
 
 /// The first line that a program says of itself.
@@ -182,11 +227,13 @@ fn pluginval(program: &Path) -> Result<String> {
     let bundle = absolute(vst3_bundle())?;
     let virtual_screen = cfg!(target_os = "linux") && std::env::var_os("DISPLAY").is_none();
     let windows = !virtual_screen || works("xvfb-run", "--help");
-    let mut arguments = vec!["--strictness-level", "10"];
+    let mut arguments = vec!["--strictness-level", "10", "--randomise"];
+    arguments.extend(["--sample-rates", PLUGINVAL_RATES, "--block-sizes", PLUGINVAL_BLOCKS]);
     if !windows {
         arguments.push("--skip-gui-tests");
     }
-    for _ in 0..PLUGINVAL_RUNS {
+    let mut failed = Vec::new();
+    for run in 1..=PLUGINVAL_RUNS {
         let mut command = if virtual_screen && windows {
             let mut command = Command::new("xvfb-run");
             command.arg("--auto-servernum").arg(program);
@@ -194,18 +241,29 @@ fn pluginval(program: &Path) -> Result<String> {
         } else {
             Command::new(program)
         };
-        output_of(command.args(&arguments).arg("--validate").arg(&bundle))?;
+        if let Err(error) = output_of(command.args(&arguments).arg("--validate").arg(&bundle)) {
+            failed.push(format!("run {run}: {error:#}"));
+        }
     }
     let windows = if windows { "with windows" } else { "without windows: no xvfb-run" };
-    Ok(format!("{}: strictness 10, {PLUGINVAL_RUNS} runs {windows}", version(program)))
+    let what = format!("strictness 10, at random, {PLUGINVAL_RUNS} runs {windows}");
+    ensure!(failed.is_empty(), "{}: {what}: {}", version(program), failed.join("; "));
+    Ok(format!("{}: {what}", version(program)))
 }
 
+/// Both of its suites, the second too where the first has failed.
 fn steinberg(program: &Path) -> Result<String> {
     let bundle = absolute(vst3_bundle())?;
-    let plain = output_of(Command::new(program).arg(&bundle))?;
-    let all = output_of(Command::new(program).arg("-e").arg(&bundle))?;
-    let result = |text: &str| line_with(text, "Result:");
-    Ok(format!("{}: {}; extensive {}", version(program), result(&plain), result(&all)))
+    let suite = |name: &str, arguments: &[&str]| {
+        output_of(Command::new(program).args(arguments).arg(&bundle))
+            .map(|text| format!("{name} {}", line_with(&text, "Result:")))
+            .map_err(|error| format!("{name}: {error:#}"))
+    };
+    let results = [suite("plain", &[]), suite("extensive", &["-e"])];
+    let failed = results.iter().any(Result::is_err);
+    let results = results.map(|result| result.unwrap_or_else(|error| error)).join("; ");
+    ensure!(!failed, "{}: {results}", version(program));
+    Ok(format!("{}: {results}", version(program)))
 }
 
 fn ardour(program: &Path) -> Result<String> {
@@ -294,6 +352,32 @@ mod tests {
             find(&tool("no-such-program", "PATH")),
             std::env::var_os("PATH").map(Into::into)
         );
+    }
+
+    #[test]
+    fn failed_tests_are_named() {
+        for (text, names) in [
+            ("test a ... ok\ntest windows::b ... FAILED\ntest c ... ok\n", "windows::b"),
+            (
+                "FAILED tests/vst3_host.py::test_state - assert 1\n1 failed, 2 passed",
+                "tests/vst3_host.py::test_state - assert 1",
+            ),
+            (
+                "[Bypass persistence]\nTest [Bypass persistence] Failed\nResult: 46 tests passed, 1 tests failed",
+                "Bypass persistence",
+            ),
+            (
+                "Starting tests in: pluginval / Plugin state restoration...\n!!! Test 1 failed: Reduction\nAll tests completed successfully",
+                "Plugin state restoration: !!! Test 1 failed: Reduction",
+            ),
+            (
+                "╭─ \u{1b}[1mprocess-sleep\u{1b}[0m ──\n│ what it does\n╰─ \u{1b}[31mFAILED\u{1b}[0m ── 3ms\n╭─ other ─\n╰─ PASSED",
+                "process-sleep",
+            ),
+            ("27 passed in 1.24s", ""),
+        ] {
+            assert_eq!(failures(text).join(", "), names, "{text}");
+        }
     }
 
     #[test]

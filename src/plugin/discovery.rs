@@ -1,0 +1,328 @@
+//! Presets for CLAP hosts: an index of those that come with Wisp and of the user's, and their loading.
+use std::ffi::{CStr, CString, c_char, c_void};
+use std::path::{Path, PathBuf};
+use std::ptr;
+
+use clap_sys::ext::params::{CLAP_EXT_PARAMS, CLAP_PARAM_RESCAN_VALUES, clap_host_params};
+use clap_sys::ext::preset_load::{
+    CLAP_EXT_PRESET_LOAD, CLAP_EXT_PRESET_LOAD_COMPAT, clap_host_preset_load,
+};
+use clap_sys::factory::preset_discovery::*;
+use clap_sys::host::clap_host;
+use clap_sys::universal_plugin_id::clap_universal_plugin_id;
+use clap_sys::version::CLAP_VERSION;
+use nice_plug::prelude::ClapPlugin;
+
+use super::Wisp;
+use super::params::{Control, LoadedPreset, WispParams};
+use super::presets::{self, FACTORY};
+use crate::preset;
+
+/// Of the one provider.
+const ID: &CStr = c"audio.wisp.presets";
+const NAME: &CStr = c"Wisp";
+const ABI: &CStr = c"clap";
+const FILES: &CStr = c"Wisp presets";
+const ENDING: &CStr = c"json";
+
+/// What a host holds while it makes its index.
+struct Provider {
+    provider: clap_preset_discovery_provider,
+    indexer: *const clap_preset_discovery_indexer,
+}
+
+pub(super) static PRESETS: clap_preset_discovery_factory = {
+    unsafe extern "C" fn count(_: *const clap_preset_discovery_factory) -> u32 {
+        1
+    }
+    unsafe extern "C" fn describe(
+        _: *const clap_preset_discovery_factory,
+        index: u32,
+    ) -> *const clap_preset_discovery_provider_descriptor {
+        if index == 0 { &DESCRIPTOR } else { ptr::null() }
+    }
+    clap_preset_discovery_factory {
+        count: Some(count),
+        get_descriptor: Some(describe),
+        create: Some(create),
+    }
+};
+
+static DESCRIPTOR: clap_preset_discovery_provider_descriptor =
+    clap_preset_discovery_provider_descriptor {
+        clap_version: CLAP_VERSION,
+        id: ID.as_ptr(),
+        name: NAME.as_ptr(),
+        vendor: NAME.as_ptr(),
+    };
+
+unsafe extern "C" fn create(
+    _: *const clap_preset_discovery_factory,
+    indexer: *const clap_preset_discovery_indexer,
+    id: *const c_char,
+) -> *const clap_preset_discovery_provider {
+    // SAFETY: text with its zero, or null.
+    if indexer.is_null() || id.is_null() || unsafe { CStr::from_ptr(id) } != ID {
+        return ptr::null();
+    }
+    let provider = clap_preset_discovery_provider {
+        desc: &DESCRIPTOR,
+        provider_data: ptr::null_mut(),
+        init: Some(init),
+        destroy: Some(destroy),
+        get_metadata: Some(get_metadata),
+        get_extension: Some(get_extension),
+    };
+    let provider = Box::into_raw(Box::new(Provider { provider, indexer }));
+    // SAFETY: just made, and in its place until `destroy`.
+    unsafe {
+        (*provider).provider.provider_data = provider.cast();
+        &raw const (*provider).provider
+    }
+}
+
+/// The provider by the host's pointer to it.
+///
+/// # Safety
+///
+/// `provider` comes from [`create`] and is not destroyed.
+unsafe fn own<'a>(provider: *const clap_preset_discovery_provider) -> Option<&'a Provider> {
+    // SAFETY: as promised, or null.
+    unsafe { provider.as_ref()?.provider_data.cast::<Provider>().as_ref() }
+}
+
+/// Says where presets are.
+unsafe extern "C" fn init(provider: *const clap_preset_discovery_provider) -> bool {
+    // SAFETY: as the host has promised; its indexer lives as long as the provider.
+    unsafe {
+        let Some(own) = own(provider) else { return false };
+        let Some(indexer) = own.indexer.as_ref() else { return false };
+        let Some(declare) = indexer.declare_location else { return false };
+        let location = clap_preset_discovery_location {
+            flags: CLAP_PRESET_DISCOVERY_IS_FACTORY_CONTENT,
+            name: NAME.as_ptr(),
+            kind: CLAP_PRESET_DISCOVERY_LOCATION_PLUGIN,
+            location: ptr::null(),
+        };
+        if !declare(indexer, &location) {
+            return false;
+        }
+        let folder = preset::user_folder().filter(|folder| folder.is_dir());
+        let folder = folder.and_then(|folder| CString::new(folder.to_str()?).ok());
+        let (Some(folder), Some(declare_filetype)) = (folder, indexer.declare_filetype) else {
+            return true;
+        };
+        let filetype = clap_preset_discovery_filetype {
+            name: FILES.as_ptr(),
+            description: ptr::null(),
+            file_extension: ENDING.as_ptr(),
+        };
+        let location = clap_preset_discovery_location {
+            flags: CLAP_PRESET_DISCOVERY_IS_USER_CONTENT,
+            name: FILES.as_ptr(),
+            kind: CLAP_PRESET_DISCOVERY_LOCATION_FILE,
+            location: folder.as_ptr(),
+        };
+        declare_filetype(indexer, &filetype) && declare(indexer, &location)
+    }
+}
+
+unsafe extern "C" fn destroy(provider: *const clap_preset_discovery_provider) {
+    // SAFETY: the host's last call of what `create` made, or null.
+    unsafe {
+        if let Some(provider) = provider.as_ref() {
+            drop(Box::from_raw(provider.provider_data.cast::<Provider>()));
+        }
+    }
+}
+
+unsafe extern "C" fn get_extension(
+    _: *const clap_preset_discovery_provider,
+    _: *const c_char,
+) -> *const c_void {
+    ptr::null()
+}
+
+unsafe extern "C" fn get_metadata(
+    _: *const clap_preset_discovery_provider,
+    kind: clap_preset_discovery_location_kind,
+    location: *const c_char,
+    receiver: *const clap_preset_discovery_metadata_receiver,
+) -> bool {
+    // SAFETY: as the host has promised.
+    let Some(receiver) = (unsafe { receiver.as_ref() }) else { return false };
+    match kind {
+        CLAP_PRESET_DISCOVERY_LOCATION_PLUGIN => FACTORY.iter().all(|preset| {
+            let flags = CLAP_PRESET_DISCOVERY_IS_FACTORY_CONTENT;
+            // SAFETY: the host's own receiver.
+            unsafe { tell(receiver, preset.name, true, flags, Some(preset.purpose)) }
+        }),
+        CLAP_PRESET_DISCOVERY_LOCATION_FILE => {
+            // SAFETY: text with its zero, or null.
+            let Some(path) = (unsafe { path(location) }) else { return false };
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            match presets::read(&path, &WispParams::default()) {
+                // SAFETY: the host's own receiver.
+                Ok(_) => unsafe {
+                    tell(receiver, &name, false, CLAP_PRESET_DISCOVERY_IS_USER_CONTENT, None)
+                },
+                Err(error) => {
+                    let message = CString::new(error.to_string()).unwrap_or_default();
+                    // SAFETY: the host's own receiver.
+                    unsafe {
+                        if let Some(on_error) = receiver.on_error {
+                            on_error(receiver, 0, message.as_ptr());
+                        }
+                    }
+                    false
+                }
+            }
+        }
+        _ => false,
+    }
+}
+
+/// Tells of one preset; whether the host wants more.
+///
+/// # Safety
+///
+/// The receiver is the host's.
+unsafe fn tell(
+    receiver: &clap_preset_discovery_metadata_receiver,
+    name: &str,
+    keyed: bool,
+    flags: u32,
+    description: Option<&str>,
+) -> bool {
+    let (Ok(name), Ok(plugin)) = (CString::new(name), CString::new(Wisp::CLAP_ID)) else {
+        return false;
+    };
+    let key = if keyed { name.as_ptr() } else { ptr::null() };
+    let plugin = clap_universal_plugin_id { abi: ABI.as_ptr(), id: plugin.as_ptr() };
+    let description = description.and_then(|text| CString::new(text).ok());
+    // SAFETY: as promised; the texts live until the calls are over.
+    unsafe {
+        if !receiver.begin_preset.is_some_and(|begin| begin(receiver, name.as_ptr(), key)) {
+            return false;
+        }
+        if let Some(add_plugin_id) = receiver.add_plugin_id {
+            add_plugin_id(receiver, &plugin);
+        }
+        if let Some(set_flags) = receiver.set_flags {
+            set_flags(receiver, flags);
+        }
+        if let (Some(add_creator), true) = (receiver.add_creator, keyed) {
+            add_creator(receiver, NAME.as_ptr());
+        }
+        if let (Some(set_description), Some(text)) = (receiver.set_description, &description) {
+            set_description(receiver, text.as_ptr());
+        }
+    }
+    true
+}
+
+/// A path that a host names.
+///
+/// # Safety
+///
+/// `location` is text with its zero, or null.
+unsafe fn path(location: *const c_char) -> Option<PathBuf> {
+    if location.is_null() {
+        return None;
+    }
+    // SAFETY: as promised.
+    let text = unsafe { CStr::from_ptr(location) }.to_str().ok()?;
+    Some(Path::new(text).to_owned())
+}
+
+/// Sets the parameters to a preset that a host names, and tells it; whether there is such a preset.
+///
+/// # Safety
+///
+/// The texts have their zeros or are null, and the host is alive.
+pub(super) unsafe fn load(
+    params: &WispParams,
+    host: *const clap_host,
+    kind: clap_preset_discovery_location_kind,
+    location: *const c_char,
+    key: *const c_char,
+) -> bool {
+    // SAFETY: as promised.
+    let found = unsafe { find(params, kind, location, key) };
+    // SAFETY: as promised.
+    let told = unsafe { extension::<clap_host_preset_load>(host, CLAP_EXT_PRESET_LOAD) }
+        // SAFETY: as promised.
+        .or_else(|| unsafe { extension(host, CLAP_EXT_PRESET_LOAD_COMPAT) });
+    match found {
+        Ok((name, values)) => {
+            for &(control, value) in &values {
+                params.handle(control).put(value);
+            }
+            let values = values.iter().map(|&(c, value)| (c.id().to_owned(), value)).collect();
+            let mut memory = params.sound_memory();
+            memory.preset = LoadedPreset { name, values };
+            params.set_sound_memory(memory);
+            // SAFETY: the host's own calls, on its main thread, as this one is.
+            unsafe {
+                let rescan = extension::<clap_host_params>(host, CLAP_EXT_PARAMS);
+                if let Some(rescan) = rescan.and_then(|host_params| host_params.rescan) {
+                    rescan(host, CLAP_PARAM_RESCAN_VALUES);
+                }
+                if let Some(loaded) = told.and_then(|told| told.loaded) {
+                    loaded(host, kind, location, key);
+                }
+            }
+            true
+        }
+        Err(message) => {
+            let message = CString::new(message).unwrap_or_default();
+            // SAFETY: as above.
+            unsafe {
+                if let Some(on_error) = told.and_then(|told| told.on_error) {
+                    on_error(host, kind, location, key, 0, message.as_ptr());
+                }
+            }
+            false
+        }
+    }
+}
+
+/// A preset's name and values.
+type Found = (String, Vec<(Control, f32)>);
+
+/// # Safety
+///
+/// The texts have their zeros or are null.
+unsafe fn find(
+    params: &WispParams,
+    kind: clap_preset_discovery_location_kind,
+    location: *const c_char,
+    key: *const c_char,
+) -> Result<Found, String> {
+    match kind {
+        CLAP_PRESET_DISCOVERY_LOCATION_PLUGIN if !key.is_null() => {
+            // SAFETY: as promised.
+            let key = unsafe { CStr::from_ptr(key) }.to_string_lossy();
+            let preset = FACTORY.iter().find(|preset| preset.name == key);
+            let preset = preset.ok_or_else(|| format!("{key}: no such preset"))?;
+            Ok((preset.name.to_owned(), preset.values(params)))
+        }
+        CLAP_PRESET_DISCOVERY_LOCATION_FILE => {
+            // SAFETY: as promised.
+            let path = unsafe { path(location) }.ok_or("no file named")?;
+            let values = presets::read(&path, params).map_err(|error| error.to_string())?;
+            Ok((path.file_stem().unwrap_or_default().to_string_lossy().into_owned(), values))
+        }
+        _ => Err("no such place for presets".to_owned()),
+    }
+}
+
+/// What a host offers, if it does.
+///
+/// # Safety
+///
+/// The host is alive, and the id is that of a `T`.
+unsafe fn extension<'a, T>(host: *const clap_host, id: &CStr) -> Option<&'a T> {
+    // SAFETY: as promised.
+    unsafe { host.as_ref()?.get_extension?(host, id.as_ptr()).cast::<T>().as_ref() }
+}
