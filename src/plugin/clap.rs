@@ -141,8 +141,7 @@ unsafe fn flag_silence(block: &clap_process) -> bool {
             return false;
         }
         let silent = |channel: &u32| super::is_silent(*port.data32.add(*channel as usize), samples);
-        let silent: Vec64 =
-            (0..channels).filter(silent).fold(0u64, |mask, channel| mask | 1 << channel);
+        let silent = (0..channels).filter(silent).fold(0u64, |mask, channel| mask | 1 << channel);
         port.constant_mask = silent;
         silent.count_ones() == channels
     }
