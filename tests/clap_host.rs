@@ -719,10 +719,11 @@ mod discovery {
         unsafe {
             let factory = get_factory(CLAP_PRESET_DISCOVERY_FACTORY_ID.as_ptr());
             let factory = &*factory.cast::<clap_preset_discovery_factory>();
-            assert_eq!(factory.count.expect("count")(factory), 1);
+            let presets = &wisp::preset::FACTORY;
+            let count = factory.count.expect("count")(factory) as usize;
+            assert_eq!(count, presets.len() + 1);
             let described = factory.get_descriptor.expect("a description");
-            assert!(described(factory, 1).is_null());
-            let id = (*described(factory, 0)).id;
+            assert!(described(factory, count as u32).is_null());
             let mut found = Index::default();
             let indexer = clap_preset_discovery_indexer {
                 clap_version: CLAP_VERSION,
@@ -738,19 +739,28 @@ mod discovery {
             };
             let create = factory.create.expect("a provider");
             assert!(create(factory, &indexer, c"another".as_ptr()).is_null());
-            let provider = create(factory, &indexer, id);
-            assert!((*provider).init.expect("init")(provider));
-            assert_eq!(found.places[0], (CLAP_PRESET_DISCOVERY_LOCATION_PLUGIN, None));
-
-            let get_metadata = (*provider).get_metadata.expect("metadata");
             let plugin_kind = CLAP_PRESET_DISCOVERY_LOCATION_PLUGIN;
+            let provide = |index: u32| {
+                let provider = create(factory, &indexer, (*described(factory, index)).id);
+                assert!((*provider).init.expect("init")(provider));
+                provider
+            };
             let to = receiver(&mut found);
-            assert!(get_metadata(provider, plugin_kind, null(), &to));
-            let names: Vec<&str> = wisp::preset::FACTORY.iter().map(|p| p.name).collect();
+            for index in 0..presets.len() as u32 {
+                let provider = provide(index);
+                let get_metadata = (*provider).get_metadata.expect("metadata");
+                assert!(get_metadata(provider, plugin_kind, null(), &to));
+                (*provider).destroy.expect("destroy")(provider);
+            }
+            assert_eq!(found.places, vec![(plugin_kind, None); presets.len()]);
+            let names: Vec<&str> = presets.iter().map(|p| p.name).collect();
             let listed: Vec<&str> = found.presets.iter().map(|(name, _)| &**name).collect();
             assert_eq!(listed, names);
             assert!(found.presets.iter().all(|(name, key)| key.as_ref() == Some(name)));
             assert!(found.plugins.iter().all(|id| id.as_bytes() == ID.to_bytes()));
+            let provider = provide(presets.len() as u32);
+            let get_metadata = (*provider).get_metadata.expect("metadata");
+            assert!(!get_metadata(provider, plugin_kind, null(), &to));
 
             // The user's own, and a file that is none.
             let folder = tempfile::tempdir().expect("a folder");

@@ -2,6 +2,7 @@
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::path::{Path, PathBuf};
 use std::ptr;
+use std::sync::OnceLock;
 
 use clap_sys::ext::params::{CLAP_EXT_PARAMS, CLAP_PARAM_RESCAN_VALUES, clap_host_params};
 use clap_sys::ext::preset_load::{
@@ -15,31 +16,68 @@ use nice_plug::prelude::ClapPlugin;
 
 use super::Wisp;
 use super::params::{Control, LoadedPreset, WispParams};
-use super::presets::{self, FACTORY};
+use super::presets::{self, FACTORY, Factory};
 use crate::preset;
 
-/// Of the one provider.
-const ID: &CStr = c"audio.wisp.presets";
 const NAME: &CStr = c"Wisp";
 const ABI: &CStr = c"clap";
 const FILES: &CStr = c"Wisp presets";
 const ENDING: &CStr = c"json";
 
 /// What a host holds while it makes its index.
+///
+/// One for each preset that comes with Wisp and one for the user's: with all of them in one place the validator hangs
+/// (docs/upstream/clap-validator-preset-containers.md).
 struct Provider {
     provider: clap_preset_discovery_provider,
     indexer: *const clap_preset_discovery_indexer,
+    /// None: the user's.
+    preset: Option<&'static Factory>,
+}
+
+/// A description and the texts that it points to.
+struct Descriptor {
+    descriptor: clap_preset_discovery_provider_descriptor,
+    id: CString,
+    _name: CString,
+}
+
+// SAFETY: the pointers are to the texts beside them, which nobody changes.
+unsafe impl Send for Descriptor {}
+// SAFETY: as above.
+unsafe impl Sync for Descriptor {}
+
+/// By the order of [`FACTORY`], then the user's.
+fn descriptors() -> &'static [Descriptor] {
+    static DESCRIPTORS: OnceLock<Vec<Descriptor>> = OnceLock::new();
+    DESCRIPTORS.get_or_init(|| {
+        let describe = |id: &str, name: &str| {
+            let (id, name) = (CString::new(id).ok()?, CString::new(name).ok()?);
+            let descriptor = clap_preset_discovery_provider_descriptor {
+                clap_version: CLAP_VERSION,
+                id: id.as_ptr(),
+                name: name.as_ptr(),
+                vendor: NAME.as_ptr(),
+            };
+            Some(Descriptor { descriptor, id, _name: name })
+        };
+        let factory = FACTORY.iter().map(|preset| {
+            let name = preset.name.to_lowercase().replace(' ', "-");
+            describe(&format!("audio.wisp.presets.{name}"), &format!("Wisp: {}", preset.name))
+        });
+        factory.chain([describe("audio.wisp.presets", "Wisp")]).flatten().collect()
+    })
 }
 
 pub(super) static PRESETS: clap_preset_discovery_factory = {
     unsafe extern "C" fn count(_: *const clap_preset_discovery_factory) -> u32 {
-        1
+        descriptors().len() as u32
     }
     unsafe extern "C" fn describe(
         _: *const clap_preset_discovery_factory,
         index: u32,
     ) -> *const clap_preset_discovery_provider_descriptor {
-        if index == 0 { &DESCRIPTOR } else { ptr::null() }
+        descriptors().get(index as usize).map_or(ptr::null(), |d| &d.descriptor)
     }
     clap_preset_discovery_factory {
         count: Some(count),
@@ -48,32 +86,28 @@ pub(super) static PRESETS: clap_preset_discovery_factory = {
     }
 };
 
-static DESCRIPTOR: clap_preset_discovery_provider_descriptor =
-    clap_preset_discovery_provider_descriptor {
-        clap_version: CLAP_VERSION,
-        id: ID.as_ptr(),
-        name: NAME.as_ptr(),
-        vendor: NAME.as_ptr(),
-    };
-
 unsafe extern "C" fn create(
     _: *const clap_preset_discovery_factory,
     indexer: *const clap_preset_discovery_indexer,
     id: *const c_char,
 ) -> *const clap_preset_discovery_provider {
-    // SAFETY: text with its zero, or null.
-    if indexer.is_null() || id.is_null() || unsafe { CStr::from_ptr(id) } != ID {
+    if indexer.is_null() || id.is_null() {
         return ptr::null();
     }
+    // SAFETY: text with its zero.
+    let id = unsafe { CStr::from_ptr(id) };
+    let found = descriptors().iter().enumerate().find(|(_, descriptor)| &*descriptor.id == id);
+    let Some((index, descriptor)) = found else { return ptr::null() };
     let provider = clap_preset_discovery_provider {
-        desc: &DESCRIPTOR,
+        desc: &descriptor.descriptor,
         provider_data: ptr::null_mut(),
         init: Some(init),
         destroy: Some(destroy),
         get_metadata: Some(get_metadata),
         get_extension: Some(get_extension),
     };
-    let provider = Box::into_raw(Box::new(Provider { provider, indexer }));
+    let provider =
+        Box::into_raw(Box::new(Provider { provider, indexer, preset: FACTORY.get(index) }));
     // SAFETY: just made, and in its place until `destroy`.
     unsafe {
         (*provider).provider.provider_data = provider.cast();
@@ -98,14 +132,15 @@ unsafe extern "C" fn init(provider: *const clap_preset_discovery_provider) -> bo
         let Some(own) = own(provider) else { return false };
         let Some(indexer) = own.indexer.as_ref() else { return false };
         let Some(declare) = indexer.declare_location else { return false };
-        let location = clap_preset_discovery_location {
-            flags: CLAP_PRESET_DISCOVERY_IS_FACTORY_CONTENT,
-            name: NAME.as_ptr(),
-            kind: CLAP_PRESET_DISCOVERY_LOCATION_PLUGIN,
-            location: ptr::null(),
-        };
-        if !declare(indexer, &location) {
-            return false;
+        if let Some(preset) = own.preset {
+            let Ok(name) = CString::new(preset.name) else { return false };
+            let location = clap_preset_discovery_location {
+                flags: CLAP_PRESET_DISCOVERY_IS_FACTORY_CONTENT,
+                name: name.as_ptr(),
+                kind: CLAP_PRESET_DISCOVERY_LOCATION_PLUGIN,
+                location: ptr::null(),
+            };
+            return declare(indexer, &location);
         }
         let folder = preset::user_folder().filter(|folder| folder.is_dir());
         let folder = folder.and_then(|folder| CString::new(folder.to_str()?).ok());
@@ -144,7 +179,7 @@ unsafe extern "C" fn get_extension(
 }
 
 unsafe extern "C" fn get_metadata(
-    _: *const clap_preset_discovery_provider,
+    provider: *const clap_preset_discovery_provider,
     kind: clap_preset_discovery_location_kind,
     location: *const c_char,
     receiver: *const clap_preset_discovery_metadata_receiver,
@@ -152,11 +187,15 @@ unsafe extern "C" fn get_metadata(
     // SAFETY: as the host has promised.
     let Some(receiver) = (unsafe { receiver.as_ref() }) else { return false };
     match kind {
-        CLAP_PRESET_DISCOVERY_LOCATION_PLUGIN => FACTORY.iter().all(|preset| {
+        CLAP_PRESET_DISCOVERY_LOCATION_PLUGIN => {
+            // SAFETY: as the host has promised.
+            let Some(preset) = (unsafe { own(provider) }).and_then(|own| own.preset) else {
+                return false;
+            };
             let flags = CLAP_PRESET_DISCOVERY_IS_FACTORY_CONTENT;
             // SAFETY: the host's own receiver.
             unsafe { tell(receiver, preset.name, true, flags, Some(preset.purpose)) }
-        }),
+        }
         CLAP_PRESET_DISCOVERY_LOCATION_FILE => {
             // SAFETY: text with its zero, or null.
             let Some(path) = (unsafe { path(location) }) else { return false };
