@@ -96,7 +96,7 @@ unsafe extern "C" fn create(
     }
     // SAFETY: text with its zero.
     let id = unsafe { CStr::from_ptr(id) };
-    let found = descriptors().iter().enumerate().find(|(_, descriptor)| &*descriptor.id == id);
+    let found = descriptors().iter().enumerate().find(|(_, descriptor)| *descriptor.id == *id);
     let Some((index, descriptor)) = found else { return ptr::null() };
     let provider = clap_preset_discovery_provider {
         desc: &descriptor.descriptor,

@@ -383,7 +383,7 @@ impl IEditControllerTrait for Component {
             return kInvalidArgument;
         }
         // SAFETY: text that ends with a zero, which is not read beyond.
-        let units = (0..LONGEST_TEXT).map(|at| unsafe { *text.add(at) } as u16);
+        let units = (0..LONGEST_TEXT).map(|at| unsafe { *text.add(at) });
         let units: Vec<u16> = units.take_while(|&unit| unit != 0).collect();
         match self.told.handle(index).parse(&String::from_utf16_lossy(&units)) {
             Some(parsed) => {
