@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs Wisp for this user alone, in place of any version that is there.
+# Installs Wisp for the current user and replaces any installed version.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 if [ "$(uname -s)" = Darwin ]; then
@@ -13,7 +13,7 @@ else
 fi
 programs="$HOME/.local/bin"
 
-# By way of another name: a host that scans meanwhile sees the old one or the new one, never half of one.
+# Copies to a temporary name first, so that a host scanning meanwhile never finds a partial copy.
 put() {
     [ -e "$here/$1" ] || return 0
     mkdir -p "$2"
@@ -51,5 +51,5 @@ put wisp "$programs"
 put wisp-standalone "$programs"
 case ":$PATH:" in
 *":$programs:"*) ;;
-*) echo "$programs is not on the PATH: programs there start by their whole name" ;;
+*) echo "$programs is not on the PATH: start programs there by their full path" ;;
 esac

@@ -1,4 +1,4 @@
-# Takes away what install.ps1 put there. Your own presets and sessions stay.
+# Uninstalls what install.ps1 installed. Keeps your own presets and sessions.
 $ErrorActionPreference = "Stop"
 $common = Join-Path $env:LOCALAPPDATA "Programs\Common"
 $programs = Join-Path $env:LOCALAPPDATA "Programs\Wisp"
