@@ -1,21 +1,21 @@
-"""What a denoiser does beyond mean scores: levels, noise alone, words cut, hours of talk, talkers in turn, silence, onsets.
+"""Tests a denoiser beyond mean scores: levels, noise alone, cut words, long speech, alternating speakers, silence, onsets.
 
     python behaviour.py --network ../bundled/wisp.safetensors SET [SET ...] [--json behaviour.json]
 
-Each SET holds pairs as `evaluate.py` takes them. Eight questions, each with its bar:
+Each SET contains pairs as for `evaluate.py`. Eight tests, each with a limit:
 
-    level    PESQ-WB (ITU-T P.862.2) of the pairs with the voice at -50, -30 and -10 dBFS; bar: within 0.1 of each other
-    noise    dB that noise alone falls by after one second; bar: 40 dB, babble 20 dB
-    words    at 10 dB SNR and more, 200 ms stretches of speech that lose over 10 dB; bar: none. Speech is what lies within 15.9 dB
-             of the voice's level (the margin of ITU-T P.56), above 80 Hz: below there is rumble alone, which may go
-    minutes  STOI, SI-SDR and PESQ-WB of the first and the last of ten like minutes of talk in noise; bar: the same
-    turns    one voice, then another 10, 20 or 25 dB below it, over noise at -75 dBFS: share of the second's stretches of speech
-             that lose over 10 dB, and the same where it speaks alone; bar at 20 dB: 0.02
-    silence  SI-SDR of the pairs after 2, 10 and 40 s of digital silence, or dither, less that of the same pair fresh, dB: the
-             mean, and the largest difference of a single pair; bar: 1 dB for each pair
-    onsets   dB by which the first 50 ms of a clean voice fall after a second of silence, mean and most; bar: 6 dB
-    slopes   dB by which white noise at -34 dBFS falls below .4 and above .4 of the rate where a slope rolls the last of the band
-             off, as resamplers do; bar: within 6 dB of each other
+    level    PESQ-WB (ITU-T P.862.2) of the pairs with the voice at -50, -30 and -10 dBFS; limit: within 0.1 of each other
+    noise    reduction of noise alone after one second, dB; limit: 40 dB, babble 20 dB
+    words    at 10 dB SNR or more, 200 ms stretches of speech that lose over 10 dB; limit: none. Speech means frames within 15.9 dB
+             of the voice's level (the margin of ITU-T P.56), above 80 Hz: below that there is only rumble, which may be removed
+    minutes  STOI, SI-SDR and PESQ-WB of the first and last of ten identical minutes of speech in noise; limit: the same
+    turns    one voice, then another 10, 20 or 25 dB below it, over noise at -75 dBFS: share of the second voice's stretches of speech
+             that lose over 10 dB, and the same without the first voice; limit at 20 dB: 0.02
+    silence  SI-SDR of the pairs after 2, 10 and 40 s of digital silence or dither, minus that of the same pair at the start, dB: the
+             mean, and the largest difference of any pair; limit: 1 dB for each pair
+    onsets   dB by which the first 50 ms of a clean voice fall after a second of silence, mean and largest; limit: 6 dB
+    slopes   reduction of white noise at -34 dBFS below and above .4 of the sample rate, if the top of the band rolls off
+             as in resamplers, dB; limit: within 6 dB of each other
 
 Noises are synthesised: white, pink, fan (low-passed, with blades), hum (50 Hz and harmonics), keyboard (bursts), babble (six of
 the sets' clean voices at once).
@@ -34,8 +34,8 @@ from evaluate import METRIC_RATE, denoise, pairs, read, resample, si_sdr
 LEVELS = (-50, -30, -10)
 STRETCH = 0.2  # s
 LOST_DB = 10.0
-MARGIN_DB = 15.9  # ITU-T P.56: what is further below the voice's level is a pause
-WEAK_MARGIN_DB = 25.0  # ends of words and breath too
+MARGIN_DB = 15.9  # ITU-T P.56: anything further below the voice's level is a pause
+WEAK_MARGIN_DB = 25.0  # includes word endings and breath
 AUDIBLE_HZ = 80.0
 
 
@@ -54,7 +54,7 @@ def at_metric_rate(*signals: np.ndarray, rate: int) -> list[np.ndarray]:
 
 
 def levels(run, rows: list) -> dict[str, float]:
-    """rows: (clean, noisy, rate) -> mean PESQ-WB with the voice at each level; loud ones may pass full scale."""
+    """rows: (clean, noisy, rate) -> mean PESQ-WB with the voice at each level; loud ones may exceed full scale."""
     out = {}
     for level in LEVELS:
         values = []
@@ -95,19 +95,19 @@ def noises(rng, rate: int, seconds: float, voices: list[np.ndarray]) -> dict[str
 
 
 def falls(run, made: dict[str, np.ndarray], rate: int) -> dict[str, float]:
-    """dB that each goes down by, from the first second on."""
+    """Reduction of each in dB, after the first second."""
     return {k: db(rms(x[rate:]) / max(rms(run(x, rate)[rate:]), 1e-12)) for k, x in made.items()}
 
 
 def audible(x: np.ndarray, rate: int) -> np.ndarray:
-    """Without what lies below AUDIBLE_HZ; no phase is turned."""
+    """Zero-phase high-pass at AUDIBLE_HZ."""
     spectrum = np.fft.rfft(x)
     spectrum[np.fft.rfftfreq(len(x), 1 / rate) < AUDIBLE_HZ] = 0
     return np.fft.irfft(spectrum, len(x))
 
 
 def cut_words(run, rows: list) -> dict[str, float]:
-    """Counts stretches with speech, and those that lost more than LOST_DB; `weak`: the same with WEAK_MARGIN_DB."""
+    """Counts stretches with speech, and those that lose more than LOST_DB; `weak` uses WEAK_MARGIN_DB."""
     found = {"stretches": 0, "cut": 0, "weak_stretches": 0, "weak_cut": 0}
     worst = 0.0
     for clean, noisy, rate in rows:
@@ -148,7 +148,7 @@ def minutes(run, rng, voices: list[np.ndarray], rate: int) -> dict[str, dict[str
 
 
 def turns(run, voices: list[np.ndarray], rate: int, rng) -> dict[str, dict[str, float]]:
-    """Each voice followed by the next one, softer."""
+    """Each voice, followed by the next one at a lower level."""
     found: dict = {}
     n = int(STRETCH * rate)
     for below in (10, 20, 25):
@@ -173,7 +173,7 @@ def turns(run, voices: list[np.ndarray], rate: int, rng) -> dict[str, dict[str, 
 
 
 def after_silence(run, rows: list, rng) -> dict[str, dict[str, float]]:
-    """What came before the first sound should not matter."""
+    """Leading silence should not change the result."""
     fresh = [si_sdr(clean, run(noisy, rate)) for clean, noisy, rate in rows]
     found = {}
     for kind in ("silence", "dither"):
@@ -189,7 +189,7 @@ def after_silence(run, rows: list, rng) -> dict[str, dict[str, float]]:
 
 
 def onsets(run, voices: list[np.ndarray], rate: int) -> dict[str, float]:
-    """Each voice is cut to begin with its first loud sound."""
+    """Each voice is trimmed to start at its first loud sound."""
     falls_by = []
     n = rate // 20
     for voice in voices:
@@ -202,7 +202,7 @@ def onsets(run, voices: list[np.ndarray], rate: int) -> dict[str, float]:
 
 
 def slopes(run, rng, rate: int) -> dict[str, dict[str, float]]:
-    """White noise whose top rolls off softly: what is left must not be loudest there."""
+    """White noise with a gentle roll-off at the top, where the residue must not be loudest."""
     n, found = 4 * rate, {}
     f = np.fft.rfftfreq(n, 1 / rate) / rate
     white = np.fft.rfft(rng.standard_normal(n))
@@ -246,7 +246,7 @@ def main() -> None:
             "slopes": lambda: slopes(run, rng, rate),
         }
         if unknown := set(a.only or ()) - questions.keys():
-            p.error(f"no question {', '.join(sorted(unknown))}; there are {', '.join(questions)}")
+            p.error(f"unknown: {', '.join(sorted(unknown))}; available: {', '.join(questions)}")
         result[folder.resolve().name] = made = {}
         for name, ask in questions.items():
             if a.only and name not in a.only:

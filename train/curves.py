@@ -1,11 +1,11 @@
-"""Draws the loss of training runs over the hours of audio that they have heard.
+"""Plots the loss of training runs over hours of audio.
 
     python curves.py --run "first=runs/first/log.jsonl" --out curves.png
     python curves.py --against "AdamW=../docs/training/adamw.jsonl" --run "SOAP=../docs/training/soap.jsonl" --out differences.png
 
-A log is what `train.py` writes: its loss is smoothed over a hundred steps. With --against, the differences from that run at the
-same steps are drawn: runs with the same seed hear the same items in the same order. With --part, one part of the loss, of that
-step's items alone; given several times, a picture of each.
+A log is the file that `train.py` writes; its loss is smoothed over a hundred steps. --against plots the differences from that run at the
+same steps: runs with the same seed use the same items in the same order. --part plots one term of the loss for the items of each
+step; repeat it for several plots.
 """
 
 import argparse

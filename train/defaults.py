@@ -1,20 +1,20 @@
-"""What a user hears at several settings: the tables from which Reduction's default and the presets are chosen.
+"""Scores several settings: the tables from which Reduction's default and the presets are chosen.
 
     python defaults.py SET [SET ...] --network ../bundled/wisp.safetensors --dnsmos DIR [--every 4] [--json defaults.json]
 
-Each SET holds pairs as `evaluate.py` takes them. Their clean file and their noise (noisy minus clean), scaled to each SNR of
---snr (the voice's level without its pauses to the noise's RMS, dB), are mixed anew and denoised, then every setting is scored,
-beside the noisy mixture ("off") and the clean file itself. A setting is REDUCTION or REDUCTION:SENSITIVITY, both in dB, or "full":
+Each SET contains pairs as for `evaluate.py`. The clean file and the noise (noisy minus clean) are remixed at each SNR in
+--snr (the voice's level without pauses over the noise's RMS, dB) and denoised. Then every setting is scored,
+as are the noisy mixture ("off") and the clean file. A setting is REDUCTION or REDUCTION:SENSITIVITY, both in dB, or "full":
 
-    output = noisy - (1 - 10^(-REDUCTION / 20)) removed      as `Mixer` in src/engine/controls.rs has it
+    output = noisy - (1 - 10^(-REDUCTION / 20)) removed      as in `Mixer` in src/engine/controls.rs
 
 Tables per figure, by setting and SNR, then the means over all:
 
-    DistillMOS, SIG, BAK, OVRL  opinions 1 to 5 (judges.py); DNSMOS hears 9.01 s, of short files repeated
-    PESQ-WB  ITU-T P.862.2; the loss follows it
+    DistillMOS, SIG, BAK, OVRL  ratings 1 to 5 (judges.py); DNSMOS uses 9.01 s and repeats short files
+    PESQ-WB  ITU-T P.862.2; included in the loss
     left, cut  dB above and below the clean voice's energies (judges.py)
-    pauses   dB that the sound falls by where the clean voice lies 40 dB below its level; no judge hears how dead or how busy they are
-    voice    dB that the voice itself falls by where it lies within 15.9 dB of its level: the part of the output that goes with it
+    pauses   reduction where the clean voice is 40 dB below its level, dB; no measure rates how dead or busy pauses sound
+    voice    reduction of the voice itself where it is within 15.9 dB of its level, dB: the part of the output correlated with it
 """
 
 import argparse
@@ -67,7 +67,7 @@ def mixture(clean: np.ndarray, noisy: np.ndarray, rate: int, snr: float) -> np.n
 
 
 def falls(clean: np.ndarray, noisy: np.ndarray, y: np.ndarray) -> dict[str, float]:
-    """dB that pauses and the voice fall by; NaN where there are none."""
+    """Reduction of pauses and of the voice in dB; NaN if there are none."""
     c, x, y = (v[: len(clean) // FRAME * FRAME].reshape(-1, FRAME) for v in (clean, noisy, y))
     level = 20 * np.log10(np.sqrt((c**2).mean(1)) / max(active_rms(clean, METRIC_RATE), 1e-9) + 1e-9)
     pause, voice = level < -PAUSE_DB, level > -MARGIN_DB
@@ -141,7 +141,7 @@ def main() -> None:
     p.add_argument("--settings", type=Setting.of, nargs="+", default=[Setting.of(s) for s in SETTINGS], metavar="SETTING")
     p.add_argument("--snr", type=float, nargs="+", default=[0, 5, 10, 15, 20], metavar="DB")
     p.add_argument("--every", type=int, default=1, metavar="N", help="every Nth pair")
-    p.add_argument("--judges", nargs="+", default=["all"], choices=["all", "none", *judges.NAMES], help="default: all that are here")
+    p.add_argument("--judges", nargs="+", default=["all"], choices=["all", "none", *judges.NAMES], help="default: all available")
     p.add_argument("--dnsmos", metavar="DIR", help=f"folder of {' and '.join(judges.MODELS)}; default: $DNSMOS_DIR")
     p.add_argument("--jobs", type=int, default=1)
     p.add_argument("--json", type=Path)

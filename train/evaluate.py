@@ -1,21 +1,21 @@
 """Score a denoiser on folders of pairs: SET/noisy/NAME.wav and SET/clean/NAME.wav (or .flac), matched by name.
 
     python evaluate.py SET [SET ...] --noisy --network ../bundled/wisp.safetensors --json figures.json
-    python evaluate.py SET --binary ../target/release/wisp          what people run
-    python evaluate.py SET --enhanced other=FOLDER                  files that something else has cleaned
+    python evaluate.py SET --binary ../target/release/wisp          the command-line program
+    python evaluate.py SET --enhanced other=FOLDER                  files cleaned by another denoiser
 
-Any of the sources may be given together; each makes one report per set. The network (a checkpoint or a weights' file)
-runs at the file's own rate. Everything is mixed to mono. PESQ and STOI see a copy at 16 kHz (PESQ-NB: 8 kHz):
+The sources can be combined; each gives one report per set. The network (a checkpoint or a weights file)
+runs at the file's sample rate. Everything is mixed to mono. PESQ and STOI use a copy at 16 kHz (PESQ-NB: 8 kHz):
 
     PESQ-WB, PESQ-NB  ITU-T P.862.2 and P.862.1, PyPI pesq       STOI  PyPI pystoi
     SI-SDR   dB, zero mean (Le Roux et al. 2019)                 polarity  sign of the product with the clean signal
-    LSD-HF   dB, log-spectral distance 8-20 kHz against the clean signal, at the file's own rate: over 20 ms frames, the
-             root mean square over bins of the levels' difference, levels held above -90 dBFS; only where the rate allows
+    LSD-HF   dB, log-spectral distance 8-20 kHz against the clean signal, at the file's sample rate: over 20 ms frames, the
+             root mean square over bins of the level difference, with a floor at -90 dBFS; only if the rate is high enough
 
-PESQ, STOI and SI-SDR are what the loss follows. Beside them stand judges that it does not (`judges.py`), as many as are here:
-DistillMOS; SIG, BAK, OVRL and P.808 by DNSMOS; what is left of the noise and lost of the voice. --judges none is quick.
+The loss includes PESQ, STOI and SI-SDR. The script also prints measures that it does not include (`judges.py`), if available:
+DistillMOS; SIG, BAK, OVRL and P.808 from DNSMOS; noise left and voice lost. --judges none is quick.
 
---clean-in feeds the clean file instead: what happens to speech that needs no help.
+--clean-in feeds in the clean file instead, to show what happens to clean speech.
 """
 
 import argparse
@@ -59,7 +59,7 @@ def si_sdr(clean: np.ndarray, y: np.ndarray) -> float:
 
 
 def high_distance(clean: np.ndarray, y: np.ndarray, rate: int) -> float:
-    """LSD-HF of the text above; NaN at rates that hold less than 20 kHz."""
+    """LSD-HF as described above; NaN at rates that do not reach 20 kHz."""
     if rate < 40000 or rate % 100:
         return math.nan
     level = [10 * torch.log10(dsp.power(dsp.high_bins(dsp.stft(torch.from_numpy(v)[None], rate))) + 1e-9) for v in (clean, y)]
@@ -67,7 +67,7 @@ def high_distance(clean: np.ndarray, y: np.ndarray, rate: int) -> float:
 
 
 def scores(clean: np.ndarray, y: np.ndarray, rate: int) -> dict[str, float]:
-    """All figures of one pair; NaN where the metric finds no speech."""
+    """All scores of one pair; NaN if a metric finds no speech."""
     from pesq import NoUtterancesError, pesq
     from pystoi import stoi
 
@@ -93,21 +93,21 @@ def scores(clean: np.ndarray, y: np.ndarray, rate: int) -> dict[str, float]:
 
 @functools.cache
 def network(path: str):
-    """A checkpoint (.pt) or a weights' file (.safetensors)."""
+    """A checkpoint (.pt) or a weights file (.safetensors)."""
     torch.set_num_threads(1)
     return Folded(path, torch.float32) if path.endswith(".safetensors") else load_checkpoint(path)[0]
 
 
 @torch.no_grad()
 def denoise(path: str, x: np.ndarray, rate: int, sensitivity_db: float = 0.0) -> np.ndarray:
-    """At the signal's rate where it is a multiple of 100 Hz, else by way of 48 kHz, as the engine does."""
+    """Runs at the signal's rate if it is a multiple of 100 Hz, otherwise at 48 kHz, like the engine."""
     at = rate if rate % 100 == 0 else 48000
     y = dsp.denoise(network(path), torch.from_numpy(resample(x, rate, at)).float()[None], at, sensitivity_db)[0].double().numpy()
     return resample(y, at, rate)[: len(x)]
 
 
 def pairs(folder: Path) -> list[tuple[Path, Path]]:
-    """(noisy, clean) of each name; an error where a clean one is missing."""
+    """(noisy, clean) for each name; an error if a clean file is missing."""
     noisy = sorted(p for p in (folder / "noisy").glob("*") if p.suffix.lower() in EXTENSIONS)
     if not noisy:
         raise SystemExit(f"{folder}/noisy: no {' or '.join(EXTENSIONS)} files")
@@ -128,7 +128,7 @@ def run_binary(binary: str, files: list[Path], out: Path) -> None:
 
 
 def score_file(clean: Path, noisy: Path, source: Path, weights: str | None, asked: judges.Judges) -> tuple[dict, dict]:
-    """Scores, and what the judges say."""
+    """Scores and judges' ratings."""
     torch.set_num_threads(1)
     (c, rate), (x, _) = read(clean), read(noisy)
     y, other = read(source)
@@ -140,7 +140,7 @@ def score_file(clean: Path, noisy: Path, source: Path, weights: str | None, aske
 
 
 def summary(mean: dict[str, float | None]) -> str:
-    """One line; figures by band stand behind their name in one group."""
+    """One line; figures by band are grouped after their name."""
     groups: dict[str, list[str]] = {}
     for k, v in mean.items():
         name, band = re.fullmatch(r"(.*?)( \d+-\d+)?", k).groups()
@@ -150,7 +150,7 @@ def summary(mean: dict[str, float | None]) -> str:
 
 
 def report(pool, name: str, rows: list[tuple[Path, Path, Path]], weights: str | None, asked: judges.Judges) -> dict:
-    """rows: (clean, noisy, what to score or to denoise first)."""
+    """rows: (clean, noisy, signal to score or denoise)."""
     done = [pool.submit(score_file, *row, weights, asked) for row in rows]
     both = {clean.stem: d.result() for (clean, _, _), d in zip(rows, done)}
     by_judges = list(dict.fromkeys(k for _, said in both.values() for k in said))
@@ -172,7 +172,7 @@ def main() -> None:
     p.add_argument("--binary", help="the wisp command")
     p.add_argument("--enhanced", action="append", default=[], metavar="NAME=DIR", help="cleaned files; one set only")
     p.add_argument("--clean-in", action="store_true", help="feed the clean files")
-    p.add_argument("--judges", nargs="+", default=["all"], choices=["all", "none", *judges.NAMES], help="default: all that are here")
+    p.add_argument("--judges", nargs="+", default=["all"], choices=["all", "none", *judges.NAMES], help="default: all available")
     p.add_argument("--dnsmos", metavar="DIR", help=f"folder of {' and '.join(judges.MODELS)}; default: $DNSMOS_DIR")
     p.add_argument("--jobs", type=int, default=1)
     p.add_argument("--json", type=Path)
@@ -180,7 +180,7 @@ def main() -> None:
     if not (a.noisy or a.network or a.binary or a.enhanced):
         p.error("nothing to score: give --noisy, --network, --binary or --enhanced")
     if a.enhanced and (len(a.sets) > 1 or not all("=" in e for e in a.enhanced)):
-        p.error("--enhanced wants NAME=DIR, and one set")
+        p.error("--enhanced expects NAME=DIR and a single set")
     asked, lacking = judges.find(a.judges, a.dnsmos)
     for line in lacking:
         print(line, flush=True)

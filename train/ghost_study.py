@@ -1,13 +1,13 @@
-"""Is a GhostGRU as good as the GRU it replaces? The claim of GhostRNN (Zhou et al., Interspeech 2023, arXiv 2411.14489),
-put to the test on this project's own data: small networks that differ in the recurrence alone, the same recipe, the same
-hours of audio in the same order, three seeds each.
+"""Is a GhostGRU as good as the GRU it replaces? Tests the claim of GhostRNN (Zhou et al., Interspeech 2023, arXiv 2411.14489)
+on this project's data: small networks that differ only in the recurrent layer, trained in the same way on the same
+hours of audio in the same order, with three seeds each.
 
     python ghost_study.py train --cache CACHE --out runs/ghost
     python ghost_study.py report --out runs/ghost --sets SET [SET ...]
 
-`train` runs `train.py` for each variant and seed, one after the other, and goes on where it was stopped (two shells with
---variants work side by side). `report` scores every network on SET/noisy against SET/clean, has the Rust engine time
-them (`examples/hops.rs`), and writes ../docs/ghost-study.md's table between its markers and the pictures beside it.
+`train` runs `train.py` for each variant and seed, one after the other, and continues where it was stopped (use --variants to
+run several shells in parallel). `report` scores every network on SET/noisy against SET/clean, times them with the Rust engine
+(`examples/hops.rs`), and writes the table between the markers in ../docs/ghost-study.md and its pictures.
 """
 
 import argparse
@@ -38,7 +38,7 @@ MIX_HIDDEN = 8
 
 @dataclass(frozen=True)
 class Variant:
-    """A recurrence: `hidden` units, of which `hidden / ratio` are computed by the gates."""
+    """A recurrent layer of `hidden` units, of which `hidden / ratio` are computed by gates."""
 
     name: str
     hidden: int
@@ -50,7 +50,7 @@ class Variant:
 
 
 def gru_of_weights(count: int) -> int:
-    """The width of the plain GRU whose bottleneck has as close to `count` weights as can be."""
+    """The width of the plain GRU whose bottleneck comes closest to `count` weights."""
     return min(range(8, 256), key=lambda h: abs(weights(TimeMemory(CHANNELS[-1], h, 1)) - count))
 
 
@@ -59,7 +59,7 @@ def weights(part: torch.nn.Module) -> int:
 
 
 def bottleneck(model: Dccrn) -> int:
-    """Weights of the recurrence and the layer that brings it back to the channels."""
+    """Weights of the recurrent layer and of the layer that maps it back to the channels."""
     return weights(model.memory)
 
 
@@ -75,7 +75,7 @@ def folder(out: Path, variant: Variant, seed: int) -> Path:
 
 
 def done_hours(run: Path) -> float:
-    """Audio hours that a run has seen so far."""
+    """Hours of audio that a run has processed so far."""
     try:
         return torch.load(run / "last.pt", map_location="cpu", weights_only=True)["hours"]
     except FileNotFoundError:
@@ -103,7 +103,7 @@ def train(a) -> None:
 
 
 def sdr(clean: np.ndarray, y: np.ndarray) -> float:
-    """SDR of BSS Eval (Vincent et al. 2006), which forgives any filter of 512 taps: fast-bss-eval's, dB."""
+    """SDR of BSS Eval (Vincent et al. 2006), which allows any filter of 512 taps, in dB, by fast-bss-eval."""
     import fast_bss_eval
 
     return float(fast_bss_eval.sdr(clean[None], y[None], filter_length=512)[0])
@@ -114,7 +114,7 @@ def score(checkpoint: str, noisy: Path, clean: Path) -> dict[str, float]:
     model, _ = load_checkpoint(checkpoint)
     x, rate = read(noisy)
     c, _ = read(clean)
-    x, c = resample(x, rate, 16000), resample(c, rate, 16000)  # these networks know the low band alone
+    x, c = resample(x, rate, 16000), resample(c, rate, 16000)  # these networks only process the low band
     with torch.no_grad():
         y = dsp.denoise(model, torch.from_numpy(x).float()[None], 16000)[0].double().numpy()
     n = min(len(c), len(y))
@@ -125,7 +125,7 @@ METRICS = ("PESQ-WB", "STOI", "SI-SDR", "SDR")
 
 
 def all_scores(a) -> dict:
-    """{set: {variant: (seeds, pairs, metrics)}}, kept beside the runs so that a second report is quick."""
+    """{set: {variant: (seeds, pairs, metrics)}}, stored with the runs so that a second report is quick."""
     out = {}
     with ProcessPoolExecutor(a.jobs) as pool:
         for where in a.sets:
@@ -136,7 +136,7 @@ def all_scores(a) -> dict:
                     run = folder(a.out, v, seed)
                     hours = done_hours(run)
                     if hours < a.hours:
-                        raise SystemExit(f"{run}: {hours:.2f} hours, expected {a.hours}: run `train` to its end first")
+                        raise SystemExit(f"{run}: {hours:.2f} hours, expected {a.hours}: run `train` to the end first")
                     kept = run / f"{where.name}.json"
                     if not kept.exists():
                         made = [pool.submit(score, str(run / "last.pt"), n, c) for n, c in found]
@@ -239,7 +239,7 @@ def draw_similarity(matrix: np.ndarray, path: Path) -> None:
 
 
 def draw_states(states: np.ndarray, matrix: np.ndarray, path: Path) -> None:
-    """Three of the first dimensions that are most alike in size, and one that is not, over two seconds at one position."""
+    """The three most similar of the first dimensions and one that differs, over two seconds at one position."""
     import matplotlib.pyplot as plt
 
     n, position = 12, 1

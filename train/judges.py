@@ -1,16 +1,16 @@
-"""Figures that no term of the loss follows: what listeners would say, as networks guess it, and what is left and lost.
+"""Measures that the loss does not include: predicted listeners' ratings, noise left and voice lost.
 
     DistillMOS  1 (bad) to 5 (excellent), without a reference: Stahl & Gamper 2025 (arXiv 2502.05356), PyPI distillmos
-    SIG, BAK, OVRL  the same scale, of the voice, of the background and of all together, as in ITU-T P.835, without a reference:
+    SIG, BAK, OVRL  same scale, for the voice, the background and both together, as in ITU-T P.835, without a reference:
                 DNSMOS P.835, Reddy et al. 2022 (arXiv 2110.01763)
-    P.808       the same scale, overall, as in ITU-T P.808: DNSMOS, Reddy et al. 2021 (arXiv 2010.15258)
-    left, cut   dB by which energies lie above and below the clean voice's, means over all frames and bands. Energies of bands one
-                ERB wide over 20 ms every 10 ms, levels held 68 dB below the voice. Compare what two leave at an equal cut
-    change      dB, mean size of that error's step from one frame to the next: what flutters
-    noise left  dB against the noise, in bins where it is 5 dB above the voice while somebody talks, by band in Hz; lower is better
-    voice lost  dB against the voice, in bins where it is 8 dB above the noise, by band; 0 is best
+    P.808       same scale, overall, as in ITU-T P.808: DNSMOS, Reddy et al. 2021 (arXiv 2010.15258)
+    left, cut   how many dB energies are above and below those of the clean voice, means over all frames and bands. Bands are one
+                ERB wide, over 20 ms every 10 ms, with a floor 68 dB below the voice. Compare "left" at equal "cut"
+    change      dB, mean absolute change of that error from one frame to the next: flutter
+    noise left  dB relative to the noise, in bins where it is 5 dB above the voice while somebody talks, by band in Hz; lower is better
+    voice lost  dB relative to the voice, in bins where it is 8 dB above the noise, by band; 0 is best
 
-The last five compare with the clean signal and the noise (noisy minus clean), up to 8 kHz. All hear a mono signal at 16 kHz.
+The last five compare with the clean signal and the noise (noisy minus clean), up to 8 kHz. All take a mono signal at 16 kHz.
 DNSMOS is two files, sig_bak_ovr.onnx and model_v8.onnx from https://github.com/microsoft/DNS-Challenge (folder DNSMOS).
 """
 
@@ -27,10 +27,10 @@ import numpy as np
 RATE = 16000
 NAMES = ("distillmos", "dnsmos", "residue")
 
-SECONDS = 9.01  # what DNSMOS hears at once
+SECONDS = 9.01  # length of one DNSMOS input
 MELS = 120
 MODELS = ("sig_bak_ovr.onnx", "model_v8.onnx")
-# From the networks' outputs to opinions, as microsoft/DNS-Challenge has them.
+# Map the networks' outputs to ratings, as in microsoft/DNS-Challenge.
 OPINIONS = {
     "SIG": np.poly1d([-0.08397278, 1.22083953, 0.0052439]),
     "BAK": np.poly1d([-0.13166888, 1.60915514, -0.39604546]),
@@ -43,14 +43,14 @@ BANDS = ((60, 300), (300, 1000), (1000, 2000), (2000, 4000), (4000, 7500))  # Hz
 
 @dataclass(frozen=True)
 class Judges:
-    """Which are asked; `dnsmos` is the folder of its models."""
+    """The measures to compute; `dnsmos` is the folder of its models."""
 
     distillmos: bool = False
     dnsmos: str | None = None
     residue: bool = False
 
     def __call__(self, clean: np.ndarray, noisy: np.ndarray, y: np.ndarray) -> dict[str, float]:
-        """Their figures of a signal at 16 kHz; NaN where there is nothing to measure."""
+        """Scores of a signal at 16 kHz; NaN if there is nothing to measure."""
         n = min(map(len, (clean, noisy, y)))
         made = {}
         if self.distillmos:
@@ -63,8 +63,8 @@ class Judges:
 
 
 def find(wanted: list[str], folder: str | None) -> tuple[Judges, list[str]]:
-    """`wanted`: names, "all" (those that are here) or "none" -> the judges, and why any is left out; an error where one
-    that was named is not here. `folder`: DNSMOS's models; else the environment's DNSMOS_DIR."""
+    """`wanted`: names, "all" (those available) or "none" -> the judges, and why any is left out; an error if a named
+    one is not available. `folder`: DNSMOS's models, by default from the environment's DNSMOS_DIR."""
     folder = folder or os.environ.get("DNSMOS_DIR")
     lacks = {"distillmos": "", "dnsmos": "", "residue": ""}
     if not find_spec("distillmos"):
@@ -75,7 +75,7 @@ def find(wanted: list[str], folder: str | None) -> tuple[Judges, list[str]]:
         lacks["dnsmos"] = f"--dnsmos or DNSMOS_DIR: the folder of {' and '.join(MODELS)} from microsoft/DNS-Challenge"
     elif missing := [m for m in MODELS if not (Path(folder) / m).is_file()]:
         raise SystemExit(f"{folder}: no {' and no '.join(missing)}")
-    said = [f"{name} is left out: it needs {lack}" for name, lack in lacks.items() if lack]
+    said = [f"skipping {name}: it needs {lack}" for name, lack in lacks.items() if lack]
     if "none" in wanted:
         return Judges(), []
     if "all" not in wanted:
@@ -91,18 +91,18 @@ def find(wanted: list[str], folder: str | None) -> tuple[Judges, list[str]]:
 def _distillmos():
     import torch
 
-    # torchaudio refuses to load beside a torch built for another CUDA, even where none is used.
+    # torchaudio refuses to load with a torch built for another CUDA version, even if CUDA is not used.
     cuda, torch.version.cuda = torch.version.cuda, torch.version.cuda if torch.cuda.is_available() else None
     try:
         from distillmos import ConvTransformerSQAModel
     finally:
         torch.version.cuda = cuda
-    with contextlib.redirect_stdout(io.StringIO()):  # it says where its weights lie
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints where its weights are
         return ConvTransformerSQAModel().eval()
 
 
 def distillmos(x: np.ndarray) -> float:
-    """Opinion of a signal of any length at 16 kHz; its level does not matter."""
+    """Rating of a signal of any length at 16 kHz; independent of its level."""
     import torch
 
     with torch.inference_mode():
@@ -132,7 +132,7 @@ def _mel_matrix(bins: int) -> np.ndarray:
 
 
 def mel_levels(x: np.ndarray) -> np.ndarray:
-    """(frames, MELS) as P.808's network hears them: 321 samples every 160, dB below the loudest, 0 dB at 1 and -40 at 0."""
+    """(frames, MELS) as input to P.808's network: 321 samples every 160, dB below the loudest, 0 dB at 1 and -40 at 0."""
     size = 321
     x = np.pad(x, size // 2)
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)
@@ -142,15 +142,15 @@ def mel_levels(x: np.ndarray) -> np.ndarray:
 
 
 def dnsmos(x: np.ndarray, folder: str) -> dict[str, float]:
-    """SIG, BAK, OVRL and P.808 of a signal at 16 kHz: means over 9.01 s every second, short ones repeated until they fill it.
-    Its level does matter."""
+    """SIG, BAK, OVRL and P.808 of a signal at 16 kHz: means over windows of 9.01 s every second; short signals are repeated to fill one.
+    Depends on the level."""
     quality, overall = (_session(str(Path(folder) / m)) for m in MODELS)
     whole = int(SECONDS * RATE)
     while len(x) < whole:
         x = np.append(x, x)
     rows = []
     for second in range(max(len(x) // RATE - int(SECONDS), 1)):
-        # Rounded as dnsmos_local.py rounds, which passes some seconds over.
+        # Rounds like dnsmos_local.py, which skips some seconds.
         part = x[second * RATE : int((second + SECONDS) * RATE)]
         if len(part) < whole:
             continue
@@ -176,7 +176,7 @@ def _erb_matrix() -> np.ndarray:
 
 
 def _envelope(x: np.ndarray) -> np.ndarray:
-    """(frames, bands) in dB of a signal whose voice has an RMS of 0.1, held above -80 dB."""
+    """(frames, bands) in dB, for a voice RMS of 0.1, with a floor at -80 dB."""
     return 10 * np.log10((_frames(x, 320, 160) / 160) ** 2 @ _erb_matrix() + 1e-8)
 
 
@@ -185,7 +185,7 @@ def _db(a: np.ndarray, b: np.ndarray | float) -> np.ndarray:
 
 
 def residue(clean: np.ndarray, noisy: np.ndarray, y: np.ndarray) -> dict[str, float]:
-    """What is left and what is lost, of signals of one length at 16 kHz; NaN in bands that hold neither."""
+    """Noise left and voice lost, for signals of equal length at 16 kHz; NaN in bands with neither."""
     loud = np.abs(clean) > 0.02 * np.abs(clean).max()
     level = np.sqrt((clean[loud] ** 2).mean()) if loud.any() else 1.0
     error = _envelope(0.1 / level * y) - _envelope(0.1 / level * clean)

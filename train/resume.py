@@ -1,12 +1,12 @@
-"""Checkpoints small enough to survive where little fits.
+"""Makes small checkpoints.
 
     python resume.py runs/first/last.pt small.pt
     python train.py --cache CACHE --out runs/again --resume small.pt ...
 
-`last.pt` holds all that a run needs to go on. The small form keeps the weights as they are, the averaged ones as their differences
-from them and SOAP's momentum in 8 bits, its second moments in 8 bits of their logarithm, its eigenbases in 8 bits, made orthogonal
-again when they are read. Of the preconditioners' products it keeps what lies along the eigenbases: the rest is forgotten within
-some twenty steps anyhow.
+`last.pt` contains everything a run needs to continue. The small form keeps the weights unchanged; the differences of the averaged weights
+and SOAP's momentum in 8 bits; its second moments as 8-bit logarithms; and its eigenbases in 8 bits, orthogonalised
+again on loading. Of the preconditioners' products it keeps only the part along the eigenbases; the rest would be forgotten within
+about twenty steps.
 """
 
 import argparse
@@ -25,7 +25,7 @@ def linear(x: Tensor) -> dict:
 
 
 def logarithmic(x: Tensor) -> dict:
-    """8 bits of the logarithm of what is not negative; 0 stays 0."""
+    """8-bit logarithm of non-negative values; 0 stays 0."""
     there = x > 0
     logs = torch.where(there, x.double().clamp_min(1e-300).log2(), 0)
     low, high = (float(logs[there].min()), float(logs[there].max())) if there.any() else (0.0, 0.0)
@@ -42,7 +42,7 @@ def restored(packed: dict) -> Tensor:
 
 
 def shrink(state: dict) -> dict:
-    """Of a checkpoint of SOAP's."""
+    """The small form of a SOAP checkpoint."""
     stacks = []
     for stack in state["opt"]["stacks"]:
         small = dict(momentum=linear(stack["momentum"]), second=logarithmic(stack["second"]))
@@ -77,7 +77,7 @@ def expand(state: dict) -> dict:
 
 
 def load(path: str, device) -> dict:
-    """A checkpoint, whole or small."""
+    """Loads a full or small checkpoint."""
     state = torch.load(path, map_location=device)
     return expand(state) if state.get("small") else state
 
@@ -89,7 +89,7 @@ def main() -> None:
     a = p.parse_args()
     state = torch.load(a.checkpoint, map_location="cpu")
     if "stacks" not in state["opt"]:
-        raise SystemExit(f"{a.checkpoint}: not SOAP's, expected --optimizer soap")
+        raise SystemExit(f"{a.checkpoint}: expected a checkpoint from --optimizer soap")
     torch.save(shrink(state), a.small)
     print(a.small, f"{os.path.getsize(a.small) / 1e6:.2f} MB of {os.path.getsize(a.checkpoint) / 1e6:.2f}")
 

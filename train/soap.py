@@ -1,9 +1,9 @@
 """SOAP (Vyas et al. 2024, arXiv 2409.11321): Adam in the eigenbasis of Shampoo's preconditioner, batched by shape.
 
-A tensor of two dimensions or more counts as a matrix, its first dimension against the rest. Matrices of one shape are stacked and
-go through each product together, so that a step is some twenty products per shape, whatever the number of layers. Vectors get
-Adam. `step` is the same work at each call and reads nothing back, so that a CUDA graph can hold it; `refresh`, which turns the
-eigenbases by one step of orthogonal iteration, is called between steps.
+A tensor with two or more dimensions counts as a matrix, its first dimension against the rest. Matrices of the same shape are stacked and
+multiplied together, so that a step takes about twenty products per shape, however many layers there are. Vectors use
+Adam. `step` does the same work at each call and reads nothing back, so that a CUDA graph can capture it; `refresh`, which updates the
+eigenbases with one step of orthogonal iteration, is called between steps.
 """
 
 import torch
@@ -13,7 +13,7 @@ EPSILON = 1e-8
 
 
 class Soap(torch.optim.Optimizer):
-    """Betas of the momentum and of the second moment; the preconditioners' is the second. `lr` is a tensor, so that it can change
+    """Betas of the momentum and of the second moment; the preconditioners use the second. `lr` is a tensor, so that it can change
     between replays of a graph. Dimensions beyond `largest` are not rotated."""
 
     def __init__(self, parameters, lr: float = 2e-3, betas=(0.95, 0.95), weight_decay: float = 1e-3, every: int = 10, largest: int = 1024):
@@ -30,7 +30,7 @@ class Soap(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure=None) -> None:
-        """The first gradient only starts the preconditioners: nothing is moved by it."""
+        """The first gradient only initialises the preconditioners; no parameter changes."""
         group = self.param_groups[0]
         self.count += 1
         for stack in self.stacks:
@@ -38,7 +38,7 @@ class Soap(torch.optim.Optimizer):
 
     @torch.no_grad()
     def refresh(self, steps: int) -> None:
-        """To be called after each step with the number of steps taken: does its work after the first and every few."""
+        """Call after each step with the number of steps taken; it updates after the first step and then every few."""
         if steps == 1:
             for stack in self.stacks:
                 stack.start()
@@ -72,7 +72,7 @@ class _Stack:
             self.state[f"basis{side}"] = torch.eye(n, device=like.device).repeat(len(members), 1, 1)
 
     def turned(self, x: Tensor, back: bool = False) -> Tensor:
-        """Into the eigenbasis, or back."""
+        """Rotates into the eigenbasis, or back."""
         for side in self.sides:
             basis = self.state[f"basis{side}"]
             if side == 0:
@@ -84,7 +84,7 @@ class _Stack:
     def step(self, rate: Tensor, count: Tensor, beta1: float, beta2: float, decay: float) -> None:
         s = self.state
         g = torch.stack([p.grad.reshape(self.shape) for p in self.members])
-        # Before there is a basis, and a second moment in it, nothing moves.
+        # Nothing changes until there is a basis with a second moment in it.
         moving = (count > 1).float() if self.sides else 1.0
         s["momentum"].lerp_(g, 1 - beta1)
         turned = self.turned(g)

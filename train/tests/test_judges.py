@@ -92,7 +92,7 @@ def test_find(monkeypatch, tmp_path):
     monkeypatch.setattr(judges, "find_spec", lambda name: None if name == "distillmos" else "here")
     asked, said = judges.find(["all"], None)
     assert asked == judges.Judges(residue=True)
-    assert "distillmos is left out: it needs `pip install distillmos`" in said and "DNSMOS_DIR" in said[1]
+    assert "skipping distillmos: it needs `pip install distillmos`" in said and "DNSMOS_DIR" in said[1]
     assert judges.find(["none"], None) == (judges.Judges(), [])
     assert judges.find(["residue"], None) == (judges.Judges(residue=True), [])
     with pytest.raises(SystemExit, match="distillmos needs"):
