@@ -3,11 +3,11 @@
     python data.py --speech DIR [DIR ...] --noise DIR [DIR ...] --rir DIR [DIR ...] --cache DIR
     python data.py --manifest manifest.csv --cache DIR
 
-decodes everything once into the cache (16-bit, at 16 kHz and, where the recording holds more, at 48 kHz). A manifest
+decodes everything once into the cache (16-bit, at 16 kHz and, for recordings with more bandwidth, at 48 kHz). A manifest
 has the columns path (relative to it), kind (speech, noise, rir), id (speaker or class), bandwidth_hz and split
 (train, valid); without one, the id is the file's folder, the bandwidth is measured and 4 % of the ids or files are held back.
 
-`Mixer` then makes items. A low-band item is 16 kHz through and through; a full-band item is 48 kHz.
+`Mixer` then makes items. A low-band item is entirely at 16 kHz; a full-band item is at 48 kHz.
 """
 
 import argparse
@@ -34,7 +34,7 @@ KINDS = ("speech", "noise", "rir")
 
 
 def measure_bandwidth(x: np.ndarray, rate: int) -> float:
-    """Frequency above which the long-term spectrum lies 70 dB or more below its peak, Hz."""
+    """Frequency above which the long-term spectrum is 70 dB or more below its peak, Hz."""
     n = 1024
     if len(x) < n:
         return rate / 2
@@ -45,8 +45,8 @@ def measure_bandwidth(x: np.ndarray, rate: int) -> float:
 
 
 def list_folders(folders: dict) -> list[dict]:
-    """Every audio file below the folders. One id in 25 is held back to look at; where that takes none, or all, of a kind's
-    ids, one file in 25 is."""
+    """Every audio file below the folders. One id in 25 is held back for validation, or one file in 25 if that takes none or
+    all of the ids of a kind."""
     items = []
     for kind, roots in folders.items():
         found = []
@@ -94,7 +94,7 @@ def _decode(item: dict):
 
 
 def prepare(items: list[dict], cache: str, jobs: int) -> None:
-    """Decode every item into CACHE/RATE.i16 and CACHE/index.json (written last: a half-made cache is no cache)."""
+    """Decode every item into CACHE/RATE.i16 and CACHE/index.json (written last, so that an incomplete cache is not used)."""
     os.makedirs(cache, exist_ok=True)
     files = {r: open(f"{cache}/{r}.i16", "wb") for r in RATES}
     end = dict.fromkeys(RATES, 0)
@@ -141,7 +141,7 @@ class Cache:
             for i in items:
                 groups.setdefault(i["id"], []).append(i)
             names = list(groups)
-            # An id counts with the square root of its length: neither one voice per vote nor one minute per vote.
+            # An id counts with the square root of its length: a compromise between equal voices and equal minutes.
             weight = np.array([sum(i["at"][str(key[1])][1] for i in groups[n]) for n in names], float) ** 0.5
             self._ids[key] = ([groups[n] for n in names], np.cumsum(weight) / max(weight.sum(), 1e-9))
 
@@ -197,7 +197,7 @@ def synthetic_room(rng, rate: int) -> np.ndarray:
     tail = rng.standard_normal(n) * np.exp(-6.9 * t / t60)
     dark = np.empty(n)
     smooth = rng.uniform(0.1, 0.6)
-    for i in range(0, n, step):  # each 10 ms a little darker
+    for i in range(0, n, step):  # slightly darker every 10 ms
         a = min(0.9, smooth * (0.3 + i / n))
         part = tail[i : i + step]
         dark[i : i + step] = (1 - a) * part + a * np.convolve(part, np.ones(8) / 8, "same")
@@ -210,7 +210,7 @@ def synthetic_room(rng, rate: int) -> np.ndarray:
 
 
 def synthetic_noise(rng, n: int, rate: int) -> np.ndarray:
-    """Steady machine noise, hum, wind, clicks: what recordings are short of."""
+    """Steady machine noise, hum, wind, clicks: sounds that are rare in recordings."""
     kind = rng.choice(["coloured", "fan", "hum", "wind", "clicks"], p=[0.4, 0.2, 0.15, 0.15, 0.1])
     size = scipy.fft.next_fast_len(n, real=True)
     f = scipy.fft.rfftfreq(size, 1 / rate).astype(np.float32)
@@ -250,7 +250,7 @@ def synthetic_noise(rng, n: int, rate: int) -> np.ndarray:
 
 
 def rumble(rng, n: int, rate: int) -> np.ndarray:
-    """Infrasound, as traffic makes it and as microphones and converters leave it in good recordings: 3 Hz up to 12 .. 40 Hz; rms 1."""
+    """Infrasound, as from traffic, and as found in good recordings from microphones and converters: 3 Hz up to 12 .. 40 Hz; rms 1."""
     size = scipy.fft.next_fast_len(n, real=True)
     f = scipy.fft.rfftfreq(size, 1 / rate)
     gain = np.zeros(len(f), np.float32)
@@ -263,7 +263,7 @@ def rumble(rng, n: int, rate: int) -> np.ndarray:
 
 @dataclass
 class Recipe:
-    """What is mixed, and how often. Levels in dBFS, SNR in dB."""
+    """What to mix, and how often. Levels in dBFS, SNR in dB."""
 
     seconds: float = 3.0
     full_band: int = 4  # items of a batch at 48 kHz; the rest at 16 kHz
@@ -271,28 +271,28 @@ class Recipe:
     snr_spread: float = 9.0
     snr_range: tuple = (-8.0, 30.0)
     p_clean: float = 0.1
-    p_nearly_clean: float = 0.06  # SNR evenly from nearly_clean, what good microphones give
+    p_nearly_clean: float = 0.06  # SNR uniform over nearly_clean, as with good microphones
     nearly_clean: tuple = (25.0, 50.0)
     p_noise_only: float = 0.1
     p_reverb: float = 0.18
     p_eq: float = 0.5  # of noises
     p_eq_voice: float = 0.3
-    p_soft_slope: float = 0.12  # of everything, voice and noise alike: what resamplers and old codecs leave at the top
-    p_turns: float = 0.12  # another talker in turn, 5 to 30 dB softer
+    p_soft_slope: float = 0.12  # of all items, voice and noise alike: the roll-off of resamplers and old codecs
+    p_turns: float = 0.12  # an alternating second speaker, 5 to 30 dB softer
     p_silence: float = 0.12  # digital silence or dither before the first sound
     p_band_limit: float = 0.08
     p_babble: float = 0.12
-    p_babble_alone: float = 0.25  # of what is noise only
+    p_babble_alone: float = 0.25  # of noise-only items
     p_synthetic: float = 0.25
     p_two_noises: float = 0.3
-    p_speed: float = 0.6  # of voices, and of noises, that are played faster or slower: other throats, other machines
-    voice_speed: float = 0.2  # furthest, as a natural logarithm; evenly up to it
+    p_speed: float = 0.6  # of voices, and of noises, that are played faster or slower, to sound like other people and machines
+    voice_speed: float = 0.2  # maximum, as a natural logarithm; uniform up to it
     noise_speed: float = 0.35
-    p_rumble: float = 0.04  # of the voice's own recording, below what is heard: it stays
-    p_rumble_clean: float = 0.1  # the same where there is no noise that it could belong to
-    p_noise_rumble: float = 0.3  # what traffic and buildings add there
+    p_rumble: float = 0.04  # inaudible rumble in the voice's recording: it stays
+    p_rumble_clean: float = 0.1  # the same without any noise that it could belong to
+    p_noise_rumble: float = 0.3  # rumble from traffic and buildings
     early_ms: float = 20.0  # reflections that stay in the target
-    peak: float = 3.0  # louder items are turned down; hosts' samples may pass full scale
+    peak: float = 3.0  # louder items are turned down; samples from hosts may exceed full scale
 
 
 class Mixer:
@@ -305,28 +305,28 @@ class Mixer:
         return float(np.exp(rng.uniform(-furthest, furthest))) if rng.random() < self.recipe.p_speed else 1.0
 
     def length(self, item: dict, rate: int, speed: float) -> int:
-        """Samples that are heard of a recording at that speed; at least one."""
+        """Number of samples of a recording at that speed; at least one."""
         return max(1, int(item["at"][str(rate)][1] / speed))
 
     def played(self, item: dict, rate: int, speed: float, first: int, n: int) -> tuple[np.ndarray, float]:
-        """n samples of a recording at another speed, pitch and all, from sample `first` of what would be heard; and their
+        """n samples of a recording at another speed, including its pitch, from sample `first` of the result; and their
         bandwidth, Hz."""
         if speed == 1:
             return self.cache.read(item, rate, first, n), item["bandwidth"]
-        # Slower, what was above the rate's reach comes down into it.
+        # When slower, frequencies above the item's range move down into it.
         source = max(map(int, item["at"])) if speed < 1 else rate
         ratio = speed * source / rate
         x = soxr.resample(self.cache.read(item, source, int(first * ratio), int(n * ratio) + 1), ratio, 1.0, quality="HQ")[:n]
         return np.pad(x, (0, n - len(x))), min(item["bandwidth"], source / 2) * speed
 
     def voice(self, rng, rate: int, n: int, turns: bool = False) -> tuple[np.ndarray, float]:
-        """n samples of one speaker, clips joined with short pauses, or, as often as the recipe says, of two in turn, one softer;
+        """n samples of one speaker, clips joined with short pauses, or, as often as the recipe says, of two alternating speakers, one softer;
         and their bandwidth, Hz."""
         item = self.cache.pick(rng, "speech", rate)
         other, most, gain = None, n, 1.0
         if turns and rng.random() < self.recipe.p_turns:
             other, gain = self.cache.pick(rng, "speech", rate), 10 ** (-rng.uniform(5, 30) / 20)
-            most = int(n * rng.uniform(0.25, 0.6))  # the other must come to it
+            most = int(n * rng.uniform(0.25, 0.6))  # leaves time for the second speaker
         group = [i for i in self.cache.items["speech", rate] if i["id"] == item["id"]] if rng.random() < 0.2 else [item]
         speed = self.speed(rng, self.recipe.voice_speed)
         out = np.zeros(n, np.float32)
@@ -374,7 +374,7 @@ class Mixer:
     def filtered(
         self, rng, x: np.ndarray, rate: int, p_eq: float, passes: list[tuple[float, float]], room: np.ndarray | None = None
     ):
-        """Random EQ, low-passes (frequency, order) and room in one product of spectra -> (what is heard, what should stay)."""
+        """Random EQ, low-passes (frequency, order) and room in one product of spectra -> (input, target)."""
         n = len(x)
         size = scipy.fft.next_fast_len(n + (len(room) if room is not None else rate // 20), real=True)
         f = scipy.fft.rfftfreq(size, 1 / rate).astype(np.float32)
@@ -454,7 +454,7 @@ class Mixer:
             noisy, clean = noisy * (r.peak / peak), clean * (r.peak / peak)
         there = active_rms(clean, rate)
         reference = there if there > 1e-5 else max(rms(noisy), 1e-5)
-        # A low-pass of our own is known silence above: only the recording's own limit hides the target.
+        # Above our own low-pass the target is known to be silent; only above the recording's own limit is it unknown.
         return dict(
             noisy=noisy.astype(np.float32), clean=clean.astype(np.float32), bandwidth=bandwidth, reference=reference
         )
@@ -502,7 +502,7 @@ def main() -> None:
     items += list_folders({k: getattr(a, k) for k in KINDS})
     for split in ("train", "valid"):
         if not any(i["kind"] == "speech" and i["split"] == split for i in items):
-            raise SystemExit(f"no speech to {split}: give --speech DIR with two files or more, or a manifest with both splits")
+            raise SystemExit(f"no speech to {split}: pass --speech DIR with two or more files, or a manifest with both splits")
     prepare(items, a.cache, a.jobs)
 
 

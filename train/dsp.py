@@ -1,4 +1,4 @@
-"""STFT, bands and synthesis, the same at every rate. `src/dsp` and `src/engine` do this frame by frame."""
+"""STFT, bands and synthesis, identical at every sample rate. `src/dsp` and `src/engine` do the same frame by frame."""
 
 import math
 
@@ -44,7 +44,7 @@ def window(n: int, like: Tensor) -> Tensor:
 
 
 def stft(x: Tensor, rate: int) -> Tensor:
-    """(B, N) -> (B, T, rate/100 + 1), frames of 20 ms every 10 ms, scaled by 2/window so that the rate does not show."""
+    """(B, N) -> (B, T, rate/100 + 1), frames of 20 ms every 10 ms, scaled by 2/window to be independent of the rate."""
     n = rate // 50
     return torch.fft.rfft(x.unfold(-1, n, n // 2) * window(n, x)) * (2 / n)
 
@@ -52,8 +52,8 @@ def stft(x: Tensor, rate: int) -> Tensor:
 def istft(spectrum: Tensor, rate: int, late: Tensor | None = None) -> Tensor:
     """Inverse of `stft`: (B, T, bins) -> (B, (T-1) rate/100): without the half window at either end.
 
-    `late`, where given, holds at each frame what was made of the one before it, for its second half: the sound fades into it
-    over a twentieth of the hop, since a step would be heard as a buzz at the rate of the hops."""
+    `late`, if given, contains at each frame the second result for the previous one, used for its second half: a crossfade
+    over a twentieth of the hop leads into it, because steps would be audible as a buzz at the hop rate."""
     n = rate // 50
 
     def halves(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -92,8 +92,8 @@ def features(spectrum: Tensor) -> tuple[Tensor, Tensor]:
 def filter_low(mask: Tensor, spectrum: Tensor) -> Tensor:
     """The complex filter (B, taps, T, 160) on bins 0..=160 of a spectrum (zero where the rate has fewer) -> (B, T, 161).
 
-    What lies below 25 Hz leaks into bin 1, where the network sees it: bin 1's filter serves the real bin 0 too. So does
-    bin 159's for bin 160, the real last bin of what is trained at 16 kHz: of its own, only one part is ever learned."""
+    Energy below 25 Hz leaks into bin 1, which the network receives, so the real bin 0 uses the filter of bin 1. Likewise
+    bin 160, the real last bin at 16 kHz, uses that of bin 159, because training only ever reaches one part of its own."""
     low = F.pad(low_band(spectrum), (1, 0))
     low[..., 0] = spectrum[..., 0]
     y = apply_filter(torch.cat([mask[..., :1], mask[..., :-1], mask[..., -2:-1]], -1), low)
@@ -101,10 +101,10 @@ def filter_low(mask: Tensor, spectrum: Tensor) -> Tensor:
 
 
 def expand(spectrum: Tensor, kept: Tensor) -> Tensor:
-    """Downward expander on frames in which the network heard no voice, (B, T, bins) -> what is kept of them.
+    """Downward expander for frames in which the network found no voice, (B, T, bins) -> gains.
 
-    Where each band of 800 Hz keeps less than -28 dB, the frame loses as many dB again as the one that keeps most lies below;
-    20 dB at most. A band that is 40 dB softer than the frame counts as if it were not."""
+    If every 800 Hz band keeps less than -28 dB, the frame is reduced by the number of dB that the loudest band is below that,
+    at most 20 dB. Bands 40 dB below the frame's level are ignored."""
     bands = (spectrum.shape[-1] - 1) // EXPANDER_BAND
     heard, left = (power(x[..., 1 : 1 + bands * EXPANDER_BAND]).unflatten(-1, (bands, -1)).sum(-1) for x in (spectrum, kept))
     faint = 1e-4 * power(spectrum).sum(-1, keepdim=True) + 1e-14
@@ -113,8 +113,8 @@ def expand(spectrum: Tensor, kept: Tensor) -> Tensor:
 
 
 def lean(spectrum: Tensor, kept: Tensor, sensitivity_db: float) -> Tensor:
-    """Sensitivity, as `Shape` in src/engine has it: G = |kept| / |spectrum| over three bins is read as a Wiener gain, and the
-    noise taken to be so many dB louder. What is surely voice or surely noise keeps its place, the doubtful moves."""
+    """Sensitivity, as in `Shape` in src/engine: G = |kept| / |spectrum| over three bins is read as a Wiener gain, and the
+    noise is assumed to be louder by the given dB. Clear voice and clear noise hardly change, doubtful sounds do."""
     before, after = (F.pad(power(x), (1, 1)).unfold(-1, 3, 1).sum(-1) for x in (spectrum, kept))
     gain = (after / before.clamp_min(1e-14)).sqrt().clamp(max=1)
     keep = 1 / (gain + 10 ** (sensitivity_db / 20) * (1 - gain))
@@ -122,13 +122,13 @@ def lean(spectrum: Tensor, kept: Tensor, sensitivity_db: float) -> Tensor:
 
 
 def denoise(model: torch.nn.Module, x: Tensor, rate: int, sensitivity_db: float = 0.0) -> Tensor:
-    """(B, N) noisy -> (B, N) denoised, aligned: the whole way of a frame, offline, at a multiple of 100 Hz."""
+    """(B, N) noisy -> (B, N) denoised, aligned: the complete processing, offline, at a multiple of 100 Hz."""
     n, hop = x.shape[-1], rate // 100
     padded = F.pad(x, (hop, 2 * hop + (-n) % hop))
     spectrum = stft(padded, rate)
     mask, gains = model(*features(spectrum))
     heads = gains.shape[-1] // HIGH_BANDS
-    frames = [spectrum, delay(spectrum, 1)][:heads]  # what each head is to clean
+    frames = [spectrum, delay(spectrum, 1)][:heads]  # the input of each head
     kept = [
         expand(frame, _kept(frame, *parts, spectrum))
         for frame, *parts in zip(frames, mask.chunk(heads, 1), gains.chunk(heads, -1))
@@ -139,7 +139,7 @@ def denoise(model: torch.nn.Module, x: Tensor, rate: int, sensitivity_db: float 
 
 
 def _kept(frame: Tensor, mask: Tensor, gains: Tensor, spectrum: Tensor) -> Tensor:
-    """One head's filter and gains on its frames."""
+    """Applies one head's filter and gains to its frames."""
     y = torch.zeros_like(frame)
     count = min(LOW_BINS + 1, y.shape[-1])
     y[..., :count] = filter_low(mask, spectrum)[..., :count]

@@ -1,19 +1,19 @@
-"""Checkpoint -> the weights that Wisp is built with, golden vectors for the parity test, the model card's figures.
+"""Checkpoint -> the weights built into Wisp, golden vectors for the parity test, the model card's figures.
 
     python export.py runs/first/last.pt [--figures figures.json]
 
-Writes ../bundled/wisp.safetensors and ../tests/golden/parity.safetensors, always together, each beside its place and then
-renamed; with --figures (from `evaluate.py --json`) also the tables in ../bundled/MODEL_CARD.md.
+Writes ../bundled/wisp.safetensors and ../tests/golden/parity.safetensors, always together, each under a temporary name
+and then renamed; with --figures (from `evaluate.py --json`) also the tables in ../bundled/MODEL_CARD.md.
 
-The weights' file: float32, metadata key `wisp` = {"format": 1, "sizes": {...}, ...}. Batch norm is folded in, so a complex
-convolution is stored as the real one that it equals (a folded norm scales real and imaginary channels differently):
+The weights file: float32, metadata key `wisp` = {"format": 1, "sizes": {...}, ...}. Batch norm is folded in, so a complex
+convolution is stored as the equivalent real one (a folded norm scales real and imaginary channels differently):
 
     encoder.I.weight [C_out, C_in, time, 3]  .bias [C_out]  .slope [C_out]
     decoder.I.weight [C_out, C_in, 3]        .bias          .slope (not on the last)
     high_in.weight .bias   position   high_out.weight .bias
-    low_memory.gru.{w,b,u,cn,g,bg}   low_memory.linear.weight (where `low_hidden` is not 0)
+    low_memory.gru.{w,b,u,cn,g,bg}   low_memory.linear.weight (if `low_hidden` is not 0)
     full_memory.hear.weight   .gru.{w,b,u,cn,g,bg}   .gains.{weight,bias}   .tell.weight   .spread.{weight,bias}
-                                                              (where `full_hidden` is not 0)
+                                                              (if `full_hidden` is not 0)
     mix.I.up.{w,b,u,cn}   mix.I.down.{w,b,u,cn}   mix.I.linear.{weight,bias}
     memory.I.gru.{w,b,u,cn,g,bg} (no g, bg at ratio 1)   memory.I.linear.{weight,bias}
 
@@ -53,14 +53,14 @@ from model import (
 )
 
 FORMAT = 1
-HALVED = ("gru.w", "gru.u", "gru.g", "gains.weight", "tell.weight", "linear.weight")  # of memories that run once a frame
+HALVED = ("gru.w", "gru.u", "gru.g", "gains.weight", "tell.weight", "linear.weight")  # of memories that run once per frame
 ROOT = Path(__file__).resolve().parent.parent
 GOLDEN_RATE = 48000
 GOLDEN_HOPS = 24  # with two frames of margin 26 frames, which keep the file near 1.5 MB
 
 
 def load_checkpoint(path: str | Path, averaged: bool = True) -> tuple[Dccrn, dict]:
-    """The network (by default with the averaged weights) in evaluation mode, and what else the checkpoint says."""
+    """The network (by default with the averaged weights) in evaluation mode, and the checkpoint's metadata."""
     c = torch.load(path, map_location="cpu", weights_only=True)
     model = Dccrn(sizes_from(c["sizes"]))
     model.load_state_dict(c["ema"] if averaged and "ema" in c else c["model"])
@@ -131,7 +131,7 @@ def fold(model: Dccrn) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def halve(model: Dccrn) -> None:
-    """Rounds the weights of the memories that run once a frame to bfloat16: the engine then reads half as much."""
+    """Rounds the weights of the memories that run once a frame to bfloat16, so that the engine reads half as much."""
     for memory in (model.full_memory, model.low_memory):
         if memory:
             scale = getattr(memory, "SCALE", 1)
@@ -142,7 +142,7 @@ def halve(model: Dccrn) -> None:
 
 
 def _snapped(name: str, x: Tensor) -> Tensor:
-    """A bfloat16 number but for float32's rounding is that number."""
+    """A bfloat16 number, apart from float32 rounding, becomes that number."""
     if not name.startswith(("full_memory.", "low_memory.")) or name.split(".", 1)[1] not in HALVED:
         return x
     half = x.bfloat16().float()
@@ -151,9 +151,9 @@ def _snapped(name: str, x: Tensor) -> Tensor:
 
 @torch.no_grad()
 def unfold(tensors: dict[str, Tensor], sizes: Sizes) -> Dccrn:
-    """The other way: a network to go on training from a weights' file.
+    """The inverse: a network to continue training from a weights file.
 
-    A folded norm is now one of unit statistics; `calibrate` gives it those of real batches."""
+    A folded norm becomes one with unit statistics; `calibrate` gives it those of real batches."""
     model = Dccrn(sizes)
     left = dict(tensors)
 
@@ -217,8 +217,8 @@ def _unit(norm: torch.nn.Module, gain: Tensor, bias: Tensor) -> None:
 
 @torch.no_grad()
 def calibrate(model: Dccrn, low: Tensor, bands: Tensor) -> None:
-    """Every norm gets the statistics of what it sees in this batch, and weights that make up for them: the network is the
-    same in evaluation as before, and nearly so in training. One pass for each norm, since each shows the next what it will see."""
+    """Gives every norm the statistics of its input in this batch, and weights that compensate for them: the network is the
+    same in evaluation as before, and almost the same in training. One pass per norm, because each determines the next one's input."""
     norms = [m for m in model.modules() if isinstance(m, torch.nn.BatchNorm1d)]
     wanted = [_norm(norm) for norm in norms]
     momentum = [norm.momentum for norm in norms]
@@ -238,13 +238,13 @@ def calibrate(model: Dccrn, low: Tensor, bands: Tensor) -> None:
 
 @torch.no_grad()
 def grow(model: Dccrn, sizes: Sizes) -> Dccrn:
-    """The same network with more blocks, more frames in its filter, or a memory of the lowest bins, which have no say yet: both
+    """The same network with more blocks, more frames in its filter, or a memory for the lowest bins, which have no effect yet: both
     layers of a new block are the identity (a norm of zero gain in front of the residual), new coefficients of the filter are
     zero."""
     own = model.sizes
     same = replace(own, blocks=sizes.blocks, taps=sizes.taps, low_hidden=own.low_hidden or sizes.low_hidden) == sizes
     if not same or sizes.blocks < own.blocks or sizes.taps < own.taps:
-        raise ValueError(f"{sizes} is not {own} with more blocks or taps, or a memory of the lowest bins")
+        raise ValueError(f"{sizes} is not {own} with more blocks or taps, or a memory for the lowest bins")
     grown = Dccrn(sizes)
     state = grown.state_dict()
     for name, value in model.state_dict().items():
@@ -262,7 +262,7 @@ def grow(model: Dccrn, sizes: Sizes) -> Dccrn:
 
 
 class Folded:
-    """The network from the weights' file alone, frame after frame as `src/nn` runs it, in the given precision.
+    """The network from the weights file only, frame by frame like `src/nn`, in the given precision.
 
     Called like Dccrn: low (B, T, 160) complex, bands (B, T, 24) -> mask (B, heads taps, T, 160), gains (B, T, heads 24).
     """
@@ -389,7 +389,7 @@ def golden_signal(seed: int = 7) -> Tensor:
 
 
 class Recorder:
-    """Passes a network's inputs, layers and outputs through, and keeps them."""
+    """Records a network's inputs, layers and outputs."""
 
     def __init__(self, network):
         self.network, self.kept = network, {}
@@ -408,7 +408,7 @@ class Recorder:
 def vectors(network, x: Tensor) -> dict[str, Tensor]:
     """Everything that the parity test compares, in the precision of x. x: (N,) at 48 kHz.
 
-    Frame t covers samples (t-1) hop .. (t+1) hop of the input, zeros beyond its ends: the output has no delay.
+    Frame t covers samples (t-1) hop .. (t+1) hop of the input, zeros beyond its ends, so the output has no delay.
     """
     default = torch.get_default_dtype()
     torch.set_default_dtype(x.dtype)  # the band matrices are made in it
@@ -444,7 +444,7 @@ def export(model: Dccrn, about: dict, weights: Path, golden: Path, tolerance: fl
     about = {"format": FORMAT, "sizes": model.sizes.json()} | about | {"parameters": sum(v.numel() for v in tensors.values())}
     try:
         save_file(tensors, parts[0], {"wisp": json.dumps(about)})
-        # From the file as written, in double precision: what is left of a difference is the other side's rounding.
+        # From the file as written, in double precision: any remaining difference is rounding on the other side.
         x = golden_signal()
         exact = vectors(Folded(parts[0]), x.double())
         errors = difference(exact, vectors(model, x))
@@ -481,7 +481,7 @@ def replace_block(card: Path, name: str, text: str) -> None:
 
 
 def facts(about: dict, weights: Path) -> str:
-    """What the weights' file says of itself, as a table."""
+    """The weights file's metadata as a table."""
     sizes = sizes_from(about["sizes"])
     macs = count_macs(sizes)
     rows = [
@@ -495,8 +495,8 @@ def facts(about: dict, weights: Path) -> str:
 
 
 def table(reports: list[dict]) -> str:
-    """evaluate.py's JSON reports as a table, and a second one of what judges say; a figure that a set cannot have is a dash.
-    Figures by band, named "what 60-300", share a column."""
+    """evaluate.py's JSON reports as a table, and a second one with the judges' scores; a missing score is a dash.
+    Scores by band, named "name 60-300", share a column."""
     said = list(dict.fromkeys(k for r in reports for k in r.get("judges", [])))
     own = list(dict.fromkeys(k for r in reports for k in r["mean"] if k not in said))
 
@@ -524,10 +524,10 @@ def main() -> None:
     p.add_argument("checkpoint", type=Path)
     p.add_argument("--weights", type=Path, default=ROOT / "bundled/wisp.safetensors")
     p.add_argument("--golden", type=Path, default=ROOT / "tests/golden/parity.safetensors")
-    p.add_argument("--card", type=Path, help="default: MODEL_CARD.md beside the weights, where there is one")
+    p.add_argument("--card", type=Path, help="default: MODEL_CARD.md beside the weights, if it exists")
     p.add_argument("--figures", type=Path, nargs="+", default=[], help="from evaluate.py --json")
     p.add_argument("--last", action="store_true", help="the last weights instead of their running average")
-    p.add_argument("--blend", nargs=2, metavar=("CHECKPOINT", "SHARE"), help="mix in that share of another checkpoint")
+    p.add_argument("--blend", nargs=2, metavar=("CHECKPOINT", "SHARE"), help="mix in this share of another checkpoint")
     a = p.parse_args()
     torch.set_num_threads(1)
     model, about = load_checkpoint(a.checkpoint, averaged=not a.last)

@@ -1,14 +1,14 @@
-"""Fifteen minutes of an H100: packs what travels, checks what came, times it, trains by the clock.
+"""Trains in fifteen minutes on an H100: packs the data, checks the machine, times it, trains for a set time.
 
-    python h100.py pack ../recordings/manifest.csv --out PACK --megabytes 50 54 54     here; parts for as many transfers
+    python h100.py pack ../recordings/manifest.csv --out PACK --megabytes 50 54 54     at home; one part per transfer
     python h100.py check --out CHECKED                                              there, first: kernels, graph, times
     python h100.py decode PACK/0 CACHE0                                             there, for each part
-    python h100.py banks BANKS.npz                                                  there, beside it
+    python h100.py banks BANKS.npz                                                  there, meanwhile
     python h100.py train CACHE0 CACHE1 --out OUT --minutes 8.5 [-- --batch 64 ...]  there
-    python h100.py unite OUT/last-weights.pt OUT/last-optimizer.pt last.pt          here, afterwards
+    python h100.py unite OUT/last-weights.pt OUT/last-optimizer.pt last.pt          at home, afterwards
 
-The machine at the other end needs PyTorch with CUDA and Triton, and the wheels of requirements.txt that it lacks. `check` writes
-CHECKED/check.json; `train --checked CHECKED` takes from it whether to use CUDA graphs.
+The other machine needs PyTorch with CUDA and Triton, and wheels for any other missing requirement. `check` writes
+CHECKED/check.json; `train --checked CHECKED` reads from it whether to use CUDA graphs.
 """
 
 import argparse
@@ -25,11 +25,11 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 SIZES = ["--blocks", "3", "--taps", "6", "--low-hidden", "96", "--full-hidden", "256", "--heads", "2"]
 RECIPE = ["--pesq", "0.3", "--stoi", "4", "--sdr", "0.04", "--cut", "0.1", "--envelope", "0.7", "--level", "0.1"]
-LEAST_MOS = 2.88  # speech below it is not worth its megabytes
+LEAST_MOS = 2.88  # speech below this is not worth the space
 
 
 def pack(a) -> None:
-    """Copies the best recordings into folders of so many megabytes, each with a manifest of its own; seeded, so that the same
+    """Copies the best recordings into folders of the given sizes, each with its own manifest; seeded, so that the same
     manifest gives the same parts."""
     source = a.manifest.parent
     with open(a.manifest, newline="") as f:
@@ -44,7 +44,7 @@ def pack(a) -> None:
 
     chosen = [row for row in rows if wanted(row)]
     rng.shuffle(chosen)
-    # What there is least of first; then full-band voices; then by quality.
+    # The rarest kind first; then full-band voices; then by quality.
     chosen.sort(key=lambda r: (r.get("split") != "valid" and r["kind"] == "speech", float(r.get("bandwidth_hz") or 0) < 9000, -float(r.get("mos") or 0)))
     room = [m * 2**20 for m in a.megabytes]
     parts: list[list[dict]] = [[] for _ in room]
@@ -68,7 +68,7 @@ def pack(a) -> None:
                 out.writerow(row | dict(path=name))
         hours = {kind: sum(float(r.get("seconds") or 0) for r in part if r["kind"] == kind) / 3600 for kind in ("speech", "noise", "rir")}
         print(folder, f"{len(part)} files", "  ".join(f"{kind} {h:.2f} h" for kind, h in hours.items()))
-    print(f"left out: {len(rows) - len(chosen)} by choice, {left_out} for want of room")
+    print(f"left out: {len(rows) - len(chosen)} by choice, {left_out} for lack of space")
 
 
 def decode(a) -> None:
@@ -122,7 +122,7 @@ def unite(weights: Path, optimizer: Path, checkpoint: Path) -> None:
 
 
 def check_scan() -> float:
-    """Largest relative error of the scans against the equations in float64, TF32 products and all; and what the wide one takes."""
+    """Largest relative error of the scans against the equations in float64, including TF32 products; and the time of the wide one."""
     import torch
 
     import scan
@@ -173,7 +173,7 @@ def arguments(*more: str):
 
 
 def step_of(batch: int, graph: bool):
-    """What a run of the recipe would take at every step, from chance."""
+    """A complete training step, from random weights."""
     import copy
 
     import torch
@@ -188,7 +188,7 @@ def step_of(batch: int, graph: bool):
 
 
 def check_step(batch: int, seconds: float, graph: bool, steps: int = 30) -> dict:
-    """Milliseconds of a step and of a turn of the eigenbases; loss after a few steps."""
+    """Milliseconds for a step and for an update of the eigenbases; loss after a few steps."""
     import torch
 
     step = step_of(batch, graph)
@@ -203,7 +203,7 @@ def check_step(batch: int, seconds: float, graph: bool, steps: int = 30) -> dict
     made = time.time() - t
     t = time.time()
     for k in range(1, steps):
-        total, _, _ = step(data, 10000000 + 10 * k, 1e-3)  # never a multiple of ten: no turns
+        total, _, _ = step(data, 10000000 + 10 * k, 1e-3)  # never a multiple of ten: no updates
     torch.cuda.synchronize()
     took = (time.time() - t) / (steps - 1) * 1000
     t = time.time()
@@ -219,7 +219,7 @@ def check_step(batch: int, seconds: float, graph: bool, steps: int = 30) -> dict
 
 
 def profile(batch: int) -> None:
-    """The kernels on which a step spends most."""
+    """The kernels that take most of a step's time."""
     import torch
 
     step = step_of(batch, False)

@@ -1,7 +1,7 @@
-"""`data.Mixer` for accelerators: whole batches mixed at once, from recordings that lie in the device's memory.
+"""`data.Mixer` for accelerators: mixes whole batches from recordings in the device's memory.
 
-What the recipe draws is drawn in numpy for all items together; samples are made on the device. What is slow to make, synthetic
-noise, rumble and rooms, is made once, in a bank that is drawn from.
+Random draws are made in numpy for all items together; samples are computed on the device. Anything slow to generate, such as
+synthetic noise, rumble and rooms, is made once and drawn from a bank.
 """
 
 import math
@@ -21,8 +21,8 @@ except ImportError:  # then the plain interpolation below, which reads and write
     triton = None
 
 TAPS = 32  # of the interpolation that plays a recording at another speed
-ROWS = 4  # items that are interpolated at once by the plain loop, which holds every tap of them
-BANK = dict(noise=500, rumble=150, room=1200)  # so many of each are made, per rate
+ROWS = 4  # items interpolated together by the plain loop, which keeps all their taps in memory
+BANK = dict(noise=500, rumble=150, room=1200)  # number of each to make, per rate
 BANK_SECONDS = 10.0
 BABBLE = 6  # voices
 
@@ -96,7 +96,7 @@ def load_banks(path: str) -> dict:
 
 
 class _Table:
-    """Where the recordings of one kind and rate lie, and how often each is drawn."""
+    """Positions of the recordings of one kind and rate, and how often each is drawn."""
 
     def __init__(self, items: list[dict], rate: int, cache: Cache, base: int = 0):
         items = sorted(items, key=lambda i: i["id"])
@@ -119,7 +119,7 @@ class _Table:
 
 
 class DeviceMixer:
-    """`batch(count, full)` is a stream of batches that depends on the seed alone."""
+    """`batch(count, full)` is a stream of batches that depends only on the seed."""
 
     def __init__(self, cache: Cache, recipe: Recipe, banks: dict, device, seed: int = 1):
         self.recipe, self.device = recipe, torch.device(device)
@@ -144,7 +144,7 @@ class DeviceMixer:
             self.samples[rate] = torch.from_numpy(np.concatenate(parts)).to(self.device)
             rooms = [banks["room", rate]]
             real = [cache.read(i, rate)[: rooms[0].shape[1]] for i in cache.items["rir", rate]]
-            if real:  # so often that three in ten rooms are real
+            if real:  # makes three in ten rooms real
                 real = np.stack([np.pad(h / np.abs(h).max(), (0, rooms[0].shape[1] - len(h))) for h in real]).astype(np.float32)
                 rooms += [real] * max(1, round(0.43 * len(rooms[0]) / len(real)))
             self.rooms[rate] = torch.from_numpy(np.concatenate(rooms)).to(self.device)
@@ -152,7 +152,7 @@ class DeviceMixer:
     # ---- reading ----------------------------------------------------------------------------------------------------
 
     def put(self, *arrays: np.ndarray) -> list[Tensor]:
-        """To the device, by way of pinned memory: from any other the copy would wait for all work before it."""
+        """Copies to the device through pinned memory: from other memory the copy would wait for all earlier work."""
         tensors = [torch.from_numpy(np.ascontiguousarray(a)) for a in arrays]
         if self.device.type != "cuda":
             return tensors
@@ -195,7 +195,7 @@ class DeviceMixer:
         return np.where(rng.random(count) < self.recipe.p_speed, np.exp(rng.uniform(-furthest, furthest, count)), 1.0)
 
     def voices(self, rate: int, count: int, n: int, turns: bool = True) -> tuple[Tensor, np.ndarray]:
-        """(count, n): clips of one speaker joined with short pauses, or of talkers in turn; and their bandwidths, Hz."""
+        """(count, n): clips of one speaker joined with short pauses, or of alternating speakers; and their bandwidths, Hz."""
         rng, table = self.rng, self.tables["speech", rate]
         slots = n // rate + 2
         speed = self.speeds(count, self.recipe.voice_speed)
@@ -216,7 +216,7 @@ class DeviceMixer:
         over = length[:, 0] - n
         late = (rng.random(count) < 0.5) * rng.random(count) * (length[:, 0] // 2)
         first[:, 0] = np.where(over > 0, rng.random(count) * (over + 1), late)
-        # Who speaks in turn must come to it: a second talker is heard within the first 60 %.
+        # A second speaker must start within the first 60 %.
         most = np.where(other, (n * rng.uniform(0.25, 0.6, count)).astype(np.int64), n)
         heard = length - first
         heard[:, 0] = np.minimum(heard[:, 0], most)

@@ -8,7 +8,7 @@ them DeepFilterNet2 (Schroeter et al. 2022, arXiv 2205.05474), the frame predict
 (Wang et al. 2022, arXiv 2204.07566).
 
 Shapes: B items, T frames, F frequency positions, C real channels. A complex tensor of C/2 channels is kept as C real
-ones, real parts first. Layers bear the same names in Rust (`src/nn`).
+ones, real parts first. Layers have the same names in Rust (`src/nn`).
 """
 
 import functools
@@ -26,7 +26,7 @@ LOW_BINS = 160  # bins 1..=160, 50 Hz .. 8 kHz
 LOWEST_BINS = 24  # bins 1..=24, 50 Hz .. 1.2 kHz
 LOW_BANDS = 24  # 0 .. 8 kHz, for the envelope
 HIGH_BANDS = 24  # 8 .. 20 kHz
-HEARD = 8  # numbers that the full-band memory and a position tell each other
+HEARD = 8  # numbers exchanged between the full-band memory and a position
 COMPRESSION = 0.3
 MAGNITUDE_FLOOR = 1e-12  # added to |X|^2 before the power law
 ENERGY_FLOOR = 1e-12  # added to a band's mean |X|^2 before the logarithm
@@ -34,19 +34,19 @@ ENERGY_FLOOR = 1e-12  # added to a band's mean |X|^2 before the logarithm
 
 @dataclass
 class Sizes:
-    """Everything that fixes the shapes of the weights."""
+    """Everything that determines the shapes of the weights."""
 
     channels: tuple = (16, 32, 48)  # real channels after each encoder layer
-    time_kernel: int = 2  # encoder only; the decoder sees one frame
+    time_kernel: int = 2  # encoder only; the decoder uses one frame
     mix_hidden: int = 16  # hidden units per direction of the mix across frequency
-    hidden: int = 64  # units of the recurrence over time
+    hidden: int = 64  # units of the recurrent layer over time
     ratio: int = 2  # hidden / intrinsic units; 1 is a plain GRU
     blocks: int = 2  # dual-path blocks
     high_positions: int = 4  # frequency positions that carry the high band
     taps: int = 3  # frames in the complex filter of the low band
-    low_hidden: int = 0  # units of a memory that the lowest bins have to themselves; 0: there is none
-    full_hidden: int = 0  # units of a memory that hears the whole spectrum and sets its envelope; 0: there is none
-    heads: int = 1  # filters per frame: 2 also filters the frame before, now that this one has been heard
+    low_hidden: int = 0  # units of the memory for the lowest bins; 0: none
+    full_hidden: int = 0  # units of the memory for the whole spectrum, which sets its envelope; 0: none
+    heads: int = 1  # filters per frame: 2 also filters the previous frame, with knowledge of this one
 
     @property
     def low_positions(self) -> int:
@@ -98,7 +98,7 @@ def band_means(edges: list[int]) -> Tensor:
 
 
 def band_interpolation(edges: list[int]) -> Tensor:
-    """(bands, bins): gains interpolated between the bands' centres, held beyond the first and last one."""
+    """(bands, bins): gains interpolated between the bands' centres, constant beyond the first and last one."""
     m = torch.zeros(len(edges) - 1, edges[-1] - edges[0])
     centre = [(a + b - 1) / 2 for a, b in zip(edges, edges[1:])]
     for i in range(m.shape[1]):
@@ -180,7 +180,7 @@ class ComplexConvTranspose2d(nn.Module):
 
 @functools.cache
 def fused():
-    """The loops of fused.cpp, or None where no C++ compiler serves (the Python below then does the same)."""
+    """The loops of fused.cpp, or None without a C++ compiler (the Python below then does the same)."""
     if os.environ.get("WISP_NO_CPP"):
         return None
     try:
@@ -195,7 +195,7 @@ def fused():
 
 @functools.cache
 def scan():
-    """The Triton kernels of scan.py, or None where Triton is not installed (a GPU then runs a handful of kernels per step)."""
+    """The Triton kernels of scan.py, or None without Triton (a GPU then runs several kernels per step)."""
     try:
         import scan as kernels
     except ImportError:
@@ -233,7 +233,7 @@ def _scan_backward(grad, u, g, s, rz, n, an, reverse):
     steps, rows, m = n.shape
     hidden = u.shape[1]
     r, z = rz[..., :m], rz[..., m:]
-    # All that does not depend on later steps, for every step at once.
+    # Everything that does not depend on later steps, for all steps together.
     dn_dh = (1 - z) * (1 - n * n)
     dz_dh = (s[:-1, :, :m] - n) * z * (1 - z)
     dr_dn = an * r * (1 - r)
@@ -264,7 +264,7 @@ def _fast(x: Tensor):
 
 
 class _GhostScan(torch.autograd.Function):
-    """The recurrence of GhostGRU along dimension 0 of (T, rows, inputs), each weight's gradient in one product at the end."""
+    """The recurrence of GhostGRU along dimension 0 of (T, rows, inputs), with one product per weight gradient at the end."""
 
     @staticmethod
     def forward(ctx, x, w, b, u, cn, g, bg, s0, reverse):
@@ -360,7 +360,7 @@ def norm_act(x: Tensor, norm: nn.BatchNorm1d, act: nn.PReLU | None, add: Tensor 
 
 
 class GhostGru(nn.Module):
-    """GRU with m = hidden/ratio intrinsic units; the others are tanh(G h + b) of them, and the whole state feeds back.
+    """GRU with m = hidden/ratio intrinsic units; the others are computed from them as tanh(G h + b), and the whole state feeds back.
 
         r, z = sigmoid(Wrz x + Urz s' + b)          s' is the previous state, all units
         n    = tanh(Wn x + bn + r * (Un s' + cn))
@@ -443,13 +443,13 @@ class TimeMemory(nn.Module):
 
 
 class LowMemory(nn.Module):
-    """What the filter of the lowest bins owes to a GhostGRU of their own, which hears their positions together.
+    """Correction to the lowest bins' filter, from a dedicated GhostGRU over all their positions.
 
-    There most of the noise's energy lies, and the pitch's harmonics are two bins apart. y (B, T, F, C) and low (B, T, 160)
+    Most of the noise's energy is there, and the pitch's harmonics are two bins apart. y (B, T, F, C) and low (B, T, 160)
     complex -> (B, T, 24, 2 coefficients), to be added to the last decoder's output.
     """
 
-    SCALE = 0.1  # a tenth of the others' learning rate, so to speak: at 1 it did harm at first
+    SCALE = 0.1  # acts like a tenth of the others' learning rate: at 1 it disturbed early training
 
     def __init__(self, sizes: Sizes):
         super().__init__()
@@ -466,10 +466,10 @@ class LowMemory(nn.Module):
 
 
 class FullBandMemory(nn.Module):
-    """A GhostGRU that hears all positions and both bands' energies together, sets the gains of the spectrum's envelope, and
-    tells every position what it heard.
+    """A GhostGRU over all positions and both bands' energies, which sets the gains of the spectrum's envelope and
+    sends information to every position.
 
-    y (B, T, F, C), low (B, T, 160) complex and compressed, bands (B, T, 24) -> y with what is told added, and logits of
+    y (B, T, F, C), low (B, T, 160) complex and compressed, bands (B, T, 24) -> y with that information added, and logits of
     gains (B, T, heads, 24 + 24), low bands first."""
 
     ENERGY_FLOOR = 1e-4  # added to a low band's mean |X|^0.6 before the logarithm
@@ -484,7 +484,7 @@ class FullBandMemory(nn.Module):
         self.spread = nn.Linear(HEARD, c, bias=False)
         self.norm = nn.BatchNorm1d(c)
         self.register_buffer("means", band_means(erb_edges(1, LOW_BINS + 1, LOW_BANDS)), persistent=False)
-        nn.init.constant_(self.gains.bias, 1.0)  # start near "leave it"
+        nn.init.constant_(self.gains.bias, 1.0)  # start close to passing everything
 
     def forward(self, y: Tensor, low: Tensor, bands: Tensor) -> tuple[Tensor, Tensor]:
         energy = (low.real.square() + low.imag.square()) @ self.means.to(low.real.dtype)
@@ -497,8 +497,8 @@ class FullBandMemory(nn.Module):
 class Dccrn(nn.Module):
     """Compressed low band and high-band features -> complex filter of the low band and gains of the high bands.
 
-    With two heads the second half of the coefficients and gains is for the frame before this one: their frames are still
-    counted back from this one."""
+    With two heads, the second half of the coefficients and gains is for the previous frame: its taps are still
+    counted back from the current one."""
 
     def __init__(self, sizes: Sizes = Sizes()):
         super().__init__()
@@ -523,7 +523,7 @@ class Dccrn(nn.Module):
             last = self.decoder[-1]
             last.real *= 0.3
             last.imag *= 0.3
-            for head in range(sizes.heads):  # real part of the tap of the head's own frame: start near "leave it"
+            for head in range(sizes.heads):  # real part of the tap for the head's own frame: start close to passing everything
                 last.bias[head * (sizes.taps + 1)] = 1.0
             self.high_out.bias += 1.0
 

@@ -1,11 +1,11 @@
-"""The GhostGRU's recurrence on GPUs, as Triton kernels.
+"""The GhostGRU recurrence on GPUs, as Triton kernels.
 
 A program runs ROWS sequences. Step t of sequence i is row (i // inner) * so + (i % inner) * si + t * st of (N, C) tensors, so
 that (B, T, F, C) is walked in place along time or frequency, as `fused.cpp` does. The state before the first step is zero;
 hidden is 2 m (ghosts) or m.
 
-Up to WIDE intrinsic units one kernel holds the whole loop over the steps, its weights in registers. Wider ones would spill
-them: there each step is two kernels, which share the units among many programs; a CUDA graph makes their launches cheap.
+Up to WIDE intrinsic units, one kernel runs the whole loop over the steps with its weights in registers. Wider ones would spill
+them, so each step is two kernels, which share the units among many programs; a CUDA graph makes their launches cheap.
 
 `TRITON_INTERPRET=1` runs the kernels on a CPU: `tests/test_scan.py` compares them with `GhostGru.reference` so.
 """
@@ -67,7 +67,7 @@ def _forward(
         row = base + t * st
         here = gates + row[:, None] * (3 * M) + j[None, :]
         gr, gz, gn = gr1, gz1, gn1
-        # What the next step needs is asked for before this one is computed; past the end, this step's again.
+        # Loads the next step's input before this one is computed; at the end, this step's again.
         more = tl.minimum(q + 1, steps - 1)
         then = gates + (base + (steps - 1 - more if REV else more) * st)[:, None] * (3 * M) + j[None, :]
         gr1 = tl.load(then, mask=mask, other=0.0)
@@ -298,7 +298,7 @@ def constants(m: int, hidden: int, reverse: bool) -> dict:
 
 
 class Scan(torch.autograd.Function):
-    """Stands where `model._FusedScan` stands: x (B, T, F, C) -> (B, T, F, hidden), from a zero state."""
+    """Replaces `model._FusedScan`: x (B, T, F, C) -> (B, T, F, hidden), from a zero state."""
 
     PRECISION = "tf32"
 
@@ -346,7 +346,7 @@ class Scan(torch.autograd.Function):
                 _wide_backward_state[all_units](dgx, dan, u, ds, *where, step, **ctx.fixed)
         else:
             _backward[(blocks,)](grad, rzn, an, state, u, g, dgx, dan, dg, *ctx.walk, **ctx.fixed, num_warps=4)
-        # What stood before each step is the state of the step before, none before the first: no shifted copy is made.
+        # The state before each step is that of the previous step, zero before the first: no shifted copy is made.
         dim = 1 if ctx.along == "time" else 2
         states, gates, new = (v.view(items, t, f, -1) for v in (state, dgx, dan))
         n = states.shape[dim]

@@ -3,12 +3,12 @@
     python train.py --cache CACHE --out runs/first --hours 150
     torchrun --nproc-per-node 2 train.py --cache CACHE --out runs/first --hours 150      (gloo on CPUs, NCCL on GPUs)
 
-Resumes from OUT/last.pt when it is there. Writes OUT/log.jsonl, one object per line of progress. `hours` counts audio
-seen by all processes. The learning rate warms up, then follows a cosine that ends at --hours.
+Resumes from OUT/last.pt if it exists. Writes OUT/log.jsonl, one object per progress line. `hours` counts the audio
+processed by all processes. The learning rate warms up, then follows a cosine that ends at --hours.
 
     python train.py --cache CACHE --out runs/first --clock 9 --batch 32
 
-trains by the clock instead: the rate stays up and falls over the last quarter of --clock minutes. A GPU mixes its own batches
+trains for a time instead: the rate stays constant and falls over the last quarter of --clock minutes. A GPU mixes its own batches
 (mix.py), runs the recurrences as Triton kernels (scan.py) and each step as one CUDA graph.
 """
 
@@ -43,49 +43,49 @@ def parse() -> argparse.Namespace:
     p.add_argument("--hours", type=float, default=150, help="audio hours in all")
     p.add_argument("--batch", type=int, default=16, help="items per process and step")
     p.add_argument("--seconds", type=float, default=3.0)
-    p.add_argument("--long-every", type=int, default=0, help="every so many steps has items of --long-seconds (GPU only); 0: none")
+    p.add_argument("--long-every", type=int, default=0, help="use items of --long-seconds every N steps (GPU only); 0: never")
     p.add_argument("--long-seconds", type=float, default=8.0)
-    p.add_argument("--full-band", type=float, default=0.3, help="share of 48 kHz items")
+    p.add_argument("--full-band", type=float, default=0.3, help="share of items at 48 kHz")
     p.add_argument("--optimizer", choices=["soap", "adamw"], default="soap")
-    p.add_argument("--turn-every", type=int, default=10, help="steps between turns of SOAP's eigenbases")
+    p.add_argument("--turn-every", type=int, default=10, help="steps between updates of SOAP's eigenbases")
     p.add_argument("--lr", type=float, default=2e-3)
     p.add_argument("--warmup", type=int, default=200, help="steps")
     p.add_argument("--weight-decay", type=float, default=1e-3)
     p.add_argument("--clip", type=float, default=3.0, help="gradient norm")
     p.add_argument("--ema", type=float, default=0.998)
-    sizes = p.add_argument_group("sizes", "those of --init; without it as said here")
+    sizes = p.add_argument_group("sizes", "from --init, otherwise the defaults below")
     sizes.add_argument("--ratio", type=int, help=f"1 trains a plain GRU (default {Sizes.ratio})")
     sizes.add_argument("--hidden", type=int, help=f"units over time (default {Sizes.hidden})")
     sizes.add_argument("--channels", type=int, nargs="+", help=f"after each encoder layer (default {Sizes.channels})")
     sizes.add_argument("--mix-hidden", type=int, help=f"units per direction across frequency (default {Sizes.mix_hidden})")
     sizes.add_argument("--blocks", type=int, help=f"dual-path blocks; --init may have fewer (default {Sizes.blocks})")
-    low = f"units of the lowest bins' own memory; --init may have none (default {Sizes.low_hidden})"
+    low = f"units of the memory for the lowest bins; --init may have none (default {Sizes.low_hidden})"
     sizes.add_argument("--low-hidden", type=int, help=low)
     sizes.add_argument("--full-hidden", type=int, help=f"units of the full-band memory (default {Sizes.full_hidden})")
-    sizes.add_argument("--heads", type=int, help=f"2 also filters the frame before, a hop late (default {Sizes.heads})")
+    sizes.add_argument("--heads", type=int, help=f"2 also filters the previous frame, one hop later (default {Sizes.heads})")
     sizes.add_argument("--taps", type=int, help=f"frames in the complex filter; --init may have fewer (default {Sizes.taps})")
     p.add_argument("--pesq", type=float, default=0.0, help="weight of the PESQ term; 0 leaves it out")
     p.add_argument("--stoi", type=float, default=0.0, help="weight of the STOI term; 0 leaves it out")
-    p.add_argument("--long", type=float, default=0.5, help="share of the low band's terms that is taken over 64 ms")
-    p.add_argument("--cut", type=float, default=0.3, help="weight of speech that is taken away")
+    p.add_argument("--long", type=float, default=0.5, help="share of the low band's terms computed over 64 ms")
+    p.add_argument("--cut", type=float, default=0.3, help="weight of removed speech")
     p.add_argument("--sdr", type=float, default=0.04, help="weight of the distortion ratio, per dB")
     p.add_argument("--envelope", type=float, default=0.7, help="weight of the log envelope's differences; 0 leaves it out")
     p.add_argument("--level", type=float, default=0.1, help="weight of the log envelope itself; 0 leaves it out")
     p.add_argument("--residue", type=float, default=0.0, help="weight of the noise left where it dominates during speech; 0 leaves it out")
-    every = "steps between those that take the PESQ and STOI terms, so many times as heavy (CPU only)"
+    every = "compute the PESQ and STOI terms every N steps, with N times the weight (CPU only)"
     p.add_argument("--perceptual-every", type=int, default=1, help=every)
-    p.add_argument("--resume", metavar="FILE", help="go on from this checkpoint, whole or small (resume.py), unless OUT/last.pt is there")
-    p.add_argument("--init", help="start from this checkpoint's or weights' file's weights (a new run, not a resumed one)")
+    p.add_argument("--resume", metavar="FILE", help="continue from this checkpoint, full or small (resume.py), unless OUT/last.pt exists")
+    p.add_argument("--init", help="start a new run from the weights in this checkpoint or weights file")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--workers", type=int, default=1, help="data processes per training process")
     p.add_argument("--bf16", nargs="?", choices=["auto", "on", "off"], const="on", default="auto", help="autocast the convolutions; "
                    "auto: on CPUs with AMX, never on a GPU")  # fmt: skip
-    p.add_argument("--every", type=int, default=100, help="steps between lines of progress")
-    p.add_argument("--valid", type=int, default=1000, help="steps between looks at the held-back voices")
-    p.add_argument("--minutes", type=float, help="stop (resumable) after this long")
-    p.add_argument("--clock", type=float, help="end after so many minutes instead of --hours, the rate falling over the last quarter")
+    p.add_argument("--every", type=int, default=100, help="steps between progress lines")
+    p.add_argument("--valid", type=int, default=1000, help="steps between validations on held-back voices")
+    p.add_argument("--minutes", type=float, help="stop after this many minutes (resumable)")
+    p.add_argument("--clock", type=float, help="end after this many minutes instead of --hours; the rate falls over the last quarter")
     p.add_argument("--pool", type=int, default=12, help="batches that a GPU mixes at once")
-    p.add_argument("--no-graph", action="store_true", help="run a GPU's steps kernel by kernel")
+    p.add_argument("--no-graph", action="store_true", help="launch a GPU's kernels one by one")
     a = p.parse_args()
     if a.every % a.perceptual_every or a.valid % a.perceptual_every:
         p.error("--every and --valid must be multiples of --perceptual-every")
@@ -93,7 +93,7 @@ def parse() -> argparse.Namespace:
 
 
 def has_amx(cpuinfo: str = "/proc/cpuinfo") -> bool:
-    """Whether the processor multiplies matrices of bfloat16. With avx512_bf16 alone steps take longer than in float32."""
+    """Whether the processor has bfloat16 matrix units. With only avx512_bf16, steps take longer than in float32."""
     try:
         with open(cpuinfo) as f:
             return "amx_bf16" in next((line.split() for line in f if line.startswith("flags")), [])
@@ -102,7 +102,7 @@ def has_amx(cpuinfo: str = "/proc/cpuinfo") -> bool:
 
 
 def keep_memory() -> None:
-    """Has glibc keep what is freed: else the larger tensors of every step come from the system anew, page by page."""
+    """Makes glibc keep freed memory: otherwise every step requests its larger tensors from the system again, page by page."""
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, TypeError, AttributeError):  # another C library
@@ -149,15 +149,15 @@ def asked_sizes(a) -> dict:
 
 
 def going_on(a, source: str, checkpoint: dict) -> tuple[Dccrn, dict]:
-    """A network of the checkpoint's sizes, and what it had seen before its run."""
+    """A network with the checkpoint's sizes, and the hours and steps before its run."""
     sizes = sizes_from(checkpoint["sizes"])
     if replace(sizes, **asked_sizes(a)) != sizes:
-        raise SystemExit(f"{source}: {sizes}; a run goes on with its own sizes")
+        raise SystemExit(f"{source}: {sizes}; a resumed run keeps its sizes")
     return Dccrn(sizes), checkpoint.get("before", dict(hours=0.0, step=0))
 
 
 def start(a) -> tuple[Dccrn, dict]:
-    """The network as --init or chance has it, and the hours and steps that it has seen."""
+    """The network from --init or random weights, and its hours and steps so far."""
     asked = asked_sizes(a)
     if not a.init:
         return Dccrn(Sizes(**asked)), dict(hours=0.0, step=0)
@@ -186,7 +186,7 @@ def save(path: str, state: dict) -> None:
 
 
 class Step:
-    """A step of training on batches of one shape; on a GPU a CUDA graph of it, once a few have been taken."""
+    """A step of training on batches of one shape; on a GPU a CUDA graph of it, after the first few steps."""
 
     EAGER = 12  # steps before the graph is made: every kernel has been compiled, every eigenbasis started
 
@@ -207,7 +207,7 @@ class Step:
             total, parts = self.loss(self.net, batch)
         total.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.a.clip)
-        # A gradient that is not finite moves nothing. No branch: a graph has none.
+        # A gradient that is not finite changes nothing. No branch, because a graph cannot have one.
         finite = torch.isfinite(norm)
         for p in self.parameters:
             p.grad.copy_(torch.where(finite, p.grad, 0.0))
@@ -301,7 +301,7 @@ def main() -> None:
     if cuda:
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
         if a.perceptual_every > 1:
-            raise SystemExit("--perceptual-every is for CPUs: a GPU's steps are all alike")
+            raise SystemExit("--perceptual-every is for CPUs: on a GPU all steps are the same")
     bf16, why = choose_bf16(a.bf16, cuda)
     if rank == 0:
         print(f"bf16 {'on' if bf16 else 'off'} ({why})", flush=True)
@@ -318,7 +318,7 @@ def main() -> None:
         if used != a.optimizer:
             raise SystemExit(f"{source}: trained with --optimizer {used}, expected {a.optimizer}")
         if used == "soap" and "stacks" not in c["opt"]:
-            raise SystemExit(f"{source}: holds the optimizer's state of an earlier version; go on with --init {source} --out another folder")
+            raise SystemExit(f"{source}: has optimizer state from an earlier version; continue with --init {source} --out another folder")
         model.load_state_dict(c["model"])
         ema.load_state_dict(c["ema"])
         opt.load_state_dict(c["opt"])
@@ -368,11 +368,11 @@ def main() -> None:
             dist.all_reduce(done, dist.ReduceOp.MAX)
         look = step % a.valid == 0 or bool(done)
         if a.clock and not kept and share > 0.75 and rank == 0:
-            save(f"{a.out}/flat.pt", state())  # from here on the rate falls: another run goes on from before it
+            save(f"{a.out}/flat.pt", state())  # the rate falls from here on: another run can continue from this state
             kept = True
         if rank == 0 and (step % a.every == 0 or look):
             value, now = float(sum(loss.weights[k] * v for k, v in parts.items())), time.time()
-            if loss.perceptual:  # else a part is missing
+            if loss.perceptual:  # otherwise a term is missing
                 newest = max(0.01 * a.every / 100, 1 / (step / a.every + 1))
                 smooth = value if smooth is None else smooth + (value - smooth) * newest
             line = dict(

@@ -52,7 +52,7 @@ def test_parts_are_of_the_right_size(manifest, tmp_path, capsys):
     ids = [row["id"] for rows in parts for row in rows]
     assert len(ids) == len(set(ids)) and not {"speech1", "speech2"} & set(ids)
     assert {f"noise{i}" for i in range(40, 46)} <= set(ids)  # what there is least of comes first
-    assert "for want of room" in said and parts[0][0]["licence"] == "CC0-1.0"
+    assert "for lack of space" in said and parts[0][0]["licence"] == "CC0-1.0"
 
 
 def test_a_part_is_a_manifest_of_its_own(manifest, tmp_path):

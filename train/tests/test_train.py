@@ -75,7 +75,7 @@ def test_a_run_goes_on_elsewhere_from_one_file(cache, tmp_path, monkeypatch):
     whole, new = (torch.load(tmp_path / k / "last.pt") for k in ("whole", "new"))
     assert new["step"] == 4
     torch.testing.assert_close({k: new[k] for k in ("model", "ema", "opt")}, {k: whole[k] for k in ("model", "ema", "opt")}, rtol=0, atol=0)
-    with pytest.raises(SystemExit, match=r"kept\.pt: Sizes\(.*a run goes on with its own sizes"):
+    with pytest.raises(SystemExit, match=r"kept\.pt: Sizes\(.*a resumed run keeps its sizes"):
         run(monkeypatch, cache, tmp_path / "other", 4, "--resume", tmp_path / "kept.pt", "--blocks", 2)
 
 
