@@ -27,7 +27,7 @@ use crate::cli::opus::Opus;
 use crate::cli::source::Source;
 use crate::cli::wav::{Depth, WavSpec};
 
-/// Longest stretch of silence put in for one damaged place, seconds: beyond it the file is given up.
+/// Longest silence inserted for one damaged section, seconds; beyond it the file is rejected.
 const LONGEST_GAP: u64 = 10;
 
 enum Decoder {
@@ -44,20 +44,20 @@ pub(crate) struct Coded {
     frames: Option<u64>,
     position: u64,
     damaged: u64,
-    /// Samples still to be dropped that the encoder put in front.
+    /// Samples of encoder delay still to be dropped.
     skip: u64,
-    /// Streams one after the other, as Ogg has them: where this one began.
+    /// Start of the current stream, since Ogg can chain several.
     link: u64,
-    /// Length of this one.
+    /// Its length.
     link_frames: Option<u64>,
-    /// Samples of this one by its own clock.
+    /// Its samples according to its own clock.
     clock: u64,
     /// Its first packet's time, in samples.
     origin: Option<i64>,
-    /// Packets bear a number from the file, not one counted by the reader.
+    /// Packet times come from the file and are not counted by the reader.
     has_timestamps: bool,
     ended: bool,
-    /// The end came in the middle of something.
+    /// The file ended unexpectedly.
     torn: bool,
     /// Samples of the longest packet.
     packet: u64,
@@ -66,7 +66,7 @@ pub(crate) struct Coded {
 }
 
 impl Coded {
-    /// What is in a file of its own.
+    /// Opens a file that is not embedded in another.
     pub(crate) fn open(path: &Path, source: Source) -> Result<Self, Error> {
         let is_file = source.is_file();
         let format = probe(path, source.without_tag())?;
@@ -82,7 +82,7 @@ impl Coded {
             if let Ok(Some(edit)) = edits::edit(&mut source, coded.track_id) {
                 coded.skip = edit.skip;
                 if let Decoder::Opus(opus) = &mut coded.decoder {
-                    // The list says the same.
+                    // The edit list contains the same delay.
                     let start = opus.keep_start() as u64;
                     coded.frames = coded.frames.map(|frames| frames + start);
                 }
@@ -97,7 +97,7 @@ impl Coded {
         Ok(coded)
     }
 
-    /// What a WAV file holds, behind a header that symphonia understands, or none.
+    /// Opens the contents of a WAV file, with a header that symphonia understands or without one.
     pub(crate) fn inside_wav(
         header: Vec<u8>,
         source: Source,
@@ -108,7 +108,7 @@ impl Coded {
         let source = Cursor::new(header).chain(source.limited(bytes));
         let format = probe_media(name, Box::new(ReadOnlySource::new(source)), !mpeg);
         Self::new(format.map_err(|error| match error {
-            // Too short, or something else behind that name.
+            // Too short, or something else with that name.
             Error::NotAudio => Error::Codec("this kind of MP3 in WAV".into()),
             error => error,
         })?)
@@ -168,7 +168,7 @@ impl Coded {
         self.damaged
     }
 
-    /// Fills `planes` (one per channel) with what comes next; false at the end.
+    /// Fills `planes` (one per channel) with the next samples; false at the end.
     pub(crate) fn read(&mut self, planes: &mut Vec<Vec<f32>>) -> Result<bool, Error> {
         loop {
             let done = self.position - self.link;
@@ -200,8 +200,8 @@ impl Coded {
         left: u64,
         planes: &mut Vec<Vec<f32>>,
     ) -> Result<(), Error> {
-        // What the reader had to skip for damage is a gap between these numbers. Before zero lies
-        // what encoders put in front; a cut-out piece of a stream may start at any number.
+        // Anything the reader skipped because of damage is a gap between these times. Before zero is
+        // the encoder delay; a stream cut from a longer one may start at any time.
         let origin = *self.origin.get_or_insert(packet.pts.get().max(0));
         let gap = match u64::try_from(packet.pts.get().saturating_sub(origin)) {
             Ok(at) if self.has_timestamps => at.saturating_sub(self.clock),
@@ -212,7 +212,7 @@ impl Coded {
             return Err(Error::Damaged(format!("{:.1} s are missing", gap as f64 / rate as f64)));
         }
         let silence = packet.dur.get().min(LONGEST_GAP * rate);
-        // How far the clock goes on.
+        // How far the clock advances.
         let decoded = match &mut self.decoder {
             Decoder::Opus(opus) => {
                 let trim = usize::try_from(packet.trim_end.get()).unwrap_or(usize::MAX);
@@ -274,7 +274,7 @@ impl Coded {
                 Ok(packet) => return Ok(packet),
                 Err(MediaError::ResetRequired) => self.next_link()?,
                 Err(MediaError::IoError(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                    // Some readers end like this, and some files in the middle of a packet.
+                    // Some readers end like this, and some files end within a packet.
                     self.torn = true;
                     if self.link_frames.is_none() {
                         self.warnings.push(Warning::EndsEarly { actual: self.position });
@@ -287,7 +287,7 @@ impl Coded {
         }
     }
 
-    /// Another stream begins behind the last.
+    /// Another stream follows the last one.
     fn next_link(&mut self) -> Result<(), Error> {
         self.check_link();
         let track = self.format.default_track(TrackType::Audio).ok_or(Error::NotAudio)?;
@@ -300,23 +300,23 @@ impl Coded {
         (self.link, self.link_frames) = (self.position, frames);
         (self.clock, self.origin) = (0, None);
         self.frames = self.frames.zip(frames).map(|_| self.position + frames.unwrap_or(0));
-        // Of several titles none is that of the whole.
+        // With several titles, none applies to the whole file.
         let second = metadata_of(self.format.as_mut());
         self.metadata.tags.retain(|tag| second.tags.contains(tag));
         Ok(())
     }
 
-    /// Says where a stream has fewer samples than it should.
+    /// Reports a stream with fewer samples than declared.
     fn check_link(&mut self) {
         let actual = self.position - self.link;
-        // Tables of packets count the last one whole.
+        // Packet tables count the last packet in full.
         let spare = if self.torn || self.has_timestamps { 0 } else { self.packet };
         if let Some(expected) = self.link_frames.filter(|&expected| actual + spare < expected) {
             self.warnings.push(Warning::Cut { actual, expected });
         }
     }
 
-    /// Nothing more comes: was that all?
+    /// At the end: checks that everything was read.
     fn end(&mut self) -> Result<bool, Error> {
         if self.position == 0 {
             return Err(Error::NoSamples);
@@ -332,7 +332,7 @@ fn audio(track: &Track) -> Option<&AudioCodecParameters> {
     track.codec_params.as_ref().and_then(CodecParameters::audio)
 }
 
-/// A decoder for a track, what it gives, and how much.
+/// A decoder for a track, its output format and its length.
 fn decoder_of(track: &Track) -> Result<(Decoder, WavSpec, Option<u64>), Error> {
     let params = audio(track).ok_or(Error::NotAudio)?;
     if params.codec == CODEC_ID_OPUS {
@@ -349,7 +349,7 @@ fn decoder_of(track: &Track) -> Result<(Decoder, WavSpec, Option<u64>), Error> {
             MediaError::Unsupported(_) => Error::Codec(codec_name(params.codec)),
             error => Error::Damaged(error.to_string()),
         })?;
-    // Decoders know better than containers: FLAC's fills in what its header says.
+    // Decoders know more than containers: FLAC's fills in values from its header.
     let known = decoder.codec_params();
     let rate = known.sample_rate.or(params.sample_rate);
     let layout = known.channels.as_ref().or(params.channels.as_ref());
@@ -371,7 +371,7 @@ fn probe(path: &Path, source: Source) -> Result<Box<dyn FormatReader>, Error> {
     if let Some(name) = foreign(head) {
         return Err(Error::Codec(name.into()));
     }
-    // Begins like a format that Wisp reads.
+    // Starts like a format that Wisp reads.
     let mpeg4 = head.get(4..8) == Some(b"ftyp");
     let known = [&b"fLaC"[..], b"OggS", b"caff", b"\x1aE\xdf\xa3"]
         .iter()
@@ -411,7 +411,7 @@ fn probe_media(
         })
 }
 
-/// Formats that are known by their first bytes, and not read.
+/// Formats that are recognised by their first bytes but not supported.
 fn foreign(head: &[u8]) -> Option<&'static str> {
     if head.starts_with(b"OggS") && head.get(28..) == Some(b"Speex   ") {
         return Some("Speex");
@@ -439,7 +439,7 @@ fn depth(params: &AudioCodecParameters, known: &AudioCodecParameters) -> Depth {
         CODEC_ID_PCM_F32LE | CODEC_ID_PCM_F32BE | CODEC_ID_PCM_F64LE | CODEC_ID_PCM_F64BE => {
             Depth::F32
         }
-        // Decoders of lossy codecs go above full scale, and have no bit depth.
+        // Lossy decoders exceed full scale and have no bit depth.
         CODEC_ID_MP1 | CODEC_ID_MP2 | CODEC_ID_MP3 | CODEC_ID_VORBIS | CODEC_ID_AAC => Depth::F32,
         _ => match bits {
             // Telephone codecs and ADPCM decode to 16 bits.
@@ -454,7 +454,7 @@ fn depth(params: &AudioCodecParameters, known: &AudioCodecParameters) -> Depth {
 
 fn mask(layout: &Channels) -> u32 {
     let mask = match layout {
-        // The lowest 18 are numbered as WAV numbers them.
+        // The lowest 18 have the same numbers as in WAV.
         Channels::Positioned(positions) => u32::try_from(positions.bits()).unwrap_or(0) & 0x3ffff,
         _ => 0,
     };
@@ -476,7 +476,7 @@ fn codec_name(codec: AudioCodecId) -> String {
     .into()
 }
 
-/// Tags, and chunks of the WAV file that a FLAC file was made of.
+/// Tags, and chunks of the WAV file from which a FLAC file was made.
 fn metadata_of(format: &mut dyn FormatReader) -> Metadata {
     let mut metadata = Metadata::default();
     let mut place = Place::First;
@@ -539,7 +539,7 @@ fn add_tag(metadata: &mut Metadata, tag: &Tag) {
         Some(
             StandardTag::Encoder(_) | StandardTag::EncodedBy(_) | StandardTag::EncoderSettings(_),
         ) => return,
-        // A name of the user's stands beside ID3's own.
+        // A user-defined name accompanies ID3's own.
         _ => match tag.raw.sub_fields.as_deref().and_then(|fields| fields.first()) {
             Some(field) if tag.raw.key == "TXXX" => {
                 return metadata.tag(&field.value.to_string(), tag.raw.value.to_string());

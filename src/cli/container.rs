@@ -1,6 +1,6 @@
 //! Containers of plain samples: WAV with RF64 and BW64, Wave64, AIFF and AIFF-C, AU.
 //!
-//! Headers are often wrong: unfinished, from a pipe, past 4 GiB, of a file that was cut. What is there counts.
+//! Headers are often wrong: unfinished, from a pipe, beyond 4 GiB, or from a truncated file. The actual data counts.
 use std::io;
 
 use crate::cli::error::{Error, Warning};
@@ -10,14 +10,14 @@ use crate::cli::pcm::{Coding, Order};
 use crate::cli::source::Source;
 use crate::cli::wav::Depth;
 
-/// Bytes of metadata kept of one file.
+/// Largest amount of metadata kept per file, bytes.
 const KEPT: u64 = 64 << 20;
-/// Behind a header that agrees with itself, less than this is no sound.
+/// After a consistent header, fewer bytes than this do not count as audio.
 const RUBBISH: u64 = 4096;
-/// `fmt ` chunks are this long at most; more is not looked at.
+/// Longest `fmt ` chunk; anything beyond is ignored.
 const LONGEST_FORMAT: u64 = 1 << 16;
 
-/// What the samples are.
+/// The sample format.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Content {
     Plain(Coding),
@@ -27,7 +27,7 @@ pub(crate) enum Content {
     Mpeg,
 }
 
-/// What a header says, and what of it is so.
+/// The contents of a header, corrected.
 #[derive(Debug)]
 pub(crate) struct Container {
     pub(crate) content: Content,
@@ -35,15 +35,15 @@ pub(crate) struct Container {
     pub(crate) channels: u16,
     pub(crate) mask: u32,
     pub(crate) depth: Depth,
-    /// Bytes of sound from here on; none: up to the end.
+    /// Bytes of audio from here; none: up to the end.
     pub(crate) bytes: Option<u64>,
-    /// A stream may go on with chunks behind the sound.
+    /// In a stream, chunks may follow the audio.
     pub(crate) chunks_follow: bool,
     pub(crate) metadata: Metadata,
     pub(crate) warnings: Vec<Warning>,
 }
 
-/// Whether a file begins like one of these.
+/// Whether a file starts like one of these.
 pub(crate) fn is_plain(head: &[u8]) -> bool {
     let form = head.get(8..12);
     (matches!(head.get(..4), Some(b"RIFF" | b"RF64" | b"BW64" | b"RIFX")) && form == Some(b"WAVE"))
@@ -122,7 +122,7 @@ fn wave(source: &mut Source) -> Result<Container, Error> {
     }
 }
 
-/// A chunk's head, none at the end.
+/// The next chunk header, none at the end.
 fn next_chunk(source: &mut Source) -> Result<Option<([u8; 4], u32)>, Error> {
     let head = source.read_up_to(8).map_err(Error::Read)?;
     let Some(&[a, b, c, d, ..]) = head.first_chunk::<8>() else { return Ok(None) };
@@ -141,7 +141,7 @@ fn too_long(id: &[u8; 4], size: u64, left: u64) -> Error {
     ))
 }
 
-/// Keeps a chunk's data, or says why not.
+/// Keeps a chunk's data, or warns why not.
 fn keep(
     source: &mut Source,
     id: &[u8; 4],
@@ -168,7 +168,7 @@ fn keep(
     Ok(())
 }
 
-/// Passes over the byte that makes a length even, which some programs leave out.
+/// Skips the padding byte after an odd length, which some programs omit.
 fn pad(source: &mut Source, size: u64) -> Result<(), Error> {
     if !size.is_multiple_of(2) {
         let next = source.peek(5).map_err(Error::Read)?;
@@ -196,7 +196,7 @@ fn is_known(id: &[u8]) -> bool {
     known.contains(&id) || id.try_into().is_ok_and(is_stale)
 }
 
-/// How many bytes of sound there are, whatever the header says, and the chunks behind them.
+/// The actual number of bytes of audio, and the chunks after them.
 fn extent(
     source: &mut Source,
     container: &mut Container,
@@ -206,7 +206,7 @@ fn extent(
 ) -> Result<(), Error> {
     let frame = container.frame_bytes();
     let Some(left) = source.left() else {
-        // A stream shows its end when it comes.
+        // The end of a stream is known only when it comes.
         let unknown = is_placeholder(stated, wide) || {
             let next = source.peek(4).map_err(Error::Read)?;
             stated == 0 && !next.is_empty() && !is_known(next)
@@ -221,7 +221,7 @@ fn extent(
     let (bytes, warning) = judge(stated, left, riff_left, wide, frame, chunks)?;
     source.seek_to(start).map_err(Error::Read)?;
     container.bytes = Some(bytes);
-    // Of a codec, bytes are known and samples not.
+    // For a codec, the number of bytes is known, but not of samples.
     let in_bytes = !matches!(container.content, Content::Plain(_));
     container.warnings.extend(warning.map(|warning| match warning {
         Warning::Cut { actual, expected } | Warning::Longer { actual, expected } if in_bytes => {
@@ -239,7 +239,7 @@ fn extent(
     Ok(())
 }
 
-/// Bytes of sound out of `left` that follow, and what is to be said of it.
+/// Bytes of audio among the `left` that follow, and a warning.
 fn judge(
     stated: u64,
     left: u64,
@@ -271,14 +271,14 @@ fn judge(
         return Ok((left, Some(Warning::Unfinished { actual: frames(left) })));
     }
     let longer = |bytes: u64| Warning::Longer { actual: frames(bytes), expected: frames(stated) };
-    // Lengths that lost what is above their 32 bits.
+    // Lengths truncated to 32 bits.
     let wraps = rest >> 32;
     if !wide && wraps > 0 {
         let whole = stated + (wraps << 32);
         let bytes = if followed(whole)? || left - whole < RUBBISH { whole } else { left };
         return Ok((bytes, Some(longer(bytes))));
     }
-    // A header that closes with the sound, and a little behind it: rubbish, not sound.
+    // The header matches the audio, and a few bytes follow: not audio.
     let agrees = (stated..=stated + 1).contains(&riff_left);
     if rest < RUBBISH && agrees {
         return Ok((stated, Some(Warning::Rubbish(rest))));
@@ -286,7 +286,7 @@ fn judge(
     Ok((left, Some(longer(left))))
 }
 
-/// Whether a file goes on with chunks from here to its end.
+/// Whether the rest of the file consists of chunks.
 fn are_chunks(source: &mut Source, at: u64) -> Result<bool, Error> {
     source.seek_to(at).map_err(Error::Read)?;
     let mut known = false;
@@ -306,13 +306,13 @@ fn are_chunks(source: &mut Source, at: u64) -> Result<bool, Error> {
     Ok(known)
 }
 
-/// The chunks behind the sound of a stream.
+/// The chunks after the audio of a stream.
 pub(crate) fn after_stream(source: &mut Source, container: &mut Container) -> Result<(), Error> {
     pad(source, container.bytes.unwrap_or(0))?;
     trailing(source, container)
 }
 
-/// A header for the rest of a file as symphonia knows them: sizes right, nothing beside format and sound.
+/// A header that symphonia understands for the rest of a file: correct sizes, only format and audio.
 pub(crate) fn header(format: &[u8], bytes: Option<u64>) -> Vec<u8> {
     let size = bytes.and_then(|bytes| u32::try_from(bytes).ok()).unwrap_or(u32::MAX);
     let mut header = b"RIFF".to_vec();
@@ -344,7 +344,7 @@ fn trailing(source: &mut Source, container: &mut Container) -> Result<(), Error>
     }
 }
 
-/// Lengths that programs write where they cannot come back to fill in the true one (a pipe).
+/// Lengths that programs write if they cannot go back and fill in the true one (a pipe).
 fn is_placeholder(bytes: u64, wide: bool) -> bool {
     (0x7fff_0000..=0x8000_1000).contains(&bytes)
         || (!wide && bytes >= 0xffff_0000)
@@ -352,7 +352,7 @@ fn is_placeholder(bytes: u64, wide: bool) -> bool {
         || bytes >= i64::MAX as u64 - 0xffff
 }
 
-/// The last 14 bytes of the formats' GUIDs: those of Microsoft's, and of Ambisonic B-format.
+/// The last 14 bytes of the format GUIDs: Microsoft's, and Ambisonic B-format.
 const GUID_TAILS: [[u8; 14]; 2] = [
     [0x00, 0x00, 0x00, 0x00, 0x10, 0x00, 0x80, 0x00, 0x00, 0xaa, 0x00, 0x38, 0x9b, 0x71],
     [0x00, 0x00, 0x21, 0x07, 0xd3, 0x11, 0x86, 0x44, 0xc8, 0xc1, 0xca, 0x00, 0x00, 0x00],
@@ -372,7 +372,7 @@ fn wave_format(bytes: &[u8]) -> Result<Container, Error> {
         }
         (u16_le(bytes, 24), u16_le(bytes, 18), u32_le(bytes, 20))
     } else {
-        // A short form that names the long one can only be plain.
+        // A short form of the extensible format can only be PCM.
         (if code == 0xfffe { 1 } else { code }, bits, 0)
     };
     let (content, depth) = match code {
@@ -387,11 +387,11 @@ fn wave_format(bytes: &[u8]) -> Result<Container, Error> {
     Container::new(content, depth, rate, channels, mask)
 }
 
-/// Integers; fewer bits than their bytes hold stand at the top.
+/// Integers; if they use fewer bits than their bytes, those are the top bits.
 fn plain(bits: u16, valid: u16, block: u16, channels: u16) -> Result<(Content, Depth), Error> {
     let bytes = match bits {
         1..=8 => return Ok((Content::Plain(Coding::U8), Depth::U8)),
-        // 24 bits or fewer in 4 bytes, as old programs wrote them.
+        // 24 bits or fewer in 4 bytes, as written by old programs.
         17..=31 if u32::from(block) == 4 * u32::from(channels) => 4,
         9..=32 => bits.div_ceil(8) as u8,
         bits => return Err(bits_of(bits, "1 to 32")),
@@ -466,14 +466,14 @@ impl Container {
         })
     }
 
-    /// What has no header.
+    /// Headerless samples.
     pub(crate) fn raw(raw: &RawSpec, bytes: Option<u64>) -> Result<Self, Error> {
         let content = Content::Plain(raw.coding);
         let container = Self::new(content, raw.depth(), raw.rate, raw.channels, 0)?;
         Ok(Self { bytes, ..container })
     }
 
-    /// Bytes of one sample of all channels, where they are plain.
+    /// Bytes per frame, for uncompressed formats.
     pub(crate) fn frame_bytes(&self) -> u64 {
         match &self.content {
             Content::Plain(coding) => coding.bytes() as u64 * u64::from(self.channels),
@@ -481,7 +481,7 @@ impl Container {
         }
     }
 
-    /// Sets the bytes of sound of formats that have nothing behind them.
+    /// Sets the bytes of audio for formats with nothing after it.
     fn with_bytes(mut self, source: &Source, stated: Option<u64>) -> Self {
         let frame = self.frame_bytes();
         self.bytes = match (stated, source.left()) {
@@ -505,7 +505,7 @@ impl Container {
 const W64_RIFF: [u8; 16] = [
     0x72, 0x69, 0x66, 0x66, 0x2e, 0x91, 0xcf, 0x11, 0xa5, 0xd6, 0x28, 0xdb, 0x04, 0xc1, 0x00, 0x00,
 ];
-/// How the GUIDs of its other chunks go on behind their four letters.
+/// The rest of the GUIDs of its other chunks, after their four letters.
 const W64_TAIL: [u8; 12] = [0xf3, 0xac, 0xd3, 0x11, 0x8c, 0xd1, 0x00, 0xc0, 0x4f, 0x8e, 0xdb, 0x8a];
 
 fn wave64(source: &mut Source) -> Result<Container, Error> {
@@ -523,7 +523,7 @@ fn wave64(source: &mut Source) -> Result<Container, Error> {
             (b"data", Some(bytes)) => {
                 let mut container = wave_format(&bytes)?;
                 container.metadata.lost = lost;
-                // Some programs count the padding as sound.
+                // Some programs count the padding as audio.
                 let padding = size % container.frame_bytes();
                 let size = if padding < 8 { size - padding } else { size };
                 return Ok(container.with_bytes(source, Some(size)));
@@ -559,7 +559,7 @@ fn aiff(source: &mut Source) -> Result<Container, Error> {
             b"SSND" => {
                 let offset = u64::from(u32_be(&take(source, 8, "its header")?, 0));
                 source.skip(offset).map_err(Error::Read)?;
-                // A length of 0 is that of a recorder that was cut off.
+                // A length of 0 comes from an interrupted recorder.
                 let stated = size.saturating_sub(8 + offset);
                 if common.is_some() && (!source.is_file() || stated == 0) {
                     sound = Some((source.at(), stated));
@@ -627,13 +627,13 @@ fn aiff(source: &mut Source) -> Result<Container, Error> {
     let mut container = Container::new(content, depth, rate, u16_be(&common, 0), 0)?;
     container.metadata = metadata;
     container.warnings = warnings;
-    // Some programs leave room behind the last sample.
+    // Some programs leave room after the last sample.
     let frames = u64::from(u32_be(&common, 2)) * container.frame_bytes();
     let stated = if (1..stated).contains(&frames) { frames } else { stated };
     Ok(container.with_bytes(source, Some(stated)))
 }
 
-/// 80 bits of floating point, for whole numbers.
+/// 80-bit floating point, for whole numbers.
 fn extended(bytes: &[u8]) -> Option<u32> {
     let exponent = i32::from(u16_be(bytes, 0)) - 16_383;
     let mantissa = bytes[2..10].try_into().map(u64::from_be_bytes).ok()?;
@@ -699,7 +699,7 @@ fn au(source: &mut Source) -> Result<Container, Error> {
 
 // ---- bytes ----------------------------------------------------------------------------------------------------------
 
-/// So many bytes, or where the file ends.
+/// Reads the given number of bytes, or fails where the file ends.
 fn take(source: &mut Source, count: u64, place: &'static str) -> Result<Vec<u8>, Error> {
     match source.read_up_to(count) {
         Ok(bytes) if bytes.len() as u64 == count => Ok(bytes),
@@ -731,7 +731,7 @@ fn u32_be(bytes: &[u8], at: usize) -> u32 {
 mod tests {
     use super::*;
 
-    /// A mono file of 16 bits.
+    /// A 16-bit mono file.
     fn judged(
         stated: u64,
         left: u64,

@@ -1,23 +1,23 @@
-//! Where the sound of an MPEG-4 file starts and ends: its edit list, which symphonia 0.6 does not read.
+//! The edit list of an MPEG-4 file, which says where its audio starts and ends. symphonia 0.6 does not read it.
 use std::io::{self, Read, Seek, SeekFrom};
 
-/// What of a track's samples is heard.
+/// The part of a track's samples to play.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Edit {
-    /// Samples before it that the encoder put in front.
+    /// Samples of encoder delay before it.
     pub(crate) skip: u64,
-    /// Samples that follow; none: all.
+    /// Samples to play; none: all.
     pub(crate) frames: Option<u64>,
 }
 
-/// A box: its name and where its data lie.
+/// A box: its name and the position of its data.
 struct Place {
     name: [u8; 4],
     from: u64,
     to: u64,
 }
 
-/// The one edit of the track; none where there are none, or several.
+/// The edit of a track that has exactly one.
 pub(crate) fn edit<R: Read + Seek>(file: &mut R, track: u32) -> io::Result<Option<Edit>> {
     let end = file.seek(SeekFrom::End(0))?;
     let Some(moov) = find(file, 0, end, b"moov")? else { return Ok(None) };
@@ -42,7 +42,7 @@ pub(crate) fn edit<R: Read + Seek>(file: &mut R, track: u32) -> io::Result<Optio
     Ok(None)
 }
 
-/// The only entry of a list that shows anything.
+/// The only entry of a list that is not empty.
 fn entry(list: &[u8], movie_scale: Option<u32>, media_scale: Option<u32>) -> Option<Edit> {
     let wide = list.first() == Some(&1);
     let step = if wide { 20 } else { 12 };
@@ -62,7 +62,7 @@ fn entry(list: &[u8], movie_scale: Option<u32>, media_scale: Option<u32>) -> Opt
     if entries.any(|(_, start)| start >= 0) {
         return None;
     }
-    // Lengths in coarser steps than samples say where the last sample is only about.
+    // Lengths in units longer than a sample give only an approximate end.
     let frames = match (movie_scale?, media_scale?) {
         (movie, media) if movie == media && duration > 0 => Some(duration),
         (movie, media) if movie > 0 && duration > 0 => {
@@ -101,7 +101,7 @@ fn find<R: Read + Seek>(
 
 fn boxes<R: Read + Seek>(file: &mut R, mut from: u64, to: u64) -> io::Result<Vec<Place>> {
     let mut boxes = Vec::new();
-    // A file has a few; fragments would be many, and have no lists.
+    // A file has few; fragmented files have many, and no edit lists.
     while from < to && boxes.len() < 1000 {
         file.seek(SeekFrom::Start(from))?;
         let mut head = Vec::new();

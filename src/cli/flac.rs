@@ -1,4 +1,4 @@
-//! Writes FLAC, block by block, by way of flacenc.
+//! Writes FLAC, block by block, with flacenc.
 use std::io::{self, Seek, SeekFrom, Write};
 
 use flacenc::bitsink::ByteSink;
@@ -13,13 +13,13 @@ use crate::cli::wav::{Depth, Quantizer, WavSpec, Way, format_chunk};
 
 /// Samples per channel in a block.
 const BLOCK: usize = 4096;
-/// Bytes a block of metadata can have.
+/// Largest metadata block, bytes.
 const LARGEST: usize = (1 << 24) - 1;
-/// Above it flacenc refuses a rate; blocks of a rate that has no short form leave it to the file's header.
+/// Highest rate that flacenc accepts; above it, blocks take the rate from the file's header.
 const HIGHEST_RATE: u32 = 96_000;
 const RATE_WITHOUT_FORM: usize = 65_537;
 
-/// The nearest depth that FLAC has.
+/// The nearest bit depth that FLAC supports.
 pub(crate) fn depth(depth: Depth) -> Depth {
     match depth {
         Depth::U8 | Depth::I16 | Depth::I24 => depth,
@@ -27,7 +27,7 @@ pub(crate) fn depth(depth: Depth) -> Depth {
     }
 }
 
-/// Whether FLAC has so many channels and such a rate.
+/// Whether FLAC supports this number of channels and this rate.
 pub(crate) fn check(spec: &WavSpec) -> Result<(), Error> {
     match *spec {
         WavSpec { channels, .. } if channels > 8 => Err(Error::FlacChannels { channels }),
@@ -54,7 +54,7 @@ pub(crate) struct FlacWriter<W> {
 }
 
 impl<W: Write + Seek> FlacWriter<W> {
-    /// `frames` is the length where it is known, which a stream has to say at once.
+    /// `frames` is the length if known; a stream must declare it at the start.
     pub(crate) fn new(
         mut inner: W,
         way: Way,
@@ -137,7 +137,7 @@ impl<W: Write + Seek> FlacWriter<W> {
         self.inner.flush()
     }
 
-    /// Completes the header and hands the file back.
+    /// Completes the header and returns the file.
     pub(crate) fn finish(mut self) -> io::Result<W> {
         if !self.pending.is_empty() {
             self.encode(self.pending.len())?;
@@ -153,17 +153,17 @@ impl<W: Write + Seek> FlacWriter<W> {
     }
 }
 
-/// The first block of metadata (RFC 9639, 8.2).
+/// The first metadata block (RFC 9639, 8.2).
 fn stream_info(spec: &WavSpec, frames: u64, sizes: (u32, u32), sum: [u8; 16]) -> Vec<u8> {
     let mut out = Vec::with_capacity(34);
     out.extend((BLOCK as u16).to_be_bytes());
     out.extend((BLOCK as u16).to_be_bytes());
     for size in [sizes.0, sizes.1] {
-        // Three bytes, 0 where unknown.
+        // Three bytes, 0 if unknown.
         let size = if size > LARGEST as u32 { 0 } else { size };
         out.extend(&size.to_be_bytes()[1..]);
     }
-    // 36 bits, 0 where unknown.
+    // 36 bits, 0 if unknown.
     let frames = if frames >> 36 == 0 { frames } else { 0 };
     let packed = u64::from(spec.rate) << 44
         | u64::from(spec.channels - 1) << 41

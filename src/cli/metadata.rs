@@ -1,4 +1,4 @@
-//! What a file says beside its sound: chunks of WAV as they are, and tags of other formats.
+//! Metadata: WAV chunks unchanged, and tags of other formats.
 
 /// A chunk of a WAV file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,7 +12,7 @@ impl Chunk {
         Self { id: *id, data }
     }
 
-    /// With its head and the byte that makes its length even.
+    /// Including its header and padding byte.
     pub(crate) fn put(&self, out: &mut Vec<u8>) {
         out.extend(self.id);
         out.extend((self.data.len() as u32).to_le_bytes());
@@ -27,27 +27,27 @@ impl Chunk {
     }
 }
 
-/// The id as people read it.
+/// The id in readable form.
 pub(crate) fn id_text(id: &[u8]) -> String {
     String::from_utf8_lossy(id).trim_end().to_owned()
 }
 
-/// In their order.
+/// Metadata in file order.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Metadata {
     /// Chunks before the format.
     pub(crate) first: Vec<Chunk>,
-    /// Chunks between format and sound.
+    /// Chunks between format and audio.
     pub(crate) before: Vec<Chunk>,
-    /// Chunks behind the sound.
+    /// Chunks after the audio.
     pub(crate) after: Vec<Chunk>,
-    /// Tags, by the names of Vorbis comments, in capitals.
+    /// Tags, with Vorbis comment names in capitals.
     pub(crate) tags: Vec<(String, String)>,
-    /// What cannot be kept.
+    /// Names of metadata that cannot be kept.
     pub(crate) lost: Vec<String>,
 }
 
-/// Tags, and the entries of a LIST INFO chunk that stand for them.
+/// Tags, and the corresponding entries of a LIST INFO chunk.
 const INFO: [(&str, &[u8; 4]); 9] = [
     ("TITLE", b"INAM"),
     ("ARTIST", b"IART"),
@@ -60,18 +60,18 @@ const INFO: [(&str, &[u8; 4]); 9] = [
     ("TRACKNUMBER", b"ITRK"),
 ];
 
-/// The sample, counted from midnight, at which the recording starts.
+/// The start of the recording, in samples since midnight.
 const TIME_REFERENCE: &str = "TIME_REFERENCE";
-/// Where Broadcast WAV's fields stand (EBU Tech 3285).
+/// Positions of Broadcast WAV's fields (EBU Tech 3285).
 const BEXT_DATE: usize = 320;
 const BEXT_TIME_REFERENCE: usize = 338;
 const BEXT_BYTES: usize = 602;
 
 impl Metadata {
-    /// Adds a tag under the name that Vorbis comments have for it; what says nothing of the recording is passed over.
+    /// Adds a tag under its Vorbis comment name; tags that do not describe the recording are skipped.
     pub(crate) fn tag(&mut self, name: &str, value: impl Into<String>) {
         let name = match name.to_ascii_uppercase().replace([' ', '-'], "_").as_str() {
-            // Of the encoder, or of the file that was.
+            // About the encoder, or about the original file.
             "ENCODER"
             | "ENCODED_BY"
             | "MAJOR_BRAND"
@@ -97,12 +97,12 @@ impl Metadata {
         self.tags.iter().find(|tag| tag.0 == name).map(|tag| tag.1.as_str())
     }
 
-    /// Whether it is of a WAV file: its chunks say all.
+    /// Whether it comes from a WAV file, whose chunks are complete.
     fn has_chunks(&self) -> bool {
         [&self.first, &self.before, &self.after].iter().any(|chunks| !chunks.is_empty())
     }
 
-    /// Makes chunks for WAV of tags; those without a place are lost.
+    /// Converts tags to WAV chunks; tags without a counterpart are lost.
     pub(crate) fn into_chunks(mut self) -> Self {
         let tags = std::mem::take(&mut self.tags);
         let said = self.as_tags();
@@ -152,7 +152,7 @@ impl Metadata {
         self
     }
 
-    /// Tags for a file that has no chunks: what those of WAV say.
+    /// Converts WAV chunks to tags, for a file without chunks.
     pub(crate) fn as_tags(&self) -> Vec<(String, String)> {
         let mut tags = Self { tags: self.tags.clone(), ..Self::default() };
         for chunk in [&self.first, &self.before, &self.after].into_iter().flatten() {
@@ -205,7 +205,7 @@ impl Metadata {
         blocks
     }
 
-    /// Takes back what [`Metadata::as_foreign`] gives, block by block; false where a block is none of its kind.
+    /// Restores the output of [`Metadata::as_foreign`], block by block; false for other blocks.
     pub(crate) fn take_foreign(&mut self, block: &[u8], place: &mut Place) -> bool {
         let Some((head, rest)) = block.split_first_chunk::<8>() else { return false };
         let id = [head[0], head[1], head[2], head[3]];
@@ -227,7 +227,7 @@ impl Metadata {
     }
 }
 
-/// Where chunks stand.
+/// Position of chunks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Place {
     First,
@@ -235,20 +235,20 @@ pub(crate) enum Place {
     After,
 }
 
-/// Chunks that hold the sound, its form or room to grow; those of the result are its own.
+/// Chunks with the audio, its format or spare room, which the result has its own versions of.
 pub(crate) fn is_own(id: &[u8; 4]) -> bool {
     let own: [&[u8; 4]; 10] =
         [b"fmt ", b"data", b"fact", b"ds64", b"JUNK", b"junk", b"FLLR", b"PAD ", b"filr", b"fill"];
     own.contains(&id)
 }
 
-/// Chunks that tell of the samples as they were: peaks, overviews, check sums.
+/// Chunks that describe the original samples: peaks, overviews, checksums.
 pub(crate) fn is_stale(id: &[u8; 4]) -> bool {
     let stale: [&[u8; 4]; 6] = [b"PEAK", b"levl", b"MD5 ", b"ovwf", b"LGWV", b"r64m"];
     is_own(id) || stale.contains(&id)
 }
 
-/// Chunks one after the other, as far as they are whole.
+/// Consecutive chunks, up to the first incomplete one.
 fn split(mut bytes: &[u8]) -> Vec<Chunk> {
     let mut chunks = Vec::new();
     while let Some((head, rest)) = bytes.split_first_chunk::<8>() {
@@ -260,7 +260,7 @@ fn split(mut bytes: &[u8]) -> Vec<Chunk> {
     chunks
 }
 
-/// Up to the first zero; bytes that are no UTF-8 are taken for Latin-1.
+/// Up to the first zero; bytes that are not UTF-8 are read as Latin-1.
 fn text(bytes: &[u8]) -> String {
     let bytes = bytes.split(|&byte| byte == 0).next().unwrap_or_default();
     match std::str::from_utf8(bytes) {

@@ -3,7 +3,7 @@ use ruopus::{MultistreamDecoder, OpusDecoder};
 
 use crate::cli::error::Error;
 
-/// Opus decodes to this rate, whatever was recorded.
+/// Opus always decodes to this rate.
 const RATE: u32 = 48_000;
 
 enum Decoder {
@@ -14,10 +14,10 @@ enum Decoder {
 /// A decoder for one stream.
 pub(crate) struct Opus {
     decoder: Decoder,
-    /// The channels in WAV's order, numbered as they come.
+    /// The channels in WAV order, by their index in the stream.
     order: Vec<usize>,
     gain: f32,
-    /// Samples at the start that the encoder needed and nobody is to hear.
+    /// Encoder delay at the start, in samples.
     skip: usize,
 }
 
@@ -45,7 +45,7 @@ impl Opus {
             }
             _ => return Err(damaged()),
         };
-        // Vorbis' order of channels.
+        // Vorbis channel order.
         let order = match (fixed[18], channels) {
             (1, 3) => vec![0, 2, 1],
             (1, 5) => vec![0, 2, 1, 3, 4],
@@ -72,12 +72,12 @@ impl Opus {
         self.skip
     }
 
-    /// Drops nothing at the start; how much it would have been.
+    /// Disables the drop at the start and returns its length.
     pub(crate) fn keep_start(&mut self) -> usize {
         std::mem::take(&mut self.skip)
     }
 
-    /// What a packet holds, without the start that is to be skipped and `trim` at its end; how much it was with them.
+    /// The samples of a packet, without the skipped start and `trim` at its end; also the length including them.
     pub(crate) fn decode(
         &mut self,
         packet: &[u8],

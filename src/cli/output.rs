@@ -1,4 +1,4 @@
-//! Where results go: a file that takes its name when it is whole, or standard output.
+//! Output: a file that gets its name when it is complete, or standard output.
 use std::fs;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -11,15 +11,15 @@ use crate::cli::flac::{self, FlacWriter};
 use crate::cli::metadata::Metadata;
 use crate::cli::wav::{Quantizer, WavSpec, WavWriter, Way};
 
-/// What results are written as.
+/// The output format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    // RF64 past 4 GiB.
+    // RF64 beyond 4 GiB.
     #[default]
     Wav,
-    // 24 bits at most.
+    // At most 24 bits.
     Flac,
-    // Samples alone, little-endian, interleaved.
+    // Only samples, little-endian, interleaved.
     Raw,
 }
 
@@ -32,7 +32,7 @@ impl Format {
         }
     }
 
-    /// The format that a name asks for.
+    /// The format implied by a file name.
     pub(crate) fn of_name(path: &Path) -> Option<Self> {
         let extension = path.extension()?.to_str()?.to_ascii_lowercase();
         match extension.as_str() {
@@ -43,7 +43,7 @@ impl Format {
         }
     }
 
-    /// What people call it.
+    /// Its usual name.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Wav => "WAV",
@@ -53,12 +53,12 @@ impl Format {
     }
 }
 
-/// Whether a name stands for standard output.
+/// Whether a name means standard output.
 pub(crate) fn is_stdout(path: &Path) -> bool {
     ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"].iter().any(|name| path == Path::new(name))
 }
 
-/// A file under a name of its own until it is whole, or standard output.
+/// A file with a temporary name until it is complete, or standard output.
 pub(crate) enum Target {
     File(BufWriter<NamedTempFile>),
     Standard(io::Stdout),
@@ -101,12 +101,12 @@ pub(crate) struct Output {
     /// None: standard output.
     path: Option<PathBuf>,
     force: bool,
-    /// Chunks behind the sound that have their place already.
+    /// Chunks after the audio that already have their place.
     written: usize,
 }
 
 impl Output {
-    /// Begins a result; `more` where metadata may come that nobody knows yet.
+    /// Starts a result; `more` if further metadata may follow.
     pub(crate) fn create(
         path: &Path,
         force: bool,
@@ -161,7 +161,7 @@ impl Output {
         done.map_err(|source| write_error(self.path.as_deref(), source))
     }
 
-    /// How many of the chunks behind the sound have no place.
+    /// Number of chunks after the audio that do not fit.
     pub(crate) fn without_place(&self, metadata: &Metadata) -> usize {
         let after = metadata.after.len();
         match &self.writer {
@@ -172,7 +172,7 @@ impl Output {
         }
     }
 
-    /// The result whole and under its name, unless `stop` says otherwise at the last moment.
+    /// Completes the result and gives it its name, unless `stop` says otherwise at the last moment.
     pub(crate) fn finish(self, metadata: &Metadata, stop: impl Fn() -> bool) -> Result<(), Error> {
         let path = self.path;
         let fail = |source| write_error(path.as_deref(), source);
@@ -200,7 +200,7 @@ fn write_error(path: Option<&Path>, source: io::Error) -> Error {
     }
 }
 
-/// Whether a result can go there, as far as can be told before the work.
+/// Checks the output before starting the work.
 pub(crate) fn check(input: &Path, output: &Path, force: bool) -> Result<(), Error> {
     if same_file(input, output) {
         return Err(Error::OutputIsInput(output.to_path_buf()));
@@ -210,12 +210,12 @@ pub(crate) fn check(input: &Path, output: &Path, force: bool) -> Result<(), Erro
         return Err(Error::OutputNotAFile(output.to_path_buf()));
     }
     match output.symlink_metadata() {
-        // A link to nowhere exists too.
+        // Also true for a dangling link.
         Ok(_) if !force => return Err(Error::OutputExists(output.to_path_buf())),
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => {}
-        // A name that is too long, a folder that is closed.
+        // For example a name that is too long, or a folder without permission.
         Err(source) => return Err(Error::Write { path: output.to_path_buf(), source }),
     }
     let folder = folder_of(output);
@@ -225,7 +225,7 @@ pub(crate) fn check(input: &Path, output: &Path, force: bool) -> Result<(), Erro
     Ok(())
 }
 
-/// Through a link to the file behind it: the link stays.
+/// Follows a link to its file, so that the link stays.
 pub(crate) fn resolved(output: &Path) -> PathBuf {
     fs::canonicalize(output).unwrap_or_else(|_| output.to_path_buf())
 }
@@ -239,7 +239,7 @@ fn same_file(a: &Path, b: &Path) -> bool {
     matches!((fs::canonicalize(a), fs::canonicalize(b)), (Ok(a), Ok(b)) if a == b)
 }
 
-/// The result grows under another name, so that its own name never shows half a file.
+/// The result is written under a temporary name, so that its name never refers to a partial file.
 fn temporary_beside(output: &Path) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".wisp-").suffix(".part");
@@ -247,7 +247,7 @@ fn temporary_beside(output: &Path) -> io::Result<NamedTempFile> {
     let permissions = <fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o666);
     #[cfg(unix)]
     builder.permissions(permissions);
-    // What the system said, without the other name.
+    // The system's error, without the temporary name.
     builder.tempfile_in(folder_of(output)).map_err(|error| {
         let inner = error.get_ref().and_then(|inner| inner.source());
         let code = inner.and_then(|inner| inner.downcast_ref::<io::Error>()?.raw_os_error());
@@ -272,7 +272,7 @@ fn put_in_place(file: NamedTempFile, output: &Path, force: bool) -> Result<(), E
         Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {
             Err(Error::OutputExists(output.to_path_buf()))
         }
-        // File systems without links (FAT) cannot do it in one step.
+        // File systems without hard links (FAT) cannot do this atomically.
         Err(error) if output.symlink_metadata().is_err() => {
             error.file.persist(output).map(drop).map_err(|error| fail(error.error))
         }
@@ -280,7 +280,7 @@ fn put_in_place(file: NamedTempFile, output: &Path, force: bool) -> Result<(), E
     }
 }
 
-/// The format's own depth, and whether it has the channels and the rate.
+/// The format's bit depth, and whether it supports the channels and the rate.
 pub(crate) fn fit(format: Format, spec: WavSpec) -> Result<WavSpec, Error> {
     if format != Format::Flac {
         return Ok(spec);

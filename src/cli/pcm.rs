@@ -1,6 +1,6 @@
-//! Samples without a codec, or with one of the telephone's.
+//! Samples without a codec, or with a telephone codec.
 
-/// How one sample is written.
+/// The encoding of a sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Coding {
     /// 8 bits around 128.
@@ -18,7 +18,7 @@ pub(crate) enum Coding {
     MuLaw,
 }
 
-/// Which byte comes first.
+/// Byte order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
     Little,
@@ -35,7 +35,7 @@ impl Coding {
         }
     }
 
-    /// Adds whole frames to the planes, one for each channel.
+    /// Appends whole frames to the planes, one per channel.
     pub(crate) fn decode(self, frames: &[u8], planes: &mut [Vec<f32>]) {
         match self {
             Self::U8 => fill(frames, planes, |[x]: [u8; 1]| (f32::from(x) - 128.0) / 128.0),
@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn telephone_codes_have_their_ends_and_their_middle() {
-        // ITU-T G.711: the largest values and those next to zero.
+        // ITU-T G.711: the largest values and those around zero.
         for (byte, value) in [(0x80, 32_124), (0x00, -32_124), (0xff, 0), (0x7f, 0), (0xfe, 8)] {
             assert_eq!(mu_law(byte), value, "{byte:#x}");
         }

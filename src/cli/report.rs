@@ -1,4 +1,4 @@
-//! What is said about a file: figures, JSON, progress.
+//! Reports on files: figures, JSON, progress.
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::sync::Mutex;
@@ -16,16 +16,16 @@ pub(crate) struct Report {
     pub(crate) sample_rate: u32,
     pub(crate) channels: u16,
     pub(crate) depth: &'static str,
-    /// Delay of the engine, taken out of the result.
+    /// Delay of the engine, removed from the result.
     pub(crate) latency_samples: usize,
-    /// Time spent, decoding and writing too, over the length of the audio.
+    /// Time spent, including decoding and writing, relative to the length of the audio.
     pub(crate) real_time_factor: f64,
-    /// Energy of the input over that of the voice; none where one of them is silent.
+    /// Energy of the input over that of the voice; none if one of them is silent.
     pub(crate) reduction_db: Option<f64>,
-    /// Of what was written; none for silence.
+    /// Peak of the output; none for silence.
     pub(crate) peak_dbfs: Option<f64>,
     pub(crate) clipped_samples: u64,
-    /// Places that could not be decoded, silent in the result.
+    /// Sections that could not be decoded, silent in the result.
     pub(crate) damaged_places: u64,
     #[serde(serialize_with = "texts")]
     pub(crate) warnings: Vec<Warning>,
@@ -41,7 +41,7 @@ pub(crate) struct Meter {
     input: f64,
     result: f64,
     peak: f32,
-    /// Gain of what is heard, which is no part of the reduction.
+    /// Output gain, which is not part of the reduction.
     gain: f32,
 }
 
@@ -62,7 +62,7 @@ impl Meter {
         self.result += energy(plane) / f64::from(self.gain).powi(2);
     }
 
-    /// The result from the input beside what was taken out of it.
+    /// Computes the result from the input and the removed sound.
     pub(crate) fn removed(&mut self, dry: impl Iterator<Item = f32>, removed: &[f32]) {
         let voice = dry.zip(removed).map(|(dry, &x)| f64::from(dry - x / self.gain).powi(2));
         self.result += voice.sum::<f64>();
@@ -92,12 +92,12 @@ struct Line<'a> {
     #[serde(flatten)]
     report: Option<&'a Report>,
     error: Option<String>,
-    /// Why nothing was to be done.
+    /// Why the input was skipped.
     #[serde(skip_serializing_if = "Option::is_none")]
     skipped: Option<String>,
 }
 
-/// Where results, messages and progress go.
+/// Prints results, messages and progress.
 pub(crate) struct Reporter {
     json: bool,
     quiet: bool,
@@ -120,7 +120,7 @@ impl Reporter {
         Self { json, quiet, bars, files: total, out: Mutex::new(io::stdout()) }
     }
 
-    /// A bar for one file, above that for all of them.
+    /// A bar for one file, above the one for all files.
     pub(crate) fn begin(&self, input: &Path) -> FileProgress {
         let bar = self.bars.insert_from_back(1, ProgressBar::no_length());
         let name = input.file_name().unwrap_or(input.as_os_str()).to_string_lossy().into_owned();
@@ -131,7 +131,7 @@ impl Reporter {
         self.say(&format!("wisp: {}: warning: {message}", input.display()));
     }
 
-    /// A result, or why there is none.
+    /// A result, or an error.
     pub(crate) fn end(&self, input: &Path, output: &Path, result: &Result<Report, Error>) {
         self.files.inc(1);
         match result {
@@ -157,7 +157,7 @@ impl Reporter {
         }
     }
 
-    /// An input that is a result of Wisp's own.
+    /// An input that was made by Wisp.
     pub(crate) fn skip(&self, input: &Path, origin: &Path) {
         let why = format!("was made by Wisp from {}; pass it alone to clean it", origin.display());
         self.say(&format!("wisp: {}: skipped: {why}", input.display()));
@@ -169,7 +169,7 @@ impl Reporter {
     }
 
     fn line(&self, line: &Line<'_>) {
-        // Numbers and strings: cannot fail. A reader that has gone must not stop the work.
+        // Numbers and strings cannot fail. A closed pipe must not stop the work.
         if let (Ok(line), Ok(mut out)) = (serde_json::to_string(line), self.out.lock()) {
             let _ = writeln!(out, "{line}").and_then(|()| out.flush());
         }
@@ -199,7 +199,7 @@ fn summary(input: &Path, output: &Path, report: &Report) -> String {
     )
 }
 
-/// The bar of one file.
+/// The progress bar of one file.
 pub(crate) struct FileProgress {
     bar: ProgressBar,
     styled: bool,

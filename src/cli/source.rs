@@ -1,4 +1,4 @@
-//! Where the bytes come from: a file, or a stream that cannot go back.
+//! Input bytes: a file, or a stream that cannot seek.
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::cli::error::Error;
 /// Bytes of an ID3v1 tag.
 const ID3V1: usize = 128;
 
-/// Whether a name stands for standard input.
+/// Whether a name means standard input.
 pub(crate) fn is_stdin(path: &Path) -> bool {
     ["-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"].iter().any(|name| path == Path::new(name))
 }
@@ -20,15 +20,15 @@ enum Inner {
     Stream(Box<dyn Read + Send + Sync>),
 }
 
-/// Bytes up to where tags begin that other programs put behind the end.
+/// Bytes up to the tags that other programs append.
 pub(crate) struct Source {
     inner: Inner,
     at: u64,
-    /// Where the bytes end; unknown in a stream.
+    /// End of the bytes; unknown for a stream.
     end: Option<u64>,
-    /// Bytes that were looked at and not yet read.
+    /// Bytes that were peeked at and not yet read.
     ahead: Vec<u8>,
-    /// A stream that may end in a tag: so many bytes are held back until more come.
+    /// Number of bytes held back until more arrive, for a stream that may end in a tag.
     tagged: bool,
     seekable: bool,
 }
@@ -38,13 +38,13 @@ impl Source {
         if is_stdin(path) {
             return Self::stream(Box::new(io::stdin()));
         }
-        // Before it is opened: opening a pipe waits for somebody to write into it.
+        // Checked before opening, because opening a pipe waits for a writer.
         let metadata = std::fs::metadata(path).map_err(Error::Read)?;
         if metadata.is_dir() {
             return Err(Error::IsDirectory);
         }
         if !metadata.is_file() {
-            // What a shell has opened already, as in `wisp <(ffmpeg ...) -o clean.wav`.
+            // Already opened by a shell, as in `wisp <(ffmpeg ...) -o clean.wav`.
             let open = ["/dev/fd", "/proc/self/fd"].iter().any(|folder| path.starts_with(folder));
             if !open {
                 return Err(Error::NotAFile);
@@ -77,24 +77,24 @@ impl Source {
         Ok(source)
     }
 
-    /// So many bytes alone, or all.
+    /// Limits the source to a number of bytes, or not.
     pub(crate) fn limited(self, count: Option<u64>) -> io::Take<Self> {
         Read::take(self, count.unwrap_or(u64::MAX))
     }
 
-    /// Takes what can seek for what cannot.
+    /// Treats a seekable source as a stream.
     pub(crate) fn unseekable(mut self) -> Self {
         self.seekable = false;
         self
     }
 
-    /// Holds back what may be an ID3v1 tag at the end of a stream.
+    /// Holds back a possible ID3v1 tag at the end of a stream.
     pub(crate) fn without_tag(mut self) -> Self {
         self.tagged = matches!(self.inner, Inner::Stream(_));
         self
     }
 
-    /// Whether it can go back, and knows its end.
+    /// Whether it can seek and knows its end.
     pub(crate) fn is_file(&self) -> bool {
         matches!(self.inner, Inner::File(_))
     }
@@ -104,12 +104,12 @@ impl Source {
         self.at
     }
 
-    /// Bytes still to come, where that is known.
+    /// Bytes still to come, if known.
     pub(crate) fn left(&self) -> Option<u64> {
         self.end.map(|end| end.saturating_sub(self.at))
     }
 
-    /// The next bytes, fewer at the end, without reading on.
+    /// Peeks at the next bytes, fewer at the end.
     pub(crate) fn peek(&mut self, count: usize) -> io::Result<&[u8]> {
         while self.ahead.len() < count {
             let mut more = vec![0; count - self.ahead.len()];
@@ -122,14 +122,14 @@ impl Source {
         Ok(&self.ahead[..count.min(self.ahead.len())])
     }
 
-    /// So many bytes, fewer at the end.
+    /// Reads the given number of bytes, fewer at the end.
     pub(crate) fn read_up_to(&mut self, count: u64) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         self.by_ref().take(count).read_to_end(&mut bytes)?;
         Ok(bytes)
     }
 
-    /// Passes over so many bytes; how many there were.
+    /// Skips bytes; returns how many there were.
     pub(crate) fn skip(&mut self, count: u64) -> io::Result<u64> {
         match self.left() {
             Some(left) => {
@@ -141,7 +141,7 @@ impl Source {
         }
     }
 
-    /// Goes to a place in a file.
+    /// Seeks to a position in a file.
     pub(crate) fn seek_to(&mut self, at: u64) -> io::Result<()> {
         match &mut self.inner {
             Inner::File(file) => {
@@ -154,7 +154,7 @@ impl Source {
         }
     }
 
-    /// Reads from what is behind, at a place, up to the end.
+    /// Reads from the underlying file, from a position up to the end.
     fn fetch(&mut self, out: &mut [u8], at: u64) -> io::Result<usize> {
         let left = self.end.map_or(u64::MAX, |end| end.saturating_sub(at));
         let count = out.len().min(usize::try_from(left).unwrap_or(usize::MAX));
@@ -179,7 +179,7 @@ impl Read for Source {
             ready = wanted;
             let ahead = self.peek(wanted + ID3V1)?.len();
             if ahead < wanted + ID3V1 {
-                // The end is in sight.
+                // The end is within reach.
                 let tag = ahead.checked_sub(ID3V1);
                 ready = tag.filter(|&at| self.ahead[at..].starts_with(b"TAG")).unwrap_or(ahead);
             }
@@ -218,7 +218,7 @@ impl MediaSource for Source {
     }
 }
 
-/// The length without the tags of MP3 players that stand behind other formats too: ID3v1, APEv2, Lyrics3.
+/// The length without tags of MP3 players, which other formats can have too: ID3v1, APEv2, Lyrics3.
 fn end_before_tags(file: &mut File, length: u64) -> io::Result<u64> {
     let mut end = length;
     loop {
@@ -231,7 +231,7 @@ fn end_before_tags(file: &mut File, length: u64) -> io::Result<u64> {
     }
 }
 
-/// Bytes of the tag that these bytes end with.
+/// Length of the tag at the end of these bytes.
 fn tag_size(tail: &[u8]) -> Option<u64> {
     if tail.len() == ID3V1 && tail.starts_with(b"TAG") {
         return Some(ID3V1 as u64);
@@ -246,7 +246,7 @@ fn tag_size(tail: &[u8]) -> Option<u64> {
     let word = |at: usize| {
         u32::from_le_bytes([footer[at], footer[at + 1], footer[at + 2], footer[at + 3]])
     };
-    // The size holds items and footer; a flag tells of a header of the footer's size.
+    // The size covers items and footer; a flag indicates a header of the same size as the footer.
     let header = if word(20) >> 31 == 1 { 32 } else { 0 };
     footer.starts_with(b"APETAGEX").then(|| u64::from(word(12)) + header)
 }

@@ -1,4 +1,4 @@
-//! Writes WAV, streamed; becomes RF64 (EBU Tech 3306) where 4 GiB do not suffice.
+//! Writes WAV, streamed; becomes RF64 (EBU Tech 3306) beyond 4 GiB. hound has neither RF64 nor channel masks.
 use std::io::{self, Seek, SeekFrom, Write};
 
 use clap::ValueEnum;
@@ -45,24 +45,24 @@ impl Depth {
     }
 }
 
-/// What a WAV header says.
+/// The contents of a WAV header.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WavSpec {
     pub(crate) rate: u32,
     pub(crate) channels: u16,
     pub(crate) depth: Depth,
-    /// Speaker positions as WAV numbers them, 0 where unknown.
+    /// WAV speaker positions, 0 if unknown.
     pub(crate) mask: u32,
 }
 
 impl WavSpec {
-    /// Bytes of one sample of all channels.
+    /// Bytes per frame.
     pub(crate) fn frame_bytes(&self) -> u64 {
         self.depth.bytes() as u64 * u64::from(self.channels)
     }
 }
 
-/// The largest 32-bit length; chunks behind the sound of a stream are to fit too.
+/// The largest 32-bit length, with room for chunks after the audio of a stream.
 const PLAIN_LIMIT: u64 = u32::MAX as u64 - 4096;
 const ROOM_BEHIND: u64 = 128 << 20;
 const GUID_TAIL: [u8; 14] =
@@ -119,22 +119,22 @@ impl Quantizer {
         }
     }
 
-    /// Rounded, not dithered: silence stays silence, and an untouched sample comes back as it was.
+    /// Rounded, not dithered: silence stays silence, and an unchanged sample is restored exactly.
     pub(crate) fn quantize(&mut self, x: f32) -> i32 {
         let scale = (1u64 << (self.depth.bits() - 1)) as f64;
         let y = (f64::from(x) * scale).round();
-        // Full scale itself is one step too high; that alone is not worth a warning.
+        // Full scale is one step too high; this alone is not worth a warning.
         self.clipped += u64::from(y > scale || y < -scale);
         y.clamp(-scale, scale - 1.0) as i32
     }
 }
 
-/// Where the samples go, and whether one can go back there.
+/// The output, and whether it can seek.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
     File,
     Stream {
-        /// Chunks may follow that nobody knows yet.
+        /// Chunks may still follow.
         more: bool,
     },
 }
@@ -145,19 +145,19 @@ pub(crate) struct WavWriter<W> {
     way: Way,
     spec: WavSpec,
     samples: Quantizer,
-    /// Where the data chunk's size stands.
+    /// Position of the data chunk's size.
     size_at: u64,
-    /// Where the length in frames stands, which all but integer formats have.
+    /// Position of the length in frames, which all formats except integers have.
     fact_at: Option<u64>,
-    /// A chunk is kept free for RF64's 64-bit sizes.
+    /// A chunk is reserved for RF64's 64-bit sizes.
     room_for_rf64: bool,
-    /// A stream told its length.
+    /// A stream declared its length.
     length_told: bool,
     data_bytes: u64,
 }
 
 impl<W: Write + Seek> WavWriter<W> {
-    /// `frames` is the expected length; without it, or when it is long, room is left for RF64.
+    /// `frames` is the expected length; if it is unknown or long, room is left for RF64.
     pub(crate) fn new(
         mut inner: W,
         way: Way,
@@ -189,7 +189,7 @@ impl<W: Write + Seek> WavWriter<W> {
         let size_at = header.len() as u64;
         header.extend([0; 4]);
         if let Way::Stream { more } = way {
-            // What cannot be filled in later is said now, as far as it is known.
+            // Values that cannot be filled in later are written now, as far as known.
             let known = data.map(|data| (data, size_at + 4 + data + data % 2 + behind));
             let mut head = io::Cursor::new(&mut header);
             let sizes = Sizes { size_at, fact_at, frame_bytes, room_for_rf64 };
@@ -240,12 +240,12 @@ impl<W: Write + Seek> WavWriter<W> {
         self.inner.flush()
     }
 
-    /// Whether chunks can stand behind the sound: not in a stream whose length nobody knew.
+    /// Whether chunks can follow the audio: not in a stream of unknown length.
     pub(crate) fn takes_chunks(&self) -> bool {
         self.way == Way::File || self.length_told
     }
 
-    /// Puts the chunks behind the sound, completes the header and hands the file back.
+    /// Appends the chunks, completes the header and returns the file.
     pub(crate) fn finish(mut self, after: &[Chunk]) -> io::Result<W> {
         if !self.data_bytes.is_multiple_of(2) && self.takes_chunks() {
             self.inner.write_all(&[0])?;
@@ -268,7 +268,7 @@ impl<W: Write + Seek> WavWriter<W> {
     }
 }
 
-/// Where lengths stand in a header.
+/// Positions of lengths in a header.
 struct Sizes {
     size_at: u64,
     fact_at: Option<u64>,
@@ -304,10 +304,10 @@ impl Sizes {
     }
 }
 
-/// The `fmt ` chunk, with its head.
+/// The `fmt ` chunk, including its header.
 pub(crate) fn format_chunk(spec: &WavSpec) -> Vec<u8> {
     let code: u16 = if spec.depth == Depth::F32 { 3 } else { 1 };
-    // What Microsoft asks for; the short form is what the oldest readers know.
+    // As Microsoft requires; the oldest readers only know the short form.
     let extensible = spec.channels > 2 || matches!(spec.depth, Depth::I24 | Depth::I32);
     let frame_bytes = spec.depth.bytes() as u16 * spec.channels;
     let mut chunk = Vec::with_capacity(48);
@@ -350,7 +350,7 @@ mod tests {
         WavWriter::new(inner, Way::File, spec, frames, &Metadata::default()).expect("header")
     }
 
-    /// Counts and forgets what is written, but keeps the first KiB.
+    /// Counts and discards the output, except for the first KiB.
     struct Sink {
         head: Vec<u8>,
         at: u64,
@@ -391,7 +391,7 @@ mod tests {
         let plane = vec![0.0; 1 << 20];
         let blocks = 520; // of 8 MiB
         let bytes = vec![0; 8 << 20];
-        // Only the count matters: the conversion itself is tested below.
+        // Only the count matters here; the conversion is tested below.
         for _ in 0..blocks {
             writer.data_bytes += bytes.len() as u64;
             writer.inner.write_all(&bytes).expect("sink");
