@@ -2,6 +2,7 @@
 mod controls;
 mod converter;
 mod denoiser;
+mod denormals;
 mod expander;
 mod mask;
 mod shape;
@@ -11,7 +12,6 @@ use std::sync::Arc;
 
 use crate::dsp::{DelayLine, Framer};
 use crate::nn::dccrn::Dccrn;
-use crate::nn::kernels::FlushDenormals;
 
 pub use controls::{Controls, DEFAULT_REDUCTION_DB, Listen, Stereo};
 pub use telemetry::{DISPLAY_BANDS, Telemetry};
@@ -19,6 +19,7 @@ pub use telemetry::{DISPLAY_BANDS, Telemetry};
 use controls::Mixer;
 use converter::Converter;
 use denoiser::Denoiser;
+use denormals::FlushDenormals;
 
 /// Rates that an engine takes, in Hz.
 const RATES: std::ops::RangeInclusive<u32> = 8_000..=384_000;

@@ -587,7 +587,7 @@ mod tests {
             let network = Dccrn::with_kernels(BUNDLED, kernels).expect("the bundled weights");
             outputs(&network, 100, |_| 0)
         };
-        let plain = run(Kernels::Plain);
+        let plain = run(Kernels::PLAIN);
         for kernels in Kernels::available() {
             let ours = run(kernels);
             let worst = ours.iter().zip(&plain).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);

@@ -1,0 +1,67 @@
+//! What the loops need of an instruction set.
+
+/// The bits of sqrt(1/2), where [`Simd::split`] puts the border between two exponents.
+pub(super) const SQRT_HALF_BITS: i32 = 0x3f35_04f3;
+
+/// One vector of an instruction set.
+///
+/// # Safety
+/// All functions but those of [`super::scalar::Scalar`] may run only where their instructions exist; pointers must be valid for
+/// `WIDTH` floats.
+pub(super) trait Simd: Copy {
+    /// Floats per vector; divides [`super::PANEL`].
+    const WIDTH: usize;
+    /// Vectors per row in a block of [`super::loops::matmul`], whole panels.
+    const ACROSS: usize;
+    /// Rows in a block of [`super::loops::matmul`].
+    const ROWS: usize;
+    /// Whether a product with one row reads halved weights: widening them takes two instructions a vector.
+    const HALVES: bool;
+
+    unsafe fn splat(x: f32) -> Self;
+    unsafe fn load(p: *const f32) -> Self;
+    /// From the upper halves of floats.
+    unsafe fn load_halves(p: *const u16) -> Self;
+    unsafe fn store(self, p: *mut f32);
+    unsafe fn add(self, o: Self) -> Self;
+    unsafe fn sub(self, o: Self) -> Self;
+    unsafe fn mul(self, o: Self) -> Self;
+    unsafe fn div(self, o: Self) -> Self;
+    /// `self / o` within 2^-22 of it, of a finite `self` and `o` in 1..=1e30.
+    #[inline(always)]
+    unsafe fn ratio(self, o: Self) -> Self {
+        self.div(o)
+    }
+    /// `self * m + a`
+    unsafe fn mul_add(self, m: Self, a: Self) -> Self;
+    unsafe fn sqrt(self) -> Self;
+    /// The smaller; `o` where `self` is NaN.
+    unsafe fn min(self, o: Self) -> Self;
+    /// The larger; `o` where `self` is NaN.
+    unsafe fn max(self, o: Self) -> Self;
+    /// The first `count` floats at `p`, of which no more need be valid, then zeros; `count` may be larger than `WIDTH`.
+    unsafe fn load_some(p: *const f32, count: usize) -> Self;
+    /// Stores the first `count` floats only, which is all that need be valid; `count` may be larger than `WIDTH`.
+    unsafe fn store_some(self, p: *mut f32, count: usize);
+    /// 2^n, where `self` is n + 1.5 * 2^23 and n a whole number in -126..=127.
+    unsafe fn exp2_shifted(self) -> Self;
+    /// (e, m) with `self = m 2^e` and m in [sqrt(1/2), sqrt(2)), of positive normal numbers.
+    unsafe fn split(self) -> (Self, Self);
+}
+
+/// Forwards the trait's functions to intrinsics.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+macro_rules! forward {
+    ($($name:ident($($arg:ident),*) = $body:expr;)*) => {
+        $(
+            #[inline(always)]
+            unsafe fn $name(self $(, $arg: Self)*) -> Self {
+                let s = self.0;
+                $(let $arg = $arg.0;)*
+                Self($body(s $(, $arg)*))
+            }
+        )*
+    };
+}
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+pub(super) use forward;
