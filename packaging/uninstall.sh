@@ -1,9 +1,5 @@
 #!/bin/sh
-<<<<<<< HEAD
-# Takes away what install.sh put there. Your own presets and sessions stay.
-=======
 # Uninstalls what install.sh installed. Keeps your own presets and sessions.
->>>>>>> c260657 (Install scripts: plain English)
 set -eu
 if [ "$(uname -s)" = Darwin ]; then
     vst3="$HOME/Library/Audio/Plug-Ins/VST3"

@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::suite::NOTE;
-use crate::tools::{cargo, run, works};
+use crate::tools::{NOTE, cargo, run, works};
 
 /// The only files and folders with unsafe code, and why.
 const UNSAFE: [(&str, &str); 7] = [
@@ -55,7 +54,7 @@ pub(crate) fn audit() -> Result<()> {
         run(&mut cargo(&["deny", "--all-features", "check"]))?;
     } else {
         println!(
-            "{NOTE}dependencies not checked: `cargo install cargo-deny` brings what looks at licences and advisories"
+            "{NOTE}dependencies not checked: `cargo install cargo-deny` installs the licence and advisory check"
         );
     }
     Ok(())

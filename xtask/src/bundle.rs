@@ -6,28 +6,15 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::patched;
+use crate::paths::{NAME, PACKAGE, bundled_dir, target_dir, vst3_bundle};
 use crate::tools::run;
 
-/// The package of the plugin, the programs and the library.
-pub(crate) const PACKAGE: &str = "wisp-denoise";
-/// What its library, its command-line program and its bundles are called.
-pub(crate) const NAME: &str = "wisp";
-
-/// Where cargo builds to.
-pub(crate) fn target_dir() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from)
-}
-
-pub(crate) fn bundled_dir() -> PathBuf {
-    target_dir().join("bundled")
-}
-
-/// As on the command line: arguments for cargo, before them the name of what is bundled or nothing.
+/// As on the command line: optionally a name, then arguments for cargo.
 pub(crate) fn bundle_named(args: &[String]) -> Result<()> {
     match args.split_first() {
         Some((name, rest)) if [NAME, PACKAGE].contains(&name.as_str()) => bundle(rest),
         Some((name, _)) if !name.starts_with('-') => {
-            bail!("{name} is not what there is to bundle, expected {NAME}")
+            bail!("unknown package {name}, expected {NAME}")
         }
         _ => bundle(args),
     }
@@ -37,10 +24,10 @@ pub(crate) fn bundle_named(args: &[String]) -> Result<()> {
 pub(crate) fn bundle(cargo_args: &[String]) -> Result<()> {
     let all: Vec<String> = cargo_args.iter().cloned().chain(patched::arguments()?).collect();
     nice_plug_xtask::build(&[PACKAGE.to_owned()], &all)?;
-    // It takes the package's name for the library's and the program's.
+    // It expects the library and the program to have the package's name.
     nice_plug_xtask::bundle(&target_dir(), NAME, cargo_args, false)?;
     describe_module()?;
-    // Of the programs it copies the one of that name.
+    // It copies only the program of that name.
     let standalone = format!("wisp-standalone{}", std::env::consts::EXE_SUFFIX);
     let built = profile_dir(cargo_args).join(&standalone);
     if cargo_args.iter().any(|arg| arg.contains("standalone")) && built.exists() {
@@ -75,20 +62,7 @@ pub(crate) fn bundle_wisp() -> Result<()> {
     bundle(&["--release".to_string()])
 }
 
-/// The command-line program that [`bundle_wisp`] built.
-pub(crate) fn command_line_program() -> PathBuf {
-    target_dir().join("release").join(format!("wisp{}", std::env::consts::EXE_SUFFIX))
-}
-
-pub(crate) fn clap_bundle() -> PathBuf {
-    bundled_dir().join("wisp.clap")
-}
-
-pub(crate) fn vst3_bundle() -> PathBuf {
-    bundled_dir().join("wisp.vst3")
-}
-
-/// Of the package.
+/// The version of the package.
 pub(crate) fn version() -> Result<String> {
     let manifest = fs::read_to_string("Cargo.toml").context("cannot read Cargo.toml")?;
     let version = manifest.lines().find_map(|line| line.strip_prefix("version = "));

@@ -1,29 +1,35 @@
-//! From nothing to a noisy voice, cleaned, seen and ready to be heard.
+//! Makes a noisy clip, cleans it and draws it before and after.
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::bundle::{bundle_wisp, clap_bundle, command_line_program, target_dir, vst3_bundle};
+use crate::bundle::bundle_wisp;
 use crate::image::draw_spectrograms;
+use crate::paths::{PACKAGE, clap_bundle, command_line_program, target_dir, vst3_bundle};
 use crate::synth::{resample, rms, room, si_sdr};
-use crate::tools::{install_packages, run, works};
+use crate::tools::{cargo, install_packages, run, works};
 
 const RATE: u32 = 48_000;
 /// Level of the voice over the noise.
 const SNR_DB: f64 = 4.0;
 const SENTENCES: [(&str, &str); 2] = [
-    ("en-us", "This voice was recorded beside a loud fan, while somebody was typing."),
-    ("en-gb+f3", "Wisp takes the noise away, and leaves the voice."),
+    ("en-us", "This voice was recorded next to a loud fan, while somebody was typing."),
+    ("en-gb+f3", "Wisp removes the noise, and keeps the voice."),
 ];
 
 pub(crate) fn demo() -> Result<()> {
+    install_speech()?;
+    println!("Building the command-line program …");
+    // Without the plugin, which takes longer to build.
+    let features = ["--no-default-features", "--features", "cli", "--bin", "wisp"];
+    run(cargo(&["build", "--quiet", "--release", "-p", PACKAGE]).args(features))?;
+    println!("{}", make_clips()?);
+    println!("\nBuilding the plugin …");
     bundle_wisp()?;
-    let clips = make_clips()?;
-    println!("{clips}");
     println!(
-        "\nThe plugin, for your DAW (README.md says where to put it):\n  {}\n  {}\n\
+        "\nThe plugin for your DAW (README.md says where to put it):\n  {}\n  {}\n\
          The command-line program:\n  {}",
         vst3_bundle().display(),
         clap_bundle().display(),
@@ -32,11 +38,14 @@ pub(crate) fn demo() -> Result<()> {
     Ok(())
 }
 
-/// Needs the command-line program built; says where everything is.
+/// Installs the program that speaks, if it is missing.
+fn install_speech() -> Result<()> {
+    if works("espeak-ng", "--version") { Ok(()) } else { install_packages(&["espeak-ng"]) }
+}
+
+/// Needs the command-line program; describes the files that it has made.
 pub(crate) fn make_clips() -> Result<String> {
-    if !works("espeak-ng", "--version") {
-        install_packages(&["espeak-ng"])?;
-    }
+    install_speech()?;
     let folder = target_dir().join("demo");
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let at = |name: &str| folder.join(name);
@@ -73,7 +82,7 @@ pub(crate) fn make_clips() -> Result<String> {
     let after = si_sdr(&voice, &cleaned);
     Ok(format!(
         "\nSI-SDR of the voice: {before:.1} dB before, {after:.1} dB after\n\n\
-         Listen:\n  {}   as recorded\n  {}   cleaned\n  {}   what was taken out\n\
+         Listen:\n  {}   as recorded\n  {}   cleaned\n  {}   what was removed\n\
          Look:\n  {}",
         at("noisy.wav").display(),
         at("clean.wav").display(),
@@ -82,11 +91,9 @@ pub(crate) fn make_clips() -> Result<String> {
     ))
 }
 
-/// A voice beside a fan, some seconds, in `folder`; its file.
+/// Makes a file in `folder` with some seconds of a voice near a fan.
 pub(crate) fn noisy_clip(folder: &Path) -> Result<PathBuf> {
-    if !works("espeak-ng", "--version") {
-        install_packages(&["espeak-ng"])?;
-    }
+    install_speech()?;
     let file = folder.join("noisy.wav");
     write(&file, &with_noise(&speak(folder)?, 14.0))?;
     Ok(file)

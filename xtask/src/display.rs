@@ -1,5 +1,5 @@
 //! An X server without a screen, and the standalone's real window in it.
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::tools::{install_packages, run};
 
-/// The server, OpenGL in software, what the window layer opens at run time, and what drives and photographs it.
+/// The server, OpenGL in software, libraries that the window layer loads, and the tool that drives it.
 pub(crate) const PACKAGES: &[&str] = &[
     "xvfb",
     "x11-utils",
@@ -19,9 +19,11 @@ pub(crate) const PACKAGES: &[&str] = &[
     "libxkbcommon-x11-0",
     "libxcb-xfixes0",
     "xdotool",
-    "imagemagick",
-    "pngquant",
 ];
+/// For pictures of a window.
+const CAMERA: &[&str] = &["imagemagick", "pngquant"];
+/// For an animation of it.
+const FILM: &[&str] = &["ffmpeg"];
 /// Longest wait for anything to appear.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -159,6 +161,58 @@ impl<'a> Window<'a> {
         Ok(())
     }
 
+    /// Drags from one place to another, in logical points, in steps.
+    pub(crate) fn drag(&self, from: (f32, f32), to: (f32, f32), seconds: f32) -> Result<()> {
+        const STEPS: u8 = 20;
+        self.point(from.0, from.1)?;
+        self.xdotool(&["mousedown", "1"])?;
+        for step in 1..=STEPS {
+            let part = f32::from(step) / f32::from(STEPS);
+            let x = from.0 + part * (to.0 - from.0);
+            let y = from.1 + part * (to.1 - from.1);
+            let (x, y) = (self.pixels(x), self.pixels(y));
+            self.xdotool(&["mousemove", "--window", &self.id, &x, &y])?;
+            self.wait(seconds / f32::from(STEPS));
+        }
+        self.xdotool(&["mouseup", "1"])
+    }
+
+    /// Records the window, whose size is given in logical points, as an animation while `act` runs.
+    pub(crate) fn film(
+        &self,
+        file: &Path,
+        size: (f32, f32),
+        act: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
+        install_packages(FILM)?;
+        let whole = file.with_extension("mkv");
+        let area = format!("{}x{}", self.pixels(size.0), self.pixels(size.1));
+        let mut recorder = Command::new("ffmpeg")
+            .args(["-y", "-loglevel", "error", "-f", "x11grab", "-draw_mouse", "1"])
+            .args(["-framerate", "10", "-video_size", &area, "-window_id", &self.id])
+            .args(["-i", &self.display.name, "-c:v", "ffv1"])
+            .arg(&whole)
+            .stdin(Stdio::piped())
+            .spawn()
+            .context("cannot run ffmpeg")?;
+        let acted = act();
+        // It ends the file when it reads q, and when the pipe closes.
+        if let Some(mut keys) = recorder.stdin.take() {
+            keys.write_all(b"q").context("cannot stop ffmpeg")?;
+        }
+        let status = recorder.wait().context("cannot wait for ffmpeg")?;
+        acted?;
+        ensure!(status.success(), "ffmpeg ended with {status}");
+        let filter = "fps=6,scale=560:-1:flags=lanczos,split[a][b];\
+                      [a]palettegen=max_colors=40:stats_mode=diff[p];[b][p]paletteuse=dither=none";
+        run(Command::new("ffmpeg")
+            .args(["-y", "-loglevel", "error", "-i"])
+            .arg(&whole)
+            .args(["-filter_complex", filter])
+            .arg(file))?;
+        std::fs::remove_file(&whole).with_context(|| format!("cannot remove {}", whole.display()))
+    }
+
     /// Asks for a size in logical points, as a host or a window manager does.
     pub(crate) fn resize(&self, width: f32, height: f32) -> Result<()> {
         let (width, height) = (self.pixels(width), self.pixels(height));
@@ -169,6 +223,7 @@ impl<'a> Window<'a> {
 
     /// A picture of the window, with as many colours as `limit` bytes allow, smaller if need be.
     pub(crate) fn photograph(&self, file: &Path, limit: u64) -> Result<()> {
+        install_packages(CAMERA)?;
         let whole: PathBuf = file.with_extension("full.png");
         run(self.display.command("import").args(["-window", &self.id]).arg(&whole))?;
         for (size, colours) in [

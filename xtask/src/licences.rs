@@ -1,14 +1,13 @@
-//! The licences of everything that is built into what people download.
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+//! The licences of everything in the release archive.
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use serde_json::Value;
+use cargo_metadata::{CargoOpt, DependencyKind, Metadata, MetadataCommand, PackageId};
 
-use crate::bundle::PACKAGE;
-use crate::tools::metadata;
+use crate::paths::PACKAGE;
 
 /// Folders below a package's own that are searched for licence texts.
 const DEPTH: usize = 2;
@@ -34,7 +33,7 @@ INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES WHATSOEVER RESULTING FROM LOSS
 ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF OR IN CONNECTION WITH THE USE OR PERFORMANCE OF \
 THIS SOFTWARE.";
 
-/// A package that Wisp is built from.
+/// A package that Wisp depends on.
 struct Package {
     name: String,
     version: String,
@@ -44,11 +43,11 @@ struct Package {
     folder: PathBuf,
 }
 
-/// One document: a list of packages, then each text once with the packages it is from. Also their number.
+/// A document with a list of packages and each licence text once, with the packages that use it. Also the number of packages.
 pub(crate) fn third_party(cargo_args: &[String]) -> Result<(String, usize)> {
     let packages = packages(cargo_args)?;
     let mut document = String::from(
-        "# Wisp is built from these packages\n\nWisp itself is MIT or Apache 2.0, as you like.\n\n\
+        "# Wisp is built from these packages\n\nWisp itself is licensed under MIT or Apache 2.0, at your option.\n\n\
          | package | licence | source |\n|---|---|---|\n",
     );
     let mut texts: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -69,58 +68,53 @@ pub(crate) fn third_party(cargo_args: &[String]) -> Result<(String, usize)> {
     Ok((document, packages.len()))
 }
 
-/// What Wisp needs at run time for this system, by `cargo metadata`.
+/// The packages that Wisp needs at run time on this system.
 fn packages(cargo_args: &[String]) -> Result<Vec<Package>> {
-    let mut args = vec!["--filter-platform".to_owned(), host()?];
+    let mut command = MetadataCommand::new();
+    command.other_options(["--filter-platform".to_owned(), host()?]);
     if let Some(at) = cargo_args.iter().position(|arg| arg == "--features") {
-        args.extend_from_slice(&cargo_args[at..(at + 2).min(cargo_args.len())]);
+        let features = cargo_args.get(at + 1).context("--features without a value")?;
+        command.features(CargoOpt::SomeFeatures(vec![features.clone()]));
     }
-    let metadata = metadata(&args)?;
-    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let all = list(&metadata["packages"]);
-    let by_id: HashMap<&str, &Value> =
-        all.iter().filter_map(|package| Some((package["id"].as_str()?, package))).collect();
-    let nodes = list(&metadata["resolve"]["nodes"]);
-    let needs: HashMap<&str, &Value> =
-        nodes.iter().filter_map(|node| Some((node["id"].as_str()?, &node["deps"]))).collect();
-
-    let root = all.iter().find(|package| package["name"] == PACKAGE);
-    let root =
-        root.and_then(|package| package["id"].as_str()).context("no package of that name")?;
-    let (mut found, mut open) = (BTreeSet::new(), vec![root]);
-    while let Some(id) = open.pop() {
-        let deps = needs.get(id).and_then(|deps| deps.as_array()).map_or(&[][..], Vec::as_slice);
-        for dep in deps {
-            // Those for building and testing have a kind.
-            let kinds = dep["dep_kinds"].as_array().map_or(&[][..], Vec::as_slice);
-            let runs = kinds.iter().any(|kind| kind["kind"].is_null());
-            if let (true, Some(id)) = (runs, dep["pkg"].as_str())
-                && found.insert(id)
-            {
-                open.push(id);
-            }
-        }
-    }
-    let mut packages = Vec::new();
-    for id in found {
-        let package = by_id.get(id).with_context(|| format!("no package {id}"))?;
-        let authors: Vec<String> = list(&package["authors"]).iter().map(text).collect();
-        let manifest = PathBuf::from(text(&package["manifest_path"]));
-        packages.push(Package {
-            name: text(&package["name"]),
-            version: text(&package["version"]),
-            licence: text(&package["license"]),
-            authors: authors.join(", "),
-            repository: text(&package["repository"]),
-            folder: manifest.parent().context("a manifest without a folder")?.to_path_buf(),
-        });
-    }
+    let metadata = command.exec().context("cargo metadata failed")?;
+    let mut packages: Vec<Package> = needed(&metadata)?
+        .into_iter()
+        .map(|id| {
+            let package = &metadata[id];
+            let folder = package.manifest_path.parent().context("a manifest without a folder")?;
+            Ok(Package {
+                name: package.name.to_string(),
+                version: package.version.to_string(),
+                licence: package.license.clone().unwrap_or_default(),
+                authors: package.authors.join(", "),
+                repository: package.repository.clone().unwrap_or_default(),
+                folder: folder.as_std_path().to_owned(),
+            })
+        })
+        .collect::<Result<_>>()?;
     packages.sort_by(|a, b| (&a.name, &a.version).cmp(&(&b.name, &b.version)));
     Ok(packages)
 }
 
-/// The target that rustc builds for of itself.
+/// Dependencies of the package, and theirs, except those for building and testing.
+fn needed(metadata: &Metadata) -> Result<BTreeSet<&PackageId>> {
+    let root = metadata.packages.iter().find(|package| package.name == PACKAGE);
+    let root = root.with_context(|| format!("cargo metadata names no package {PACKAGE}"))?;
+    let nodes = &metadata.resolve.as_ref().context("cargo metadata names no dependencies")?.nodes;
+    let (mut found, mut open) = (BTreeSet::new(), vec![&root.id]);
+    while let Some(id) = open.pop() {
+        let node = nodes.iter().find(|node| node.id == *id).context("a package without a node")?;
+        for dep in &node.deps {
+            let runs = dep.dep_kinds.iter().any(|kind| kind.kind == DependencyKind::Normal);
+            if runs && found.insert(&dep.pkg) {
+                open.push(&dep.pkg);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The default target of rustc.
 fn host() -> Result<String> {
     let output =
         std::process::Command::new("rustc").arg("-vV").output().context("cannot run rustc")?;
@@ -129,7 +123,7 @@ fn host() -> Result<String> {
     host.map(str::to_owned).context("rustc names no host")
 }
 
-/// The texts that a package carries, or what its licence says where it carries none.
+/// The licence texts in a package, or the standard text of its licence if it has none.
 fn texts_of(package: &Package) -> Result<Vec<String>> {
     let mut files = Vec::new();
     find(&package.folder, DEPTH, &mut files)?;
@@ -144,7 +138,7 @@ fn texts_of(package: &Package) -> Result<Vec<String>> {
         let text = match licence.as_str() {
             "ISC" => ISC,
             licence if licence.split([' ', '/', '(', ')']).any(|word| word == "MIT") => MIT,
-            _ => bail!("{name} carries no licence text, and {licence} is not known here"),
+            _ => bail!("{name} has no licence text, and {licence} is not known here"),
         };
         texts.push(format!("Copyright (c) {authors} ({name})\n\n{text}"));
     }
@@ -188,7 +182,7 @@ mod tests {
         }
         assert!(document.contains("the font Inter"));
         assert!(document.contains("Mozilla Public License"));
-        // For building and testing alone.
+        // Only for building and testing.
         assert!(!document.contains("| nnnoiseless ") && !document.contains("| proptest "));
     }
 

@@ -3,10 +3,12 @@ mod audit;
 mod bundle;
 mod demo;
 mod display;
+mod hosts;
 mod image;
 mod licences;
 mod package;
 mod patched;
+mod paths;
 mod screenshots;
 mod suite;
 mod synth;
@@ -22,6 +24,9 @@ use clap::{Parser, Subcommand};
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Builds, shows and tests Wisp")]
 struct Args {
+    /// Install missing system packages without asking (implied by the environment variable CI)
+    #[arg(long, global = true)]
+    yes: bool,
     #[command(subcommand)]
     task: Task,
 }
@@ -30,36 +35,36 @@ struct Args {
 enum Task {
     /// Build the plugin and put its VST3, CLAP and programs into target/bundled
     Bundle {
-        /// What to bundle (wisp, or nothing), then what goes to cargo build, such as --release
+        /// Optionally wisp, then arguments for cargo build, such as --release
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
-    /// Bundle the plugin, clean a noisy clip made on the spot, draw it before and after
+    /// Make a noisy clip, clean it and draw it before and after; then bundle the plugin
     Demo,
-    /// Make the archive for this system: plugins, programs, licences, install scripts
+    /// Make the release archive for this system: plugins, programs, licences, install scripts
     Package {
         /// For both processors of macOS
         #[arg(long)]
         universal: bool,
-        /// Passed on to cargo build, such as --features standalone
+        /// Arguments for cargo build, such as --features standalone
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         cargo_args: Vec<String>,
     },
-    /// Run hours of audio through the engine, faster than real time, with settings that change at random
+    /// Run hours of audio through the engine, faster than real time, with randomly changing settings
     Soak {
         /// Hours of audio
         #[arg(long, default_value_t = 1.0)]
         hours: f64,
     },
-    /// Run the validators that are installed, and the hosts that come with the tests
+    /// Run the installed validators, and the hosts that the tests include
     Validate {
-        /// Validators that must not be missing
+        /// Validators that must be installed
         #[arg(long, value_delimiter = ',')]
         require: Vec<String>,
     },
-    /// Draw docs/editor*.png anew, from the real window fed with sound
+    /// Update docs/editor*.png from the real window, playing sound
     Screenshots,
-    /// Run the whole test suite, or the steps named
+    /// Run the whole test suite, or the named steps
     Test(suite::Options),
 }
 
@@ -75,7 +80,10 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<bool> {
-    let task = Args::parse().task;
+    let Args { yes, task } = Args::parse();
+    if yes {
+        tools::consent_to_install();
+    }
     go_to_workspace()?;
     match task {
         Task::Bundle { args } => bundle::bundle_named(&args)?,
@@ -91,7 +99,7 @@ fn run() -> Result<bool> {
     Ok(true)
 }
 
-/// Paths here are from the workspace's folder on.
+/// Paths are relative to the workspace's folder.
 fn go_to_workspace() -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the workspace's folder")?;
     std::env::set_current_dir(root)

@@ -6,11 +6,9 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::bundle::{
-    NAME, PACKAGE, bundle, bundled_dir, clap_bundle, describe_module, target_dir, version,
-    vst3_bundle,
-};
+use crate::bundle::{bundle, describe_module, version};
 use crate::licences;
+use crate::paths::{NAME, PACKAGE, bundled_dir, clap_bundle, target_dir, vst3_bundle};
 use crate::tools::{run, works};
 use crate::validate;
 

@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use cargo_metadata::MetadataCommand;
 
-use crate::bundle::target_dir;
-use crate::suite::absolute;
-use crate::tools::{cargo, metadata};
+use crate::paths::{absolute, target_dir};
+use crate::tools::cargo;
 
 const NAME: &str = "nice-plug";
 const VERSION: &str = "0.4.2";
@@ -138,17 +138,16 @@ fn workspace() -> Result<PathBuf> {
 
 /// Where cargo keeps the framework's sources.
 fn sources() -> Result<PathBuf> {
-    let metadata = metadata::<&str>(&[])?;
-    let packages = metadata["packages"].as_array().map_or(&[][..], Vec::as_slice);
-    let package = packages.iter().find(|package| package["name"] == NAME);
+    let metadata = MetadataCommand::new().exec().context("cargo metadata failed")?;
+    let package = metadata.packages.iter().find(|package| package.name == NAME);
     let package = package.with_context(|| format!("cargo metadata names no package {NAME}"))?;
     ensure!(
-        package["version"] == VERSION,
+        package.version.to_string() == VERSION,
         "{NAME} {}, expected {VERSION}: see whether xtask/src/patched.rs is needed still",
-        package["version"]
+        package.version
     );
-    let manifest = package["manifest_path"].as_str().map(Path::new).and_then(Path::parent);
-    Ok(manifest.context("cargo metadata names no manifest")?.to_owned())
+    let folder = package.manifest_path.parent().context("a manifest without a folder")?;
+    Ok(folder.as_std_path().to_owned())
 }
 
 /// The file's text with every change made.

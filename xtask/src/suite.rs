@@ -1,62 +1,87 @@
-//! The whole test suite, step by step, and a table of what came of it.
+//! The whole test suite, step by step, and a table of the results.
 use std::fs;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
-use serde_json::Value;
+use cargo_metadata::{Message, MetadataCommand, Package};
 
 use crate::audit::audit;
-use crate::bundle::{PACKAGE, bundle_wisp, clap_bundle, target_dir, vst3_bundle};
+use crate::bundle::bundle_wisp;
 use crate::demo::make_clips;
-use crate::display::Display;
+use crate::display::{self, Display};
+use crate::hosts::{clap_host, python_host};
 use crate::patched::{self, plugin_cargo};
+use crate::paths::{PACKAGE, target_dir};
 use crate::tools::{
-    cargo, free_bytes, has_python_with, install_packages, metadata, python_with, run,
+    self, NOTE, cargo, free_bytes, has_python_with, install_packages, python_with, run,
     rust_component, works,
 };
 
 /// Largest share of real time that one core may need at 48 kHz, mono.
 const REAL_TIME_FACTOR: f64 = 0.05;
-/// Most instructions of a hop per multiply-add of the network, by kernels. Valgrind knows no AVX-512, and shows the program
-/// a processor without. It counts alike in every run: what is stored is what was measured and 5 % for other compilers.
+/// Largest number of instructions per hop and multiply-add of the network, by kernels. Valgrind does not emulate AVX-512. The
+/// count is the same in every run: the limit is the measured value plus 5 % for other compilers.
 const INSTRUCTIONS: &[(&str, f64)] = &[("Avx2", 0.43)];
 
 struct Step {
     name: &'static str,
     purpose: &'static str,
     run: fn() -> Result<()>,
+    lane: Lane,
+    /// Steps that must have finished before.
+    after: &'static [&'static str],
 }
 
+/// Two lanes of steps run at the same time: builds leave a core idle now and then, and so do downloads.
+#[derive(Clone, Copy, PartialEq)]
+enum Lane {
+    /// Builds and short tests.
+    Main,
+    /// Downloads and long tests on a single thread.
+    Beside,
+    /// Measures time: runs last, with nothing beside it.
+    Alone,
+}
+
+const fn step(name: &'static str, purpose: &'static str, run: fn() -> Result<()>) -> Step {
+    Step { name, purpose, run, lane: Lane::Main, after: &[] }
+}
+
+impl Step {
+    const fn after(self, after: &'static [&'static str]) -> Self {
+        Self { after, ..self }
+    }
+
+    const fn on(self, lane: Lane) -> Self {
+        Self { lane, ..self }
+    }
+}
+
+/// In the order in which each lane runs them. Builds that need no system packages come first, while those are installed.
 const STEPS: &[Step] = &[
-    Step { name: "tools", purpose: "what the tests need is installed", run: tools },
-    Step { name: "format", purpose: "rustfmt", run: format },
-    Step { name: "clippy", purpose: "no warnings, with and without features", run: clippy },
-    Step { name: "audit", purpose: "unsafe code, and dependencies by cargo-deny", run: audit },
-    Step { name: "docs", purpose: "documentation builds without warnings", run: docs },
-    Step { name: "core", purpose: "the engine alone: unit, parity, invariance, …", run: core },
-    Step { name: "hosts", purpose: "the command line, the plugin in a CLAP host", run: hosts },
-    Step { name: "editor", purpose: "the editor's real window, driven under Xvfb", run: editor },
-    Step { name: "xtask", purpose: "tests of these tasks", run: xtask },
-    Step { name: "bundle", purpose: "the plugin as people install it", run: bundle_wisp },
-    Step { name: "package", purpose: "the archive, installed and uninstalled", run: package },
-    Step {
-        name: "release",
-        purpose: "allocations, and the bundled CLAP, in release",
-        run: release,
-    },
-    Step { name: "vst3", purpose: "the bundled VST3 in pedalboard", run: vst3_hosts },
-    Step { name: "soak", purpose: "minutes of audio with changing settings", run: short_soak },
-    Step { name: "demo", purpose: "a clip made, cleaned and drawn", run: demo },
-    Step { name: "speed", purpose: "time, memory and spread of work, beside a peer", run: speed },
-    Step { name: "instructions", purpose: "instructions per multiply-add", run: instructions },
-    Step { name: "training", purpose: "tests of the training recipe", run: training },
+    step("tools", "installs what the tests need", tools).on(Lane::Beside),
+    step("core", "the engine alone: unit, parity, invariance, …", core),
+    step("bundle", "the plugin as people install it", bundle_wisp),
+    step("format", "rustfmt", format).after(&["tools"]),
+    step("clippy", "no warnings, with and without features", clippy).after(&["tools"]),
+    step("audit", "unsafe code, and dependencies by cargo-deny", audit),
+    step("docs", "documentation builds without warnings", docs).after(&["tools"]),
+    step("hosts", "the command line, the plugin in a CLAP host", hosts).after(&["tools"]),
+    step("xtask", "tests of these tasks", xtask),
+    step("package", "the archive, installed and uninstalled", package).after(&["bundle"]),
+    step("release", "allocations, and the bundled CLAP, in release", release).after(&["bundle"]),
+    step("training", "tests of the training recipe", training).on(Lane::Beside),
+    step("vst3", "the bundled VST3 in pedalboard", vst3_hosts).on(Lane::Beside).after(&["bundle"]),
+    step("soak", "minutes of audio with changing settings", short_soak).on(Lane::Beside),
+    step("instructions", "instructions per multiply-add", instructions).on(Lane::Beside),
+    step("editor", "the editor's real window, driven under Xvfb", editor).after(&["tools"]),
+    step("demo", "a clip made, cleaned and drawn", demo).after(&["tools", "bundle"]),
+    step("speed", "time, memory and spread of work, beside a peer", speed).on(Lane::Alone),
 ];
 
-/// Begins what a step has to say though it passed; the rest of its output is shown only when it fails.
-pub(crate) const NOTE: &str = "note: ";
-/// So many lines of a failed step's output are shown.
+/// Number of lines of a failed step's output to show.
 const SHOWN: usize = 500;
 
 /// Which steps to run, and how.
@@ -67,12 +92,12 @@ pub(crate) struct Options {
     /// Only print the names of the steps
     #[arg(long)]
     list: bool,
-    /// Show all that a step prints, while it prints it
+    /// Show all output of each step while it runs, one step at a time
     #[arg(long, short)]
     verbose: bool,
 }
 
-/// Runs the steps named, or all; false if one failed.
+/// Runs the named steps, or all; false if one failed.
 pub(crate) fn test(options: &Options) -> Result<bool> {
     let names = &options.steps;
     if options.list {
@@ -81,40 +106,98 @@ pub(crate) fn test(options: &Options) -> Result<bool> {
     }
     for name in names {
         let known = STEPS.iter().any(|step| step.name == name);
-        ensure!(known, "no step {name:?}; `cargo xtask test --list` names them");
+        ensure!(known, "no step {name:?}; `cargo xtask test --list` lists them");
     }
     let chosen = |step: &&Step| names.is_empty() || names.iter().any(|name| name == step.name);
-    let mut rows = Vec::new();
-    for step in STEPS.iter().filter(chosen) {
-        println!("==> {}: {}", step.name, step.purpose);
-        let start = Instant::now();
-        let result = if options.verbose { (step.run)() } else { quietly(step.name) };
-        let seconds = start.elapsed().as_secs_f64();
-        match &result {
-            Ok(()) => println!("    passed in {seconds:.1} s"),
-            Err(error) => println!("{}{error:#}", failed(step.name)),
-        }
-        rows.push((step.name, result, seconds));
+    let steps: Vec<&Step> = STEPS.iter().filter(chosen).collect();
+    if !options.verbose && steps.iter().any(|step| step.name == "tools") {
+        // The steps cannot ask: their output goes to files.
+        tools::ask_to_install(&packages())?;
     }
-    println!("\n{:<13} {:<8} {:>8}", "step", "result", "seconds");
-    for (name, result, seconds) in &rows {
-        let (word, reason) = match result {
-            Ok(()) => ("passed", String::new()),
-            Err(error) => ("FAILED", format!("  {error:#}")),
+    let results = Results::default();
+    if options.verbose {
+        steps.iter().for_each(|step| results.run(step, step.run));
+    } else {
+        let lane = |lane| {
+            for step in steps.iter().filter(|step| step.lane == lane) {
+                results.wait(&steps, step);
+                results.run(step, || quietly(step.name));
+            }
         };
-        println!("{name:<13} {word:<8} {seconds:>8.1}{reason}");
+        std::thread::scope(|scope| {
+            scope.spawn(|| lane(Lane::Beside));
+            lane(Lane::Main);
+        });
+        lane(Lane::Alone);
     }
-    let failed = rows.iter().filter(|(_, result, _)| result.is_err()).count();
-    println!("\n{} passed, {failed} failed", rows.len() - failed);
-    Ok(failed == 0)
+    Ok(results.summary(&steps))
 }
 
-/// What a line begins with that says why a step failed.
+/// Results of the steps that have finished.
+#[derive(Default)]
+struct Results {
+    rows: Mutex<Vec<Row>>,
+    finished: Condvar,
+}
+
+struct Row {
+    name: &'static str,
+    result: Result<()>,
+    seconds: f64,
+}
+
+impl Results {
+    fn rows(&self) -> MutexGuard<'_, Vec<Row>> {
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Until those steps have finished that this one comes after.
+    fn wait(&self, steps: &[&Step], step: &Step) {
+        let chosen = |name: &&&str| steps.iter().any(|step| step.name == **name);
+        let needed: Vec<&str> = step.after.iter().filter(chosen).copied().collect();
+        let open = |rows: &mut Vec<Row>| {
+            needed.iter().any(|name| rows.iter().all(|row| row.name != *name))
+        };
+        drop(self.finished.wait_while(self.rows(), open));
+    }
+
+    fn run(&self, step: &Step, work: impl FnOnce() -> Result<()>) {
+        println!("==> {}: {}", step.name, step.purpose);
+        let start = Instant::now();
+        let result = work();
+        let seconds = start.elapsed().as_secs_f64();
+        match &result {
+            Ok(()) => println!("    {} passed in {seconds:.1} s", step.name),
+            Err(error) => println!("{}{error:#}", failed(step.name)),
+        }
+        self.rows().push(Row { name: step.name, result, seconds });
+        self.finished.notify_all();
+    }
+
+    /// Prints the table, in the order of the steps; whether all passed.
+    fn summary(&self, steps: &[&Step]) -> bool {
+        let rows = self.rows();
+        println!("\n{:<13} {:<8} {:>8}", "step", "result", "seconds");
+        for step in steps {
+            let Some(row) = rows.iter().find(|row| row.name == step.name) else { continue };
+            let (word, reason) = match &row.result {
+                Ok(()) => ("passed", String::new()),
+                Err(error) => ("FAILED", format!("  {error:#}")),
+            };
+            println!("{:<13} {word:<8} {:>8.1}{reason}", row.name, row.seconds);
+        }
+        let failed = rows.iter().filter(|row| row.result.is_err()).count();
+        println!("\n{} passed, {failed} failed", rows.len() - failed);
+        failed == 0
+    }
+}
+
+/// Start of the line that says why a step failed.
 fn failed(step: &str) -> String {
     format!("{step} failed: ")
 }
 
-/// Runs a step by this program anew, with its output in a file, and shows what of it matters.
+/// Runs a step in a new process of this program with its output in a file, and shows the relevant part.
 fn quietly(step: &str) -> Result<()> {
     let folder = target_dir().join("suite");
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
@@ -123,8 +206,9 @@ fn quietly(step: &str) -> Result<()> {
         fs::File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
     let this = std::env::current_exe().context("cannot find this program")?;
     let status = Command::new(this)
+        .args(tools::consent())
         .args(["test", "--verbose", step])
-        // Of no use to a suite, and gigabytes.
+        // A suite does not need it, and it takes gigabytes.
         .env("CARGO_INCREMENTAL", "0")
         .stdin(Stdio::null())
         .stdout(file.try_clone().context("cannot share the log")?)
@@ -134,15 +218,17 @@ fn quietly(step: &str) -> Result<()> {
     let log = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let log = String::from_utf8_lossy(&log);
     if status.success() {
-        log.lines().filter_map(|line| line.strip_prefix(NOTE)).for_each(|n| println!("    {n}"));
+        let notes = log.lines().filter_map(|line| line.strip_prefix(NOTE));
+        notes.for_each(|note| println!("    {step}: {note}"));
         return Ok(());
     }
     let lines: Vec<&str> = log.lines().collect();
     let from = lines.len().saturating_sub(SHOWN);
-    if from > 0 {
-        println!("[{from} lines before these are in {}]", path.display());
-    }
-    lines[from..].iter().for_each(|line| println!("{line}"));
+    let cut = match from {
+        0 => String::new(),
+        _ => format!("[{from} earlier lines are in {}]\n", path.display()),
+    };
+    println!("{cut}{}", lines[from..].join("\n"));
     let prefix = failed(step);
     match lines.iter().rev().find_map(|line| line.strip_prefix(&prefix)) {
         Some(reason) => bail!("{reason}"),
@@ -153,7 +239,17 @@ fn quietly(step: &str) -> Result<()> {
 fn tools() -> Result<()> {
     rust_component("fmt", "rustfmt")?;
     rust_component("clippy", "clippy")?;
-    // A voice; formats to read; what the standalone program links to; counted instructions; a screen for the editor.
+    install_packages(&packages())
+}
+
+/// The Debian packages that the steps need.
+fn packages() -> Vec<&'static str> {
+    if cfg!(not(target_os = "linux")) {
+        let mut programs = vec!["espeak-ng", "ffmpeg"];
+        programs.retain(|program| !works(program, "--version") && !works(program, "-version"));
+        return programs;
+    }
+    // A voice; formats to read; libraries for the standalone program; an instruction counter; a screen for the editor.
     let mut packages = vec![
         "espeak-ng",
         "ffmpeg",
@@ -162,36 +258,24 @@ fn tools() -> Result<()> {
         "libjack-jackd2-dev",
         "valgrind",
     ];
-    packages.extend([
-        "xvfb",
-        "xdotool",
-        "libegl1",
-        "libgl1-mesa-dri",
-        "libx11-xcb1",
-        "libxkbcommon-x11-0",
-    ]);
-    if cfg!(not(target_os = "linux")) {
-        packages = vec!["espeak-ng", "ffmpeg"];
-        packages.retain(|program| !works(program, "--version") && !works(program, "-version"));
-        if packages.is_empty() {
-            return Ok(());
-        }
-    }
+    packages.extend(display::PACKAGES);
     // The training recipe compiles its inner loops.
     if !works("c++", "--version") {
         packages.push("g++");
     }
-    if !has_python_headers() {
+    let python = |code: &str| {
+        let python = Command::new("python3").args(["-c", code]).stderr(Stdio::null()).status();
+        python.is_ok_and(|status| status.success())
+    };
+    let headers = "import os, sys, sysconfig; \
+                   sys.exit(not os.path.exists(sysconfig.get_path('include') + '/Python.h'))";
+    if !python(headers) {
         packages.push("python3-dev");
     }
-    install_packages(&packages)
-}
-
-fn has_python_headers() -> bool {
-    let code = "import os, sys, sysconfig; \
-                sys.exit(not os.path.exists(sysconfig.get_path('include') + '/Python.h'))";
-    let python = Command::new("python3").args(["-c", code]).stderr(Stdio::null()).status();
-    python.is_ok_and(|status| status.success())
+    if !python("import ensurepip") {
+        packages.push("python3-venv");
+    }
+    packages
 }
 
 fn format() -> Result<()> {
@@ -207,7 +291,7 @@ fn clippy() -> Result<()> {
     check(&["--workspace", "--exclude", "xtask", "--all-features"])?;
     check(&["--workspace", "--exclude", "xtask", "--no-default-features"])?;
     check(&["-p", PACKAGE, "--no-default-features", "--features", "cli"])?;
-    check(&["-p", "xtask", "--release"])
+    check(&["-p", "xtask"])
 }
 
 fn docs() -> Result<()> {
@@ -232,7 +316,7 @@ const FUZZ_TARGETS: &str = "wisp-fuzz-targets";
 /// Needs a display, which it makes.
 const EDITOR: &str = "editor";
 
-/// What `core` does not run for want of features.
+/// The tests that need features, which `core` does not run.
 fn hosts() -> Result<()> {
     let mut test = plugin_cargo(&["test", "--quiet", "-p", PACKAGE, "-p", FUZZ_TARGETS])?;
     test.args(["--features", "cli,plugin,standalone", "--lib", "--bins"]);
@@ -244,7 +328,7 @@ fn hosts() -> Result<()> {
 
 fn editor() -> Result<()> {
     if !cfg!(target_os = "linux") {
-        println!("{NOTE}not run: the editor is driven on Linux alone, by Xvfb and xdotool");
+        println!("{NOTE}not run: the editor test needs Xvfb and xdotool, on Linux");
         return Ok(());
     }
     let display = Display::new(1)?;
@@ -254,15 +338,16 @@ fn editor() -> Result<()> {
 }
 
 fn tests_with_features() -> Result<Vec<String>> {
-    let metadata = metadata(&["--no-deps"])?;
-    let packages = metadata["packages"].as_array().map_or(&[][..], Vec::as_slice);
-    let names: Vec<String> = packages
+    let metadata = MetadataCommand::new().no_deps().exec().context("cargo metadata failed")?;
+    let ours =
+        |package: &&Package| [PACKAGE, FUZZ_TARGETS].iter().any(|name| package.name == *name);
+    let names: Vec<String> = metadata
+        .packages
         .iter()
-        .filter(|package| [PACKAGE, FUZZ_TARGETS].iter().any(|name| package["name"] == *name))
-        .filter_map(|package| package["targets"].as_array())
-        .flatten()
-        .filter(|target| target["kind"][0] == "test" && !target["required-features"].is_null())
-        .filter_map(|target| target["name"].as_str().map(str::to_string))
+        .filter(ours)
+        .flat_map(|package| &package.targets)
+        .filter(|target| target.is_test() && !target.required_features.is_empty())
+        .map(|target| target.name.clone())
         .filter(|name| name != EDITOR)
         .collect();
     ensure!(!names.is_empty(), "no test in Cargo.toml has required-features");
@@ -270,7 +355,7 @@ fn tests_with_features() -> Result<Vec<String>> {
 }
 
 fn xtask() -> Result<()> {
-    run(&mut cargo(&["test", "--quiet", "-p", "xtask", "--release"]))
+    run(&mut cargo(&["test", "--quiet", "-p", "xtask"]))
 }
 
 fn package() -> Result<()> {
@@ -278,45 +363,17 @@ fn package() -> Result<()> {
 }
 
 fn release() -> Result<()> {
-    run(&mut plugin_cargo(&[
-        "test",
-        "--quiet",
-        "-p",
-        PACKAGE,
-        "--release",
-        "--test",
-        "realtime",
-    ])?)?;
+    // Without the plugin, so that it shares its build with `soak` and `speed`; the plugin's allocations are counted in its host.
+    let features = ["--no-default-features", "--test", "realtime"];
+    run(cargo(&["test", "--quiet", "-p", PACKAGE, "--release"]).args(features))?;
     run(&mut clap_host()?)
-}
-
-/// The test of the bundled CLAP, in release.
-pub(crate) fn clap_host() -> Result<Command> {
-    let clap = absolute(clap_bundle())?;
-    let args = ["test", "--quiet", "-p", PACKAGE, "--release", "--test", "clap_host"];
-    let mut test = plugin_cargo(&args)?;
-    test.env("WISP_CLAP", clap);
-    Ok(test)
 }
 
 fn vst3_hosts() -> Result<()> {
     run(&mut python_host("pedalboard", "tests/vst3_host.py")?)
 }
 
-/// The test of the bundled VST3 in a host that is a Python package.
-pub(crate) fn python_host(package: &str, file: &str) -> Result<Command> {
-    let bundle = absolute(vst3_bundle())?;
-    let mut test = Command::new(host_python(package)?);
-    test.args(["-m", "pytest", "-q", "-p", "no:cacheprovider", file]).env("WISP_VST3", bundle);
-    Ok(test)
-}
-
-/// The Python that has a host.
-pub(crate) fn host_python(package: &str) -> Result<PathBuf> {
-    python_with(&format!("venv-{package}"), &["pytest", "numpy", "soundfile", package])
-}
-
-/// What PyPI's PyTorch for Linux needs with its downloads, bytes: most of it CUDA, which no test uses.
+/// Bytes that PyPI's PyTorch for Linux needs, including downloads. Most of it is CUDA, which no test uses.
 const CUDA_BYTES: u64 = 10 << 30;
 
 fn training() -> Result<()> {
@@ -347,7 +404,7 @@ fn short_soak() -> Result<()> {
     soak(0.1)
 }
 
-/// So many hours of audio through the engine, in release.
+/// Runs hours of audio through the engine, in release.
 pub(crate) fn soak(hours: f64) -> Result<()> {
     let args = ["run", "--quiet", "-p", PACKAGE, "--release", "--no-default-features", "--example"];
     run(cargo(&args).args(["soak", "--", &hours.to_string()]))
@@ -358,7 +415,7 @@ fn demo() -> Result<()> {
     Ok(())
 }
 
-/// The bench, or what it would run with these arguments.
+/// Arguments that run the bench.
 const PEERS: &[&str] =
     &["bench", "--quiet", "-p", PACKAGE, "--no-default-features", "--bench", "peers"];
 
@@ -373,7 +430,7 @@ fn speed() -> Result<()> {
     Ok(())
 }
 
-/// What a program prints.
+/// The standard output of a program.
 fn output_of(command: &mut Command) -> Result<String> {
     let name = command.get_program().to_string_lossy().into_owned();
     let output = command
@@ -388,20 +445,24 @@ fn output_of(command: &mut Command) -> Result<String> {
 
 fn instructions() -> Result<()> {
     if cfg!(not(target_os = "linux")) {
-        println!("{NOTE}not run: instructions are counted on Linux alone, by Valgrind");
+        println!("{NOTE}not run: counting instructions needs Valgrind, on Linux");
         return Ok(());
     }
     let built = output_of(cargo(PEERS).args(["--no-run", "--message-format=json"]))?;
     let bench = built
         .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .filter(|message| message["target"]["name"] == "peers")
-        .find_map(|message| message["executable"].as_str().map(str::to_string))
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .find_map(|message| match message {
+            Message::CompilerArtifact(artifact) if artifact.target.name == "peers" => {
+                artifact.executable
+            }
+            _ => None,
+        })
         .context("cargo names no executable of the bench")?;
-    // Two runs, so that what comes before the first hop cancels out.
+    // Two runs, so that everything before the first hop cancels out.
     let (few, many) = (20, 220);
-    let (about, before) = count_instructions(&bench, few)?;
-    let (_, after) = count_instructions(&bench, many)?;
+    let (about, before) = count_instructions(bench.as_str(), few)?;
+    let (_, after) = count_instructions(bench.as_str(), many)?;
     let per_hop = (after - before) / f64::from(many - few);
     let multiply_adds = number_after(&about, "multiply-adds per hop: ")?;
     let ratio = per_hop / multiply_adds;
@@ -411,14 +472,14 @@ fn instructions() -> Result<()> {
         "{NOTE}{kernels}: {per_hop:.0} instructions per hop, {multiply_adds} multiply-adds: ratio {ratio:.4}"
     );
     let Some((_, most)) = INSTRUCTIONS.iter().find(|(name, _)| *name == kernels) else {
-        println!("{NOTE}nothing is stored to hold this against");
+        println!("{NOTE}there is no limit for these kernels");
         return Ok(());
     };
     ensure!(ratio <= *most, "{ratio:.4} instructions per multiply-add, expected at most {most}");
     Ok(())
 }
 
-/// What the bench prints, and how many instructions it takes for so many hops.
+/// The output of the bench for a number of hops, and the instructions that it takes.
 fn count_instructions(bench: &str, hops: u32) -> Result<(String, f64)> {
     let file = target_dir().join("callgrind.out");
     let output = Command::new("valgrind")
@@ -439,17 +500,13 @@ fn number_after(text: &str, words: &str) -> Result<f64> {
     number.with_context(|| format!("no number after {words:?} in: {text}"))
 }
 
-/// What the bench puts before its figure.
+/// Text before the figure in the output of the bench.
 const FACTOR: &str = "real-time factor: wisp ";
 
 /// From "real-time factor: wisp 0.0123, …".
 fn real_time_factor(text: &str) -> Option<f64> {
     let (_, rest) = text.split_once(FACTOR)?;
     rest.split([',', '\n']).next()?.trim().parse().ok()
-}
-
-pub(crate) fn absolute(path: PathBuf) -> Result<PathBuf> {
-    fs::canonicalize(&path).with_context(|| format!("cannot find {}", path.display()))
 }
 
 #[cfg(test)]
@@ -473,7 +530,10 @@ mod tests {
     #[test]
     fn steps_have_names_of_their_own() {
         for (i, step) in STEPS.iter().enumerate() {
-            assert!(STEPS[..i].iter().all(|other| other.name != step.name), "{}", step.name);
+            let earlier = |name: &str| STEPS[..i].iter().any(|other| other.name == name);
+            assert!(!earlier(step.name), "{}", step.name);
+            // Otherwise a lane could wait for itself.
+            assert!(step.after.iter().all(|name| earlier(name)), "{}", step.name);
         }
         let steps = vec!["no-such-step".into()];
         assert!(test(&Options { steps, list: false, verbose: true }).is_err());

@@ -1,14 +1,21 @@
 //! Other programs: running them, finding them, installing them.
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{IsTerminal, stdin};
+use std::io::{IsTerminal, Write, stdin, stdout};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, bail, ensure};
-use serde_json::Value;
 
-use crate::bundle::target_dir;
+use crate::paths::target_dir;
+
+/// Starts a line that the suite shows even if the step passes; other output is shown only for a failed step.
+pub(crate) const NOTE: &str = "note: ";
+/// The option that consents to installing packages.
+const YES: &str = "--yes";
+/// Whether packages may be installed without asking.
+static CONSENT: AtomicBool = AtomicBool::new(false);
 
 /// Runs to the end, output to the terminal, without standard input.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
@@ -25,15 +32,6 @@ pub(crate) fn cargo<S: AsRef<OsStr>>(args: &[S]) -> Command {
     command
 }
 
-/// What `cargo metadata` says with these arguments.
-pub(crate) fn metadata<S: AsRef<OsStr>>(args: &[S]) -> Result<Value> {
-    let mut command = cargo(&["metadata", "--format-version", "1"]);
-    let output =
-        command.args(args).stderr(Stdio::inherit()).output().context("cannot run cargo")?;
-    ensure!(output.status.success(), "cargo metadata ended with {}", output.status);
-    serde_json::from_slice(&output.stdout).context("cargo metadata is not JSON")
-}
-
 /// Whether the program starts at all with this argument.
 pub(crate) fn works(program: impl AsRef<OsStr>, arg: &str) -> bool {
     let quiet = Command::new(program)
@@ -45,26 +43,68 @@ pub(crate) fn works(program: impl AsRef<OsStr>, arg: &str) -> bool {
     quiet.is_ok_and(|status| status.success())
 }
 
-/// Installs those Debian packages that are missing; elsewhere says what is needed.
+/// Consents to installing packages without a question.
+pub(crate) fn consent_to_install() {
+    CONSENT.store(true, Ordering::Relaxed);
+}
+
+/// The option that tells another run of this program whether there is consent.
+pub(crate) fn consent() -> Option<&'static str> {
+    CONSENT.load(Ordering::Relaxed).then_some(YES)
+}
+
+/// Asks whether the missing Debian packages may be installed. Without a terminal, root and CI need no consent.
+pub(crate) fn ask_to_install(packages: &[&str]) -> Result<()> {
+    let missing = missing(packages);
+    if missing.is_empty() || consent().is_some() || !works("apt-get", "--version") {
+        return Ok(());
+    }
+    let (root, list) = (is_root(), missing.join(" "));
+    let command = format!("{}apt-get install {list}", if root { "" } else { "sudo " });
+    if std::env::var_os("CI").is_none() {
+        if stdin().is_terminal() {
+            print!("These Debian packages are needed and missing: {list}\nRun {command:?}? [Y/n] ");
+            stdout().flush()?;
+            let mut answer = String::new();
+            let length = stdin().read_line(&mut answer)?;
+            let yes = ["", "y", "yes"].contains(&answer.trim().to_lowercase().as_str());
+            ensure!(length > 0 && yes, "nothing was installed; to do it yourself: {command}");
+        } else {
+            ensure!(root, "packages are missing: run `{command}`, or this again with {YES}");
+        }
+    }
+    consent_to_install();
+    Ok(())
+}
+
+fn missing<'a>(packages: &[&'a str]) -> Vec<&'a str> {
+    packages.iter().copied().filter(|name| !is_installed(name)).collect()
+}
+
+/// Installs the Debian packages that are missing; on other systems lists what is needed.
 pub(crate) fn install_packages(packages: &[&str]) -> Result<()> {
+    if packages.is_empty() {
+        return Ok(());
+    }
     if !works("apt-get", "--version") {
         bail!(
-            "this system has no apt-get; please install what these Debian packages hold, \
+            "this system has no apt-get; please install the equivalent of these Debian packages, \
              and run this again: {}",
             packages.join(" ")
         );
     }
-    let missing: Vec<&str> = packages.iter().copied().filter(|name| !is_installed(name)).collect();
+    let missing = missing(packages);
     if missing.is_empty() {
         return Ok(());
     }
-    println!("installing {}", missing.join(" "));
+    ask_to_install(&missing)?;
+    println!("installing with apt-get: {}", missing.join(" "));
     let apt = |args: &[&str]| -> Result<Command> {
         let mut command = as_root("apt-get")?;
         command.args(args).env("DEBIAN_FRONTEND", "noninteractive");
         Ok(command)
     };
-    // A fresh system has no lists. Where one source of several fails, the others may do.
+    // A fresh system has no package lists. If one of several sources fails, the others may be enough.
     if let Err(error) = run(&mut apt(&["-qq", "update"])?) {
         eprintln!("warning: {error}");
     }
@@ -80,12 +120,16 @@ fn is_installed(package: &str) -> bool {
         .is_ok_and(|output| output.stdout.ends_with(b"ok installed"))
 }
 
+fn is_root() -> bool {
+    let id = Command::new("id").arg("-u").output();
+    id.is_ok_and(|id| id.stdout.trim_ascii() == b"0")
+}
+
 fn as_root(program: &str) -> Result<Command> {
-    let id = Command::new("id").arg("-u").output().context("cannot run id")?;
-    if id.stdout.trim_ascii() == b"0" {
+    if is_root() {
         return Ok(Command::new(program));
     }
-    ensure!(works("sudo", "--version"), "neither root nor sudo, so {program} cannot install");
+    ensure!(works("sudo", "--version"), "{program} needs root or sudo to install packages");
     // Through env, since sudo drops the variables it does not know.
     let mut command = Command::new("sudo");
     if !stdin().is_terminal() {
@@ -104,7 +148,7 @@ pub(crate) fn rust_component(subcommand: &str, component: &str) -> Result<()> {
         .with_context(|| format!("please install {component}"))
 }
 
-/// What the disk of this folder has left, where `df` tells.
+/// Free space on the disk of this folder, if `df` works.
 pub(crate) fn free_bytes(folder: &Path) -> Option<u64> {
     let output = Command::new("df").args(["-P", "-k"]).arg(folder).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
@@ -112,12 +156,12 @@ pub(crate) fn free_bytes(folder: &Path) -> Option<u64> {
     available.parse::<u64>().ok()?.checked_mul(1024)
 }
 
-/// Whether such an environment is there already.
+/// Whether this environment exists already.
 pub(crate) fn has_python_with(name: &str, requirements: &[&str]) -> bool {
     stamp(&target_dir().join(name), requirements).exists()
 }
 
-/// Says in an environment's folder that these requirements were installed.
+/// The file in an environment's folder that records that these requirements were installed.
 fn stamp(folder: &Path, requirements: &[&str]) -> PathBuf {
     folder.join(format!("requirements-{:016x}", hash(requirements)))
 }
@@ -135,7 +179,6 @@ pub(crate) fn python_with(name: &str, requirements: &[&str]) -> Result<PathBuf> 
     if !works(&python, "--version") {
         make_environment(&folder)?;
     }
-    // What was asked for last time is there still.
     let stamp = stamp(&folder, requirements);
     if !stamp.exists() {
         let mut pip = Command::new(&python);
@@ -152,14 +195,14 @@ fn make_environment(folder: &Path) -> Result<()> {
     let system = system.context("Python 3 is missing; please install it")?;
     let make = || run(Command::new(system).args(["-m", "venv", "--clear"]).arg(folder));
     if make().is_err() {
-        // Debian's Python comes without this part.
+        // Debian's Python does not include it.
         install_packages(&["python3-venv"])?;
         make()?;
     }
     Ok(())
 }
 
-/// Of the requirements, and of the files that they name.
+/// A hash of the requirements and of the files that they name.
 fn hash(requirements: &[&str]) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     let mut add = |bytes: &[u8]| {

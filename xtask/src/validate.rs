@@ -6,9 +6,10 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::bundle::{PACKAGE, bundle_wisp, clap_bundle, target_dir, vst3_bundle};
+use crate::bundle::bundle_wisp;
+use crate::hosts::{clap_host, host_python, python_host};
 use crate::patched::plugin_cargo;
-use crate::suite::{absolute, clap_host, host_python, python_host};
+use crate::paths::{PACKAGE, absolute, clap_bundle, target_dir, vst3_bundle};
 use crate::tools::works;
 
 /// Runs of pluginval, each with a seed of its own: what goes wrong in its windows, or in one order of its tests, goes wrong

@@ -1,0 +1,36 @@
+//! Names of what is built, and where it is.
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+/// The package of the plugin, the programs and the library.
+pub(crate) const PACKAGE: &str = "wisp-denoise";
+/// The name of its library, its command-line program and its bundles.
+pub(crate) const NAME: &str = "wisp";
+
+/// Where cargo builds to.
+pub(crate) fn target_dir() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from)
+}
+
+pub(crate) fn bundled_dir() -> PathBuf {
+    target_dir().join("bundled")
+}
+
+/// The command-line program, in release.
+pub(crate) fn command_line_program() -> PathBuf {
+    target_dir().join("release").join(format!("{NAME}{}", std::env::consts::EXE_SUFFIX))
+}
+
+pub(crate) fn clap_bundle() -> PathBuf {
+    bundled_dir().join("wisp.clap")
+}
+
+pub(crate) fn vst3_bundle() -> PathBuf {
+    bundled_dir().join("wisp.vst3")
+}
+
+pub(crate) fn absolute(path: PathBuf) -> Result<PathBuf> {
+    fs::canonicalize(&path).with_context(|| format!("cannot find {}", path.display()))
+}
