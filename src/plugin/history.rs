@@ -3,7 +3,7 @@ use super::params::Control;
 
 /// Steps that can be undone.
 const DEPTH: usize = 100;
-/// Changes of one control that follow each other so closely are one step, seconds.
+/// Changes of one control within this time are one step, seconds.
 const TOGETHER: f64 = 0.8;
 
 /// One parameter's change; values are normalized.
@@ -17,7 +17,7 @@ pub struct Change {
     pub after: f32,
 }
 
-/// Steps done and undone. A host's automation is no step: only what is recorded counts.
+/// Steps done and undone. Host automation is not recorded.
 #[derive(Debug, Default)]
 pub struct History {
     done: Vec<Vec<Change>>,
@@ -27,7 +27,7 @@ pub struct History {
 }
 
 impl History {
-    /// Records a step at a time in seconds; what changes nothing is left out.
+    /// Records a step at a time in seconds, unless it changes nothing.
     pub fn record(&mut self, mut step: Vec<Change>, now: f64) {
         step.retain(|change| change.before != change.after);
         if step.is_empty() {
@@ -49,12 +49,12 @@ impl History {
         self.done.push(step);
     }
 
-    /// What comes is a step of its own, however soon it comes.
+    /// Makes the next change a separate step, however soon it comes.
     pub fn seal(&mut self) {
         self.at = None;
     }
 
-    /// What to set to undo the last step.
+    /// The values that undo the last step.
     pub fn undo(&mut self) -> Option<Vec<(Control, f32)>> {
         let step = self.done.pop()?;
         let values = step.iter().map(|change| (change.control, change.before)).collect();
@@ -63,7 +63,7 @@ impl History {
         Some(values)
     }
 
-    /// What to set to do the last undone step again.
+    /// The values that redo the last undone step.
     pub fn redo(&mut self) -> Option<Vec<(Control, f32)>> {
         let step = self.undone.pop()?;
         let values = step.iter().map(|change| (change.control, change.after)).collect();
@@ -77,7 +77,7 @@ impl History {
         !self.done.is_empty()
     }
 
-    /// Whether there is something to do again.
+    /// Whether there is something to redo.
     pub fn can_redo(&self) -> bool {
         !self.undone.is_empty()
     }
@@ -105,7 +105,7 @@ mod tests {
         assert_eq!(history.undo(), None);
         assert_eq!(history.redo(), Some(vec![(Control::Reduction, 0.5)]));
         assert!(history.can_undo() && history.can_redo());
-        // Something new: what was undone is gone.
+        // A new step discards undone ones.
         history.record(vec![change(Control::Bypass, 0.0, 1.0)], 9.0);
         assert_eq!(history.redo(), None);
         assert_eq!(history.undo(), Some(vec![(Control::Bypass, 0.0)]));

@@ -12,7 +12,7 @@ use super::params::WispParams;
 use crate::engine::{Engine, Timing};
 use crate::nn::dccrn::Dccrn;
 
-/// The rate that is assumed before the host names one, Hz.
+/// The sample rate until the host sets one, Hz.
 const ASSUMED_RATE: u32 = 48_000;
 /// No number of samples.
 const UNKNOWN: u32 = u32::MAX;
@@ -100,7 +100,7 @@ thread_local! {
     static LATEST: RefCell<Option<Shared>> = const { RefCell::new(None) };
 }
 
-/// Makes something that makes an instance on this thread, and gives both.
+/// Runs a function that makes an instance on this thread, and returns both.
 pub(super) fn made<T>(make: impl FnOnce() -> T) -> (T, Shared) {
     WANTED.set(true);
     let thing = make();

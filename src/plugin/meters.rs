@@ -1,4 +1,4 @@
-//! The one channel from the audio thread to the editor: plain atomics, no locks.
+//! The only channel from the audio thread to the editor: plain atomics, no locks.
 //!
 //! The audio thread writes only while an editor is open. Levels are maxima that the editor takes
 //! away by swapping in zero; spectra pass through a ring with one writer and one reader. A reader
@@ -13,7 +13,7 @@ use self::ring::Ring;
 
 use crate::engine::{DISPLAY_BANDS, Telemetry};
 
-/// Rows of a displayed spectrum, from low to high frequency.
+/// Rows of a displayed spectrum, from low to high frequencies.
 pub const ROWS: usize = DISPLAY_BANDS;
 /// Quietest level a spectrum row can show, dB.
 pub const FLOOR_DB: f32 = -120.0;
@@ -23,9 +23,9 @@ const SLOTS: usize = 128;
 /// One displayed frame: levels in steps of half a decibel above [`FLOOR_DB`].
 #[derive(Clone, Copy)]
 pub struct SpectrumFrame {
-    /// What came in.
+    /// The input.
     pub input: [u8; ROWS],
-    /// What goes out.
+    /// The output.
     pub output: [u8; ROWS],
 }
 
@@ -50,7 +50,7 @@ pub(super) fn byte_to_level(byte: u8) -> f32 {
     FLOOR_DB + f32::from(byte) / 2.0
 }
 
-/// Peaks since they were last taken, and what the engine says of the newest frame.
+/// Peaks since the last reading, and the engine's figures for the newest frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Readings {
     /// Input peak per channel, linear.
@@ -61,7 +61,7 @@ pub struct Readings {
     pub reduction_db: f32,
     /// Likelihood of a voice, 0 to 1.
     pub voice: f32,
-    /// Share of the real time that processing takes, smoothed, 0 to 1 and above.
+    /// Processing time relative to real time, smoothed, 0 to 1 and above.
     pub load: f32,
 }
 
@@ -101,19 +101,19 @@ impl Default for Meters {
 }
 
 impl Meters {
-    /// Whether an editor looks on; if not, nothing need be computed.
+    /// Whether an editor is open; otherwise nothing needs to be computed.
     pub fn wanted(&self) -> bool {
         self.editors.load(Ordering::Relaxed) > 0
     }
 
-    /// An editor opens: old frames and peaks are dropped.
+    /// Call when an editor opens: drops old frames and peaks.
     pub fn open(&self) {
         self.spectra.clear();
         self.take();
         self.editors.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// An editor closes.
+    /// Call when an editor closes.
     pub fn close(&self) {
         self.editors.fetch_sub(1, Ordering::Relaxed);
     }
@@ -163,7 +163,7 @@ impl Meters {
         add_peaks(&self.output, channels);
     }
 
-    /// Audio thread: what the engine says of its newest frame.
+    /// Audio thread: the engine's figures for its newest frame.
     pub fn add_frame(&self, telemetry: &Telemetry) {
         self.reduction_db.store(-telemetry.gain_db, Ordering::Relaxed);
         self.voice.store(telemetry.voice, Ordering::Relaxed);
@@ -176,7 +176,7 @@ impl Meters {
         self.load.store(load, Ordering::Relaxed);
     }
 
-    /// Editor: all readings; peaks start anew.
+    /// Editor: all readings; resets the peaks.
     pub fn take(&self) -> Readings {
         let take = |cells: &[AtomicF32; 2]| {
             [cells[0].swap(0.0, Ordering::Relaxed), cells[1].swap(0.0, Ordering::Relaxed)]
@@ -202,7 +202,7 @@ impl Meters {
 
 fn add_peaks(cells: &[AtomicF32; 2], channels: &[&mut [f32]]) {
     for (cell, channel) in cells.iter().zip(channels) {
-        // `max` passes over NaN.
+        // `max` ignores NaN.
         let peak = channel.iter().fold(0.0f32, |peak, sample| peak.max(sample.abs()));
         cell.fetch_max(peak, Ordering::Relaxed);
     }
@@ -214,7 +214,7 @@ mod tests {
 
     use super::*;
 
-    /// Bytes that follow from the frame's number, so that a torn frame shows.
+    /// Bytes derived from the frame's number, so that a torn frame is detected.
     fn numbered(n: usize) -> impl Iterator<Item = u8> {
         (0..2 * ROWS).map(move |row| (n.wrapping_mul(31) + row) as u8)
     }
@@ -232,7 +232,7 @@ mod tests {
             std::thread::spawn(move || {
                 let mut written = 0;
                 for n in 0..FRAMES {
-                    // The frame carries how many were written before it, which the reader counts.
+                    // The frame contains the number of earlier frames, which the reader checks.
                     written += usize::from(meters.spectra.push(numbered(written)));
                     if n % 64 == 0 {
                         std::thread::yield_now();

@@ -56,7 +56,7 @@ struct Running {
     engine: Option<Engine>,
     sample_rate: u32,
     channels: usize,
-    /// Samples for which the input has been silent.
+    /// Number of samples for which the input has been silent.
     quiet: usize,
     /// The engine's frame counter when it was last shown.
     shown: u64,

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::engine::{self, Controls, DEFAULT_REDUCTION_DB};
 use crate::text::{decibels, percent};
 
-/// The largest reduction with a number, dB; what lies above is "Full".
+/// The largest numeric reduction, dB; anything above is "Full".
 pub const REDUCTION_LIMIT_DB: f32 = 60.0;
 /// Plain value of the Reduction parameter at "Full".
 pub const REDUCTION_FULL: f32 = REDUCTION_LIMIT_DB + 1.0;
@@ -23,13 +23,13 @@ pub const OUTPUT_RANGE_DB: f32 = 24.0;
 /// The text of what is no number.
 const NO_VALUE: &str = "–";
 
-/// What is heard, as a parameter.
+/// The output to listen to, as a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 pub enum Listen {
     /// The denoised voice.
     #[id = "result"]
     Result,
-    /// What was taken out.
+    /// What was removed.
     #[id = "removed"]
     Removed,
 }
@@ -50,13 +50,13 @@ pub enum Stereo {
 pub enum Control {
     /// Largest reduction.
     Reduction,
-    /// How eager.
+    /// Bias on the noise estimate.
     Sensitivity,
-    /// Steady noise that stays.
+    /// Share of the steady noise to keep.
     Ambience,
     /// Gain after denoising.
     Output,
-    /// What is heard.
+    /// The output to listen to.
     Listen,
     /// Link of two channels.
     Stereo,
@@ -75,7 +75,7 @@ impl Control {
         Self::Stereo,
         Self::Bypass,
     ];
-    /// Those that make the sound; presets and comparison leave the others, which say how it is listened to.
+    /// The controls that shape the sound; presets and A/B leave the others alone, which are for listening.
     pub const SOUND: [Self; 5] =
         [Self::Reduction, Self::Sensitivity, Self::Ambience, Self::Output, Self::Stereo];
 
@@ -93,11 +93,11 @@ impl Control {
     }
 }
 
-/// A parameter whatever its type; values are normalized, 0 to 1.
+/// A parameter of any type; values are normalized, 0 to 1.
 pub trait Handle {
     /// The name that hosts show.
     fn title(&self) -> &str;
-    /// The value now, without a host's modulation.
+    /// The current value, without a host's modulation.
     fn normalized(&self) -> f32;
     /// The value of a new instance.
     fn default(&self) -> f32;
@@ -178,7 +178,7 @@ pub enum Slot {
     B,
 }
 
-/// A preset that was loaded or saved.
+/// The preset that was last loaded or saved.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LoadedPreset {
@@ -188,7 +188,7 @@ pub struct LoadedPreset {
     pub values: Values,
 }
 
-/// The setting that is not heard.
+/// The inactive setting.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct OtherSetting {
@@ -198,19 +198,19 @@ pub struct OtherSetting {
     pub values: Values,
 }
 
-/// What belongs to the sound but is no parameter: kept with the session.
+/// State of the sound that is not a parameter, saved with the session.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SoundMemory {
-    /// The preset of the setting that is heard; no name: none.
+    /// The preset of the active setting; no name: none.
     pub preset: LoadedPreset,
-    /// Which of the two settings is heard.
+    /// The active setting.
     pub slot: Slot,
-    /// The other one, if there ever was one.
+    /// The inactive setting, if it was ever used.
     pub other: Option<OtherSetting>,
 }
 
-/// What the editor wants remembered with the session.
+/// Editor state saved with the session.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct EditorMemory {
@@ -226,7 +226,7 @@ impl EditorMemory {
     /// The largest editor, logical points.
     pub const MAX: (f32, f32) = (1920.0, 1200.0);
 
-    /// The same size brought into the allowed range; nonsense becomes the default.
+    /// The size clamped to the allowed range; the default if it is not finite.
     pub fn clamped(self) -> Self {
         if !(self.width.is_finite() && self.height.is_finite()) {
             return Self::default();
@@ -244,22 +244,22 @@ impl Default for EditorMemory {
     }
 }
 
-/// All parameters and what is stored beside them.
+/// All parameters, and state stored with them.
 #[derive(Params)]
 pub struct WispParams {
     /// Largest reduction, dB; "Full" at the top.
     #[id = "reduction"]
     pub reduction: FloatParam,
-    /// How eager, dB.
+    /// Bias on the noise estimate, dB.
     #[id = "sensitivity"]
     pub sensitivity: FloatParam,
-    /// Steady noise that stays, percent.
+    /// Share of the steady noise to keep, percent.
     #[id = "ambience"]
     pub ambience: FloatParam,
     /// Gain after denoising, dB.
     #[id = "output"]
     pub output: FloatParam,
-    /// What is heard.
+    /// The output to listen to.
     #[id = "listen"]
     pub listen: EnumParam<Listen>,
     /// Link of two channels.
@@ -315,7 +315,7 @@ impl Default for WispParams {
 }
 
 impl WispParams {
-    /// The engine's view of the parameters now.
+    /// The current parameters as engine controls.
     pub fn controls(&self) -> Controls {
         Controls {
             reduction_db: reduction_db(self.reduction.value()),
@@ -368,7 +368,7 @@ impl WispParams {
         }
     }
 
-    /// The values that make the sound, now.
+    /// The current values that shape the sound.
     pub fn values(&self) -> Values {
         Control::SOUND
             .iter()
@@ -376,7 +376,7 @@ impl WispParams {
             .collect()
     }
 
-    /// A look at the remembered preset and comparison.
+    /// The remembered preset and comparison.
     pub fn sound_memory(&self) -> SoundMemory {
         self.sound.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -398,7 +398,7 @@ impl WispParams {
     }
 }
 
-/// Decibels for the engine: the top of the range stands for no limit.
+/// Decibels for the engine; the top of the range means no limit.
 fn reduction_db(plain: f32) -> f32 {
     if is_full(plain) { f32::INFINITY } else { plain.min(REDUCTION_LIMIT_DB) }
 }

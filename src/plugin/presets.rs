@@ -25,16 +25,16 @@ fn control(name: &str) -> Option<Control> {
     Control::SOUND.into_iter().find(|control| control.id() == name)
 }
 
-/// Why a preset was not loaded or saved; every message fits a line.
+/// Why a preset was not loaded or saved; every message fits on a line.
 #[derive(Debug, thiserror::Error)]
 pub enum PresetError {
-    /// The system knows no place for a user's files.
+    /// The system has no folder for a user's files.
     #[error("this system has no folder for presets")]
     NoFolder,
-    /// A name that is no file's name everywhere.
+    /// A name that is not a valid file name on every system.
     #[error("use 1 to 60 characters, none of / \\ : * ? \" < > |, and no dot at either end")]
     Name,
-    /// There is one of that name.
+    /// A preset of this name exists.
     #[error("“{0}” already exists")]
     Exists(String),
     /// The file cannot be read or written.
@@ -42,10 +42,10 @@ pub enum PresetError {
     File {
         /// The preset's name.
         name: String,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// The file is not what it should be.
+    /// The file is invalid.
     #[error("{name}: {reason}")]
     Broken {
         /// The preset's name.
@@ -102,7 +102,7 @@ impl Presets {
         read(&self.path(name)?, params)
     }
 
-    /// Writes the values that make the sound, in one piece or not at all; an existing preset only if told so.
+    /// Writes the values that shape the sound, atomically; replaces an existing preset only if told to.
     pub fn save(
         &self,
         name: &str,
@@ -156,7 +156,7 @@ fn text(name: &str, params: &WispParams) -> String {
     format!("{:#}\n", Value::Object(map))
 }
 
-/// A file's values, or what is wrong with it.
+/// A file's values, or the reason why it is invalid.
 fn parse(text: &str, params: &WispParams) -> Result<Vec<(Control, f32)>, String> {
     let mut values = Vec::new();
     for (name, text) in preset::parse(text)? {

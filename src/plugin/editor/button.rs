@@ -1,4 +1,4 @@
-//! Small buttons of the header: signs drawn by lines, and the two settings' letters.
+//! Small buttons in the header: icons drawn with lines, and the letters of the two settings.
 use std::f32::consts::{FRAC_PI_2, PI};
 
 use egui::{
@@ -9,7 +9,7 @@ use egui::{
 use super::dial::button_info;
 use super::theme::{self, BACKGROUND, LABEL, LINE, PANEL, TEXT, VOICE};
 
-/// What is drawn on a button.
+/// The icon on a button.
 #[derive(Clone, Copy)]
 pub(super) enum Sign {
     /// A triangle to the left.
@@ -18,13 +18,13 @@ pub(super) enum Sign {
     Next,
     /// An arrow turning back.
     Undo,
-    /// An arrow turning on.
+    /// An arrow turning forward.
     Redo,
-    /// Two sheets.
+    /// Two sheets of paper.
     Copy,
 }
 
-/// A button with a sign; `true` when pressed.
+/// A button with an icon; `true` when pressed.
 pub(super) fn sign(ui: &mut Ui, rect: Rect, sign: Sign, enabled: bool, tooltip: &str) -> bool {
     let response = respond(ui, rect, tooltip, false);
     let painter = ui.painter();
@@ -41,7 +41,7 @@ pub(super) fn sign(ui: &mut Ui, rect: Rect, sign: Sign, enabled: bool, tooltip: 
     finish(response, tooltip) && enabled
 }
 
-/// A letter that is lit while its setting is heard; `true` when pressed.
+/// A letter that is lit while its setting is active; `true` when pressed.
 pub(super) fn letter(ui: &mut Ui, rect: Rect, text: &str, on: bool, tooltip: &str) -> bool {
     let response = respond(ui, rect, text, on);
     let painter = ui.painter();
@@ -68,7 +68,7 @@ fn finish(response: Response, tooltip: &str) -> bool {
     pressed
 }
 
-/// The ring round what has the keyboard.
+/// The focus ring.
 pub(super) fn focus(painter: &Painter, response: &Response) {
     if response.has_focus() {
         let stroke = Stroke::new(1.0, VOICE.gamma_multiply(0.6));
@@ -76,7 +76,7 @@ pub(super) fn focus(painter: &Painter, response: &Response) {
     }
 }
 
-/// A triangle that points down: there is a menu.
+/// A triangle that points down and indicates a menu.
 pub(super) fn menu_sign(painter: &Painter, center: egui::Pos2, color: Color32) {
     let points = [vec2(-4.0, -2.0), vec2(4.0, -2.0), vec2(0.0, 2.5)].map(|v| center + v);
     painter.add(Shape::convex_polygon(points.to_vec(), color, Stroke::NONE));
@@ -91,7 +91,7 @@ fn paint(painter: &Painter, rect: Rect, sign: Sign, color: Color32) {
         painter.add(Shape::convex_polygon(points.to_vec(), color, Stroke::NONE));
     };
     let turn = |side: f32| {
-        // Most of a circle, with a head at its beginning.
+        // Most of a circle, with an arrowhead at its start.
         let middle = center + vec2(0.0, 1.0);
         let arc = (0..=20).map(|i| {
             let angle = -PI + 0.35 + (PI + FRAC_PI_2) * i as f32 / 20.0;

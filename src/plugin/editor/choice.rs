@@ -11,9 +11,9 @@ use crate::plugin::params::Control;
 pub(super) struct Position<T> {
     /// The parameter's value.
     pub value: T,
-    /// What is written on it.
+    /// Its label.
     pub text: &'static str,
-    /// What it does, in plain words.
+    /// Its tooltip.
     pub tooltip: &'static str,
 }
 
@@ -83,7 +83,7 @@ pub(super) fn bypass(ui: &mut Ui, rect: Rect, param: &BoolParam, hand: &Hand<'_>
     let edge = if response.has_focus() { VOICE } else { LINE };
     painter.rect_stroke(rect, rect.height() / 2.0, Stroke::new(1.0, edge), StrokeKind::Inside);
 
-    // A power sign: an open ring with a bar.
+    // A power symbol: an open ring with a bar.
     let sign = pos2(rect.left() + 17.0, rect.center().y);
     let ring = (0..=20)
         .map(|i| {

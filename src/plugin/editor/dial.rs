@@ -19,7 +19,7 @@ const TRAVEL: f32 = 240.0;
 /// Shift makes everything this much finer.
 const FINE: f32 = 0.1;
 
-/// How a dial looks and acts.
+/// Appearance and behaviour of a dial.
 pub(super) struct Dial<'a> {
     pub control: Control,
     pub param: &'a FloatParam,
@@ -28,20 +28,20 @@ pub(super) struct Dial<'a> {
     pub step: f32,
     /// The arc starts at this plain value.
     pub origin: f32,
-    /// Shown value written large inside the arc; a small dial has it below.
+    /// Whether the value is shown large inside the arc; a small dial shows it below.
     pub large: bool,
-    /// Marks beside the arc: plain value and text.
+    /// Marks around the arc: plain value and text.
     pub ticks: &'a [(f32, &'a str)],
 }
 
-/// What a dial remembers between frames.
+/// State of a dial between frames.
 #[derive(Clone, Default)]
 struct Memory {
     /// Text being typed.
     typing: Option<String>,
     /// The typed text was not understood.
     wrong: bool,
-    /// Wheel travel that has not yet made a step.
+    /// Wheel movement that has not yet made a step.
     wheel: f32,
     /// A drag in progress.
     drag: Option<Drag>,
@@ -52,7 +52,7 @@ struct Memory {
 struct Drag {
     /// Normalized value at its start.
     before: f32,
-    /// Normalized value that was set last.
+    /// The last normalized value that was set.
     after: f32,
     /// Plain value before it is clamped.
     plain: f32,
@@ -133,7 +133,7 @@ impl Dial<'_> {
             return;
         }
         if response.hovered() {
-            // One notch is 50 points or so, however the platform reports it; shift turns the
+            // One notch is about 50 points, however the platform reports it; shift turns the
             // wheel sideways.
             let notches = ui.input(|i| {
                 i.events
@@ -166,7 +166,7 @@ impl Dial<'_> {
     }
 
     fn keys(&self, ui: &Ui, memory: &mut Memory, hand: &Hand<'_>, fine: f32) {
-        // Summed: a host may be slow to say what the first step did.
+        // Accumulated, because a host may be slow to report the first step.
         let mut steps = 0.0;
         let events = ui.input(|i| i.events.clone());
         for event in events {
@@ -201,7 +201,7 @@ impl Dial<'_> {
 
     fn nudge(&self, hand: &Hand<'_>, steps: f32) {
         let value = self.param.unmodulated_plain_value() + steps * self.step;
-        // On the grid of a tenth, so that fine steps do not gather rounding.
+        // On a grid of tenths, so that fine steps do not accumulate rounding errors.
         let value = (value * 10.0).round() / 10.0;
         self.set(hand, value);
     }
@@ -239,7 +239,7 @@ impl Dial<'_> {
                     hand.change(&[(self.control, value)]);
                     memory.typing = None;
                 }
-                // Enter on nonsense keeps the field open and says so by its colour.
+                // Enter on invalid text keeps the field open and changes its colour.
                 None if ui.input(|i| i.key_pressed(Key::Enter)) => {
                     memory.wrong = true;
                     response.request_focus();
@@ -252,7 +252,7 @@ impl Dial<'_> {
         }
     }
 
-    /// The value as one would type it.
+    /// The value as a user would type it.
     fn plain_text(&self) -> String {
         let text =
             self.param.normalized_value_to_string(self.param.unmodulated_normalized_value(), true);
@@ -325,7 +325,7 @@ impl Dial<'_> {
     }
 }
 
-/// Where the parts of a dial lie.
+/// Positions of the parts of a dial.
 struct Geometry {
     center: Pos2,
     radius: f32,

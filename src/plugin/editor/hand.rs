@@ -1,4 +1,4 @@
-//! The user's hand: every change that the editor makes, as gestures that a host can record, and as steps of the history.
+//! Every change that the user makes in the editor, as gestures that a host can record and as steps of the history.
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -9,12 +9,12 @@ use crate::plugin::params::{
     Control, LoadedPreset, OtherSetting, Slot, SoundMemory, Values, WispParams,
 };
 
-/// What outlives the window: the histories of both settings, and the gestures that are not over.
+/// State that outlives the window: the histories of both settings, and unfinished gestures.
 pub(super) struct Histories {
     each: [History; 2],
-    /// Parameters in the user's hand, and their values before.
+    /// Parameters being changed by the user, and their previous values.
     open: Vec<(Control, f32)>,
-    /// A window's own clock begins with the window.
+    /// Each window's clock starts at zero.
     start: Instant,
 }
 
@@ -40,7 +40,7 @@ impl<'a> Hand<'a> {
         Self { params, setter, histories }
     }
 
-    /// The window closes: what is in the hand is let go, and what comes in the next window is a step of its own.
+    /// The window closes: ends unfinished gestures; a change in the next window is a separate step.
     pub(super) fn let_go(&self) {
         let open = std::mem::take(&mut self.histories().open);
         for (control, before) in open {
@@ -62,7 +62,7 @@ impl<'a> Hand<'a> {
         self.params.handle(control).set(&self.setter, normalized);
     }
 
-    /// A gesture ends that led from one value to another.
+    /// Ends a gesture that led from one value to another.
     pub(super) fn end(&self, control: Control, before: f32, after: f32) {
         self.release(control);
         self.record(vec![Change { control, before, after }]);
@@ -98,7 +98,7 @@ impl<'a> Hand<'a> {
         }
     }
 
-    /// The history of the setting that is heard.
+    /// The history of the active setting.
     fn history<T>(&self, work: impl FnOnce(&mut History) -> T) -> T {
         let slot = self.params.sound_memory().slot as usize;
         work(&mut self.histories().each[slot])
@@ -135,13 +135,13 @@ impl<'a> Hand<'a> {
         self.params.set_sound_memory(SoundMemory { preset, ..self.params.sound_memory() });
     }
 
-    /// Takes note that the values now are a preset's.
+    /// Remembers that the current values are a preset's.
     pub(super) fn saved(&self, name: &str) {
         let preset = LoadedPreset { name: name.to_owned(), values: self.params.values() };
         self.params.set_sound_memory(SoundMemory { preset, ..self.params.sound_memory() });
     }
 
-    /// Whether the values are no longer the loaded preset's.
+    /// Whether the values differ from the loaded preset's.
     pub(super) fn is_changed(&self) -> bool {
         let memory = self.params.sound_memory();
         Control::SOUND.iter().any(|&control| {
@@ -150,7 +150,7 @@ impl<'a> Hand<'a> {
         })
     }
 
-    /// Goes over to one of the two settings; the second starts as a copy of the first.
+    /// Switches to one of the two settings; the second starts as a copy of the first.
     pub(super) fn switch(&self, slot: Slot) {
         let memory = self.params.sound_memory();
         if memory.slot == slot {
@@ -167,7 +167,7 @@ impl<'a> Hand<'a> {
         self.params.set_sound_memory(SoundMemory { slot, preset: there.preset, other: Some(here) });
     }
 
-    /// Makes the other setting equal to the one that is heard.
+    /// Copies the active setting to the other one.
     pub(super) fn copy_to_other(&self) {
         let memory = self.params.sound_memory();
         let other = Some(self.setting(&memory));

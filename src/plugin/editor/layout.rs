@@ -1,4 +1,4 @@
-//! Where everything lies, from the size of the window alone.
+//! The layout, computed from the size of the window.
 use egui::{Pos2, Rect, pos2, vec2};
 
 /// Space between panels and around them, logical points.
@@ -8,16 +8,16 @@ const FOOTER: f32 = 18.0;
 /// Space inside a panel.
 const PADDING: f32 = 14.0;
 
-/// Places in logical points.
+/// Positions in logical points.
 #[derive(Clone, Copy, Debug)]
 pub struct Layout {
-    /// Sign and name.
+    /// Logo and name.
     pub logo: Rect,
-    /// To the preset before.
+    /// Previous preset.
     pub previous_preset: Rect,
     /// The preset's name, which opens the menu.
     pub preset: Rect,
-    /// To the preset after.
+    /// Next preset.
     pub next_preset: Rect,
     /// Undo.
     pub undo: Rect,
@@ -27,7 +27,7 @@ pub struct Layout {
     pub slot_a: Rect,
     /// The second.
     pub slot_b: Rect,
-    /// Copies the setting that is heard to the other.
+    /// Copies the active setting to the other one.
     pub copy: Rect,
     /// Bypass.
     pub bypass: Rect,
@@ -41,7 +41,7 @@ pub struct Layout {
     pub ambience: Rect,
     /// The third.
     pub output: Rect,
-    /// What is heard.
+    /// The output to listen to.
     pub listen: Rect,
     /// Link of two channels.
     pub stereo: Rect,
@@ -49,7 +49,7 @@ pub struct Layout {
     pub picture: Rect,
     /// Panel of the meters.
     pub levels: Rect,
-    /// Voice light, messages, latency, load.
+    /// Voice indicator, messages, latency, load.
     pub footer: Rect,
 }
 
@@ -65,7 +65,7 @@ impl Layout {
 
         let logo = Rect::from_min_size(inner.min, vec2(98.0, HEADER));
         let bypass = strip(inner.right() - 92.0, 92.0);
-        // From the right: copy, B, A, redo, undo. The preset gets what is left, up to a limit.
+        // From the right: copy, B, A, redo, undo. The preset gets the remaining width, up to a limit.
         let copy = strip(bypass.left() - 14.0 - 26.0, 26.0);
         let slot_b = strip(copy.left() - 6.0 - 30.0, 30.0);
         let slot_a = strip(slot_b.left() - 30.0, 30.0);

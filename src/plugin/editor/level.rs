@@ -103,7 +103,7 @@ impl LevelMeter {
     }
 }
 
-/// How much is being taken away.
+/// The gain-reduction meter.
 pub(super) struct ReductionMeter {
     shown: f32,
 }
@@ -115,7 +115,7 @@ impl ReductionMeter {
 
     pub(super) fn advance(&mut self, reduction_db: f32, seconds: f32) {
         let target = if reduction_db.is_finite() { reduction_db.clamp(0.0, 120.0) } else { 0.0 };
-        // Quick enough to follow words, slow enough to be read.
+        // Fast enough to follow words, slow enough to read.
         let rate = (seconds * if target > self.shown { 14.0 } else { 7.0 }).min(1.0);
         self.shown += (target - self.shown) * rate;
     }
@@ -138,7 +138,7 @@ impl ReductionMeter {
     }
 }
 
-/// Label above, figure below; what is left for the bars.
+/// Label above, figure below; returns the area for the bars.
 fn column(painter: &Painter, rect: Rect, label: &str) -> Rect {
     painter.text(
         pos2(rect.center().x + 5.0, rect.top() + 8.0),

@@ -1,4 +1,4 @@
-//! The preset's name in the header, and the menu behind it.
+//! The preset's name in the header, and its menu.
 use egui::{
     Align2, CursorIcon, Key, Popup, PopupCloseBehavior, Rect, Sense, Stroke, StrokeKind, TextEdit,
     Ui, pos2, vec2,
@@ -21,7 +21,7 @@ pub(super) struct Notice {
     pub alarm: bool,
 }
 
-/// What the menu remembers while the window is open.
+/// State of the menu while the window is open.
 pub(super) struct PresetMenu {
     presets: Result<Presets, PresetError>,
     /// The user's presets; read when the menu opens.
@@ -33,7 +33,7 @@ pub(super) struct PresetMenu {
 /// A name being typed.
 struct Saving {
     name: String,
-    /// The name exists, and the user has been asked.
+    /// The name exists, and the user has been asked whether to replace it.
     asked: bool,
     fresh: bool,
 }
@@ -43,7 +43,7 @@ impl PresetMenu {
         Self { presets: Presets::of_user(), names: Vec::new(), open: false, saving: None }
     }
 
-    /// Draws name, arrows and menu; says what happened.
+    /// Draws name, arrows and menu; returns a message.
     pub(super) fn show(&mut self, ui: &mut Ui, layout: &Layout, hand: &Hand<'_>) -> Option<Notice> {
         let mut notice = None;
         let name = hand.params.sound_memory().preset.name;
@@ -111,7 +111,7 @@ impl PresetMenu {
         }
     }
 
-    /// What the open menu holds; a message, and whether the menu has done its work.
+    /// Contents of the open menu; returns a message, and whether to close the menu.
     fn lines(&mut self, ui: &mut Ui, name: &str, hand: &Hand<'_>) -> (Option<Notice>, bool) {
         let mut chosen = None;
         heading(ui, "FACTORY");
@@ -209,7 +209,7 @@ impl PresetMenu {
         }
     }
 
-    /// Loads the preset so many places after this one.
+    /// Loads the preset a number of places after this one.
     fn step(&mut self, name: &str, by: isize, hand: &Hand<'_>) -> Option<Notice> {
         self.read();
         let own = self.names.iter().map(String::as_str);

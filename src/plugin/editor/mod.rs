@@ -38,9 +38,9 @@ use super::meters::Meters;
 use super::params::{Control, EditorMemory, Listen, REDUCTION_FULL, Slot, Stereo, WispParams};
 use super::window::{self, ClosingHandle, OnClose};
 
-/// Seconds between pictures.
+/// Seconds between frames.
 const FRAME: Duration = Duration::from_micros(16_667);
-/// A notice stays so many seconds.
+/// How long a notice stays, seconds.
 const NOTICE: f32 = 6.0;
 
 /// Opens the editor, each time at the remembered size.
@@ -134,7 +134,7 @@ impl Editor for WispEditor {
     fn track_info_updated(&self, _info: TrackInfo) {}
 }
 
-/// What lives as long as one window.
+/// State of one window.
 struct App {
     params: Arc<WispParams>,
     meters: Arc<Meters>,
@@ -151,11 +151,11 @@ struct Window {
     reduction: ReductionMeter,
     voice: f32,
     load: f32,
-    /// The figure shown; the eye cannot follow one that changes with every frame.
+    /// The displayed figure, which does not change with every frame, so that it can be read.
     load_text: String,
     load_age: f32,
     presets: PresetMenu,
-    /// What there is to say, and for how many seconds yet.
+    /// The notice, and its remaining time in seconds.
     notice: Option<(Notice, f32)>,
 }
 
@@ -211,7 +211,7 @@ impl NiceEguiApp for App {
         let hand = Hand::new(&self.params, gui_context.param_setter(), &self.histories);
         window.show(ui, area, &hand, &self.meters);
         resize_corner(ui, area);
-        // Early, since the window layer is late by up to 15 ms (X11 without Present).
+        // Early, because the window layer is up to 15 ms late (X11 without Present).
         ui.ctx().request_repaint_after(FRAME / 2);
         #[cfg(feature = "standalone")]
         if super::quit::asked() {
@@ -300,7 +300,7 @@ impl Window {
         choice::bypass(ui, layout.bypass, &hand.params.bypass, hand);
     }
 
-    /// Voice light, what there is to say, latency and load.
+    /// Voice indicator, notice, latency and load.
     fn footer(&self, ui: &mut Ui, rect: Rect, meters: &Meters) {
         let painter = ui.painter().clone();
         let cell = Rect::from_min_size(rect.min, vec2(62.0, rect.height()));
@@ -370,7 +370,7 @@ impl Window {
     }
 }
 
-/// Undo and redo by the keyboard, unless a text is being typed.
+/// Keyboard shortcuts for undo and redo, except while typing text.
 fn shortcuts(ui: &Ui, hand: &Hand<'_>) {
     if ui.ctx().text_edit_focused() {
         return;
@@ -467,7 +467,7 @@ fn controls(ui: &mut Ui, layout: &Layout, hand: &Hand<'_>, stereo: bool) {
     );
 }
 
-/// Says what is heard where it is not the result.
+/// A label if the output is not the result.
 fn heard(ui: &Ui, picture: Rect, params: &WispParams, meters: &Meters) {
     let text = if !meters.denoises() {
         "SOUND PASSES UNCHANGED: THE SAMPLE RATE IS NOT 8 TO 384 KHZ"

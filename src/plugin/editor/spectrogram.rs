@@ -1,4 +1,4 @@
-//! The moving picture: what came in, with the removed part tinted.
+//! The scrolling spectrogram of the input, with the removed part tinted.
 use egui::{
     Align2, Color32, ColorImage, Context, Painter, Rect, Shape, TextureHandle, TextureOptions,
     pos2, vec2,
@@ -13,9 +13,9 @@ const COLUMNS: usize = 512;
 /// Levels from black to full colour, dB.
 const DARK: f32 = -100.0;
 const BRIGHT: f32 = -28.0;
-/// A bin reduced by this much counts as removed altogether, dB.
+/// A bin reduced by this much counts as fully removed, dB.
 const GONE: f32 = 15.0;
-/// Seconds without a frame after which the picture says so.
+/// Time without a frame after which the picture shows a message, seconds.
 const IDLE: f32 = 0.6;
 
 /// The picture and the ring of columns behind it.
@@ -124,7 +124,7 @@ impl Spectrogram {
     }
 }
 
-/// What the colours mean, on a ground of its own: the picture may have either colour there.
+/// The legend, on its own background, because the picture can have either colour there.
 fn legend(painter: &Painter, picture: Rect) {
     let ground = painter.add(Shape::Noop);
     let left = picture.left() + 8.0;
@@ -139,7 +139,7 @@ fn legend(painter: &Painter, picture: Rect) {
     painter.set(ground, Shape::rect_filled(area, 11.0, WELL.gamma_multiply(0.8)));
 }
 
-/// Where a frequency lies among the rows, counted from the lowest row's lower edge, if it does.
+/// The row of a frequency, counted from the lowest row's lower edge, if it is shown.
 fn row_of(edges: &[f32; ROWS + 1], hz: f32) -> Option<f32> {
     let row = edges.windows(2).position(|edge| (edge[0]..edge[1]).contains(&hz))?;
     Some(row as f32 + (hz - edges[row]) / (edges[row + 1] - edges[row]))
@@ -150,7 +150,7 @@ fn column(frame: &SpectrumFrame) -> Vec<Color32> {
     frame.input.iter().zip(&frame.output).map(|(&i, &o)| pixel(i, o)).collect()
 }
 
-/// Brightness from the input's level, colour from what is left of it.
+/// Brightness shows the input level, colour how much of it is kept.
 fn pixel(input: u8, output: u8) -> Color32 {
     let (level, left) = (byte_to_level(input), byte_to_level(output));
     let bright = ((level - DARK) / (BRIGHT - DARK)).clamp(0.0, 1.0);

@@ -8,7 +8,7 @@ use egui::{
 pub(super) const BACKGROUND: Color32 = Color32::from_rgb(0x0E, 0x11, 0x17);
 /// Panels on the background.
 pub(super) const PANEL: Color32 = Color32::from_rgb(0x16, 0x1B, 0x23);
-/// Wells: what a panel holds sunk into it.
+/// Wells: areas sunk into a panel.
 pub(super) const WELL: Color32 = Color32::from_rgb(0x0A, 0x0D, 0x12);
 /// Lines and tracks.
 pub(super) const LINE: Color32 = Color32::from_rgb(0x2A, 0x32, 0x3E);
@@ -16,22 +16,22 @@ pub(super) const LINE: Color32 = Color32::from_rgb(0x2A, 0x32, 0x3E);
 pub(super) const TEXT: Color32 = Color32::from_rgb(0xEC, 0xF0, 0xF5);
 /// Labels: 6.8:1 on the panel.
 pub(super) const LABEL: Color32 = Color32::from_rgb(0x9A, 0xA6, 0xB6);
-/// The voice, and whatever is on.
+/// The voice, and active controls.
 pub(super) const VOICE: Color32 = Color32::from_rgb(0x62, 0xE6, 0xC4);
 /// What is removed.
 pub(super) const NOISE: Color32 = Color32::from_rgb(0xFF, 0x8A, 0x5B);
-/// Clipping, and text that is not understood.
+/// Clipping, and invalid text.
 pub(super) const ALARM: Color32 = Color32::from_rgb(0xFF, 0x4D, 0x5E);
 
 /// Corner of panels.
 pub(super) const CORNER: f32 = 8.0;
 
-/// Running text of a size in points.
+/// Regular text of a size in points.
 pub(super) fn regular(size: f32) -> FontId {
     FontId::new(size, FontFamily::Proportional)
 }
 
-/// Text that stands out.
+/// Bold text.
 pub(super) fn strong(size: f32) -> FontId {
     FontId::new(size, FontFamily::Name("strong".into()))
 }

@@ -27,7 +27,7 @@ impl<const SLOTS: usize, const WIDTH: usize> Ring<SLOTS, WIDTH> {
         &self.bytes[start..start + WIDTH]
     }
 
-    /// Writer: false if the frame is dropped, since the reader is too far behind.
+    /// Writer: false if the frame is dropped because the reader is too far behind.
     pub(super) fn push(&self, frame: impl IntoIterator<Item = u8>) -> bool {
         let written = self.written.load(Ordering::Relaxed);
         // Acquire: the reader has finished with the slot before it is written again.
@@ -37,7 +37,7 @@ impl<const SLOTS: usize, const WIDTH: usize> Ring<SLOTS, WIDTH> {
         for (cell, byte) in self.slot(written).iter().zip(frame) {
             cell.store(byte, Ordering::Relaxed);
         }
-        // Release: the bytes are there before the count says so.
+        // Release: the bytes are written before the count.
         self.written.store(written.wrapping_add(1), Ordering::Release);
         true
     }
@@ -45,7 +45,7 @@ impl<const SLOTS: usize, const WIDTH: usize> Ring<SLOTS, WIDTH> {
     /// Reader: the oldest frame.
     pub(super) fn pop(&self) -> Option<[u8; WIDTH]> {
         let read = self.read.load(Ordering::Relaxed);
-        // Acquire: the bytes that the count speaks of.
+        // Acquire: the bytes up to that count.
         if read == self.written.load(Ordering::Acquire) {
             return None;
         }
@@ -58,7 +58,7 @@ impl<const SLOTS: usize, const WIDTH: usize> Ring<SLOTS, WIDTH> {
         Some(frame)
     }
 
-    /// Reader: passes over all frames.
+    /// Reader: skips all frames.
     pub(super) fn clear(&self) {
         self.read.store(self.written.load(Ordering::Acquire), Ordering::Release);
     }
