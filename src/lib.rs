@@ -30,5 +30,7 @@ pub mod preset;
 #[cfg(any(feature = "cli", feature = "plugin"))]
 pub mod text;
 
-pub use engine::{Controls, DEFAULT_REDUCTION_DB, Engine, EngineError, Listen, Stereo, Timing};
+pub use engine::{
+    Controls, DEFAULT_REDUCTION_DB, Engine, EngineError, Listen, Role, Stereo, Timing,
+};
 pub use nn::dccrn::Dccrn;

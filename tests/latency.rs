@@ -24,9 +24,8 @@ fn an_impulse_comes_out_exactly_so_many_samples_later() {
             1e3 * latency as f64 / f64::from(rate)
         );
         assert_eq!(found, [(37 + latency, 0.8)], "{rate} Hz");
-        if rate % 100 == 0 {
-            assert!(latency as u32 <= rate / 50 + 1, "{rate} Hz: {latency} samples");
-        }
+        // Two hops of 10 ms, rounded to whole samples.
+        assert_eq!(latency, 2 * (f64::from(rate) / 100.0).round() as usize, "{rate} Hz");
     }
 }
 
@@ -49,8 +48,7 @@ fn no_reduction_and_bypass_give_the_input_to_the_bit() {
     }
 }
 
-/// Weights that remove everything leave next to nothing only if what is removed lines up with the dry signal: to a small
-/// fraction of a sample where there is a resampler.
+/// Weights that remove everything leave next to nothing only if what is removed lines up with the dry signal.
 #[test]
 fn what_is_removed_lines_up_with_the_dry_signal() {
     let networks = [1, 2].map(|heads| File::random(heads).removing().network());
@@ -65,8 +63,7 @@ fn what_is_removed_lines_up_with_the_dry_signal() {
             let out = run(&mut engine, &full(), &[signal], || 480);
             let rest = db(power(&out[0][rate as usize / 5..]) / 0.5);
             println!("{rate:6} Hz, {:7.0} Hz sine: {rest:.0} dB", share * top);
-            let limit = if rate % 100 == 0 { -110.0 } else { -55.0 };
-            assert!(rest < limit, "{rate} Hz: a sine of {} Hz leaves {rest:.1} dB", share * top);
+            assert!(rest < -110.0, "{rate} Hz: a sine of {} Hz leaves {rest:.1} dB", share * top);
         }
     }
 }

@@ -100,10 +100,9 @@ def network(path: str):
 
 @torch.no_grad()
 def denoise(path: str, x: np.ndarray, rate: int, sensitivity_db: float = 0.0) -> np.ndarray:
-    """Runs at the signal's rate if it is a multiple of 100 Hz, otherwise at 48 kHz, like the engine."""
-    at = rate if rate % 100 == 0 else 48000
-    y = dsp.denoise(network(path), torch.from_numpy(resample(x, rate, at)).float()[None], at, sensitivity_db)[0].double().numpy()
-    return resample(y, at, rate)[: len(x)]
+    """As if the rate were the nearest multiple of 100 Hz, like the engine."""
+    nearest = (rate + 50) // 100 * 100
+    return dsp.denoise(network(path), torch.from_numpy(x).float()[None], nearest, sensitivity_db)[0].double().numpy()
 
 
 def pairs(folder: Path) -> list[tuple[Path, Path]]:

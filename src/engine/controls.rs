@@ -10,10 +10,10 @@ pub enum Listen {
     Removed,
 }
 
-/// How two channels share the network.
+/// How the channels share the network.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Stereo {
-    /// One mask from both channels: the image stays.
+    /// One mask from all channels: the image stays.
     #[default]
     Linked,
     /// One network per channel.
@@ -39,7 +39,7 @@ pub struct Controls {
     pub output_db: f32,
     /// What is heard.
     pub listen: Listen,
-    /// Link of two channels.
+    /// Link of the channels.
     pub stereo: Stereo,
     /// Delayed dry signal, crossfaded.
     pub bypass: bool,

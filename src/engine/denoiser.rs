@@ -1,12 +1,11 @@
 //! One hop, all channels.
-use std::f64::consts::TAU;
 use std::sync::Arc;
 
 use realfft::num_complex::Complex32;
 
 use super::controls::{Controls, Stereo};
 use super::mask::{self, History};
-use super::shape::{Pair, Shape};
+use super::shape::{Shape, Shaped};
 use super::telemetry::{Meter, Telemetry};
 use crate::dsp::{Bands, Framer, Stft};
 use crate::nn::{Dccrn, DccrnState, Features, HIGH_BANDS, Mask};
@@ -20,10 +19,10 @@ pub(crate) struct Denoiser {
     network: Arc<Dccrn>,
     stft: Stft,
     bands: Bands,
-    shift: Vec<Complex32>, // per bin; empty: none
     channels: Vec<Channel>,
     voices: Vec<Voice>, // the first serves linked channels too
     joint: Vec<Complex32>,
+    joint_power: Vec<f32>,
     joint_low: History, // one frame: what the network sees of linked channels
     linked: bool,
     shape: Shape,
@@ -45,29 +44,17 @@ struct Frame {
     removed: Vec<Complex32>,
 }
 
-impl Channel {
-    /// The frame that a head is for.
-    fn pair(&mut self, head: usize) -> Pair<'_> {
+impl Shaped for Channel {
+    fn pair(&mut self, head: usize) -> (&[Complex32], &mut [Complex32]) {
         let Frame { spectrum, removed } = &mut self.frames[head];
         (spectrum, removed)
     }
+}
 
+impl Channel {
     fn newest(&self) -> (&[Complex32], &[Complex32]) {
         (&self.frames[0].spectrum, &self.frames[0].removed)
     }
-}
-
-/// What is removed from a frame, `shift` samples late, in `wasted`.
-fn late<'a>(
-    frame: &Frame,
-    shift: &[Complex32],
-    wasted: &'a mut [Complex32],
-) -> &'a mut [Complex32] {
-    wasted.copy_from_slice(&frame.removed);
-    for (x, turn) in wasted.iter_mut().zip(shift) {
-        *x *= turn;
-    }
-    wasted
 }
 
 /// A network's state and what it says.
@@ -87,19 +74,14 @@ impl Voice {
 }
 
 impl Denoiser {
-    /// For hops of `hop` samples. What is removed comes `shift` samples late, a fraction or a few.
-    pub(crate) fn new(network: Arc<Dccrn>, hop: usize, channels: usize, shift: f64) -> Self {
+    /// For hops of `hop` samples.
+    pub(crate) fn new(network: Arc<Dccrn>, hop: usize, channels: usize) -> Self {
         let stft = Stft::new(hop);
         let bins = stft.bins();
         let (heads, taps) = (network.sizes().heads, network.sizes().taps);
         let zeros = vec![Complex32::ZERO; bins];
-        let turn = |bin: usize| -TAU * shift * bin as f64 / (2 * hop) as f64;
-        let shift = (shift != 0.0).then(|| {
-            (0..bins).map(|k| Complex32::new(turn(k).cos() as f32, turn(k).sin() as f32)).collect()
-        });
         Self {
             bands: Bands::new(bins),
-            shift: shift.unwrap_or_default(),
             channels: (0..channels)
                 .map(|_| Channel {
                     frames: vec![Frame { spectrum: zeros.clone(), removed: zeros.clone() }; heads],
@@ -117,9 +99,10 @@ impl Denoiser {
                 })
                 .collect(),
             joint: zeros.clone(),
+            joint_power: vec![0.0; bins],
             joint_low: History::new(1),
             linked: true,
-            shape: Shape::new(bins, channels),
+            shape: Shape::new(bins, channels.max(1)),
             meter: Meter::new(),
             unmeasured: None,
             stft,
@@ -133,7 +116,7 @@ impl Denoiser {
     pub(crate) fn prepare(&mut self, filled: usize, whole: usize) {
         self.measure();
         let parts = 2 * filled * self.network.parts() / whole;
-        let voices = if self.linked { 1 } else { self.voices.len() };
+        let voices = if self.linked { self.voices.len().min(1) } else { self.voices.len() };
         for voice in &mut self.voices[..voices] {
             self.network.prepare(&mut voice.state, parts);
         }
@@ -173,11 +156,12 @@ impl Denoiser {
         // the first sound and between clips, and it would make something of that.
         let reach = self.network.sizes().taps;
         let waits = |c: &Channel| c.silent > reach;
-        if let ([left, right], true) = (&self.channels[..], linked) {
-            mask::joint(left.newest().0, right.newest().0, &mut self.joint);
+        if let ([first, _, ..], true) = (&mut self.voices[..], linked) {
+            let spectra = self.channels.iter().map(|c| c.newest().0);
+            mask::joint(spectra, &mut self.joint, &mut self.joint_power);
             self.joint_low.push(&self.bands, &self.joint);
-            if !(waits(left) && waits(right)) {
-                self.voices[0].listen(&self.network, &self.bands, &self.joint, &self.joint_low);
+            if !self.channels.iter().all(waits) {
+                first.listen(&self.network, &self.bands, &self.joint, &self.joint_low);
             }
         } else {
             for (voice, c) in self.voices.iter_mut().zip(&self.channels).filter(|(_, c)| !waits(c))
@@ -201,26 +185,22 @@ impl Denoiser {
         self.meter.listen(self.channels.iter().map(Channel::newest));
         self.shape.set(controls);
         for head in 0..self.network.sizes().heads {
-            let again = head > 0;
-            match &mut self.channels[..] {
-                [left, right] if linked => {
-                    self.shape.apply(0, &mut [left.pair(head), right.pair(head)], again);
-                }
-                channels => {
-                    for (i, channel) in channels.iter_mut().enumerate() {
-                        self.shape.apply(i, &mut [channel.pair(head)], again);
-                    }
+            if linked {
+                self.shape.apply(0, &mut self.channels, head);
+            } else {
+                for (i, channel) in self.channels.iter_mut().enumerate() {
+                    self.shape.apply(i, std::slice::from_mut(channel), head);
                 }
             }
         }
         for (i, c) in self.channels.iter_mut().enumerate() {
-            let (hop, wasted) = (framer.output(i), &mut c.wasted[..]);
             // What head 0 made of the frame before still overlaps; the other head has made it anew.
             if let Some(before) = c.frames.get(1) {
-                self.stft.amend(late(before, &self.shift, wasted), &mut c.overlap);
+                c.wasted.copy_from_slice(&before.removed);
+                self.stft.amend(&mut c.wasted, &mut c.overlap);
             }
-            let wasted = late(&c.frames[0], &self.shift, wasted);
-            self.stft.synthesize(wasted, &mut c.overlap, hop);
+            c.wasted.copy_from_slice(&c.frames[0].removed);
+            self.stft.synthesize(&mut c.wasted, &mut c.overlap, framer.output(i));
         }
         self.unmeasured = Some(amount);
     }

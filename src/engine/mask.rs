@@ -103,16 +103,37 @@ fn take(y: &mut Frame, x: &Frame, bins: Range<usize>, (real, imag): (&[f32], &[f
     }
 }
 
-/// One spectrum for two channels: the phase of their sum, the root mean square of their magnitudes.
+/// One spectrum for several channels: the phase of their sum, the root mean square of their magnitudes; `power` is room
+/// for as many bins.
 ///
-/// Equal channels give that channel to the bit. Where the channels all but cancel, the phase is the left one's.
-pub(crate) fn joint(left: &[Complex32], right: &[Complex32], joint: &mut [Complex32]) {
-    for ((y, l), r) in joint.iter_mut().zip(left).zip(right) {
-        let mid = (l + r) * 0.5;
-        let power = (l.norm_sqr() + r.norm_sqr()) * 0.5;
+/// Two equal channels give that channel to the bit. Where the channels all but cancel, the phase is that of the first of
+/// the loud ones.
+pub(crate) fn joint<'a>(
+    spectra: impl Iterator<Item = &'a [Complex32]> + Clone,
+    joint: &mut [Complex32],
+    power: &mut [f32],
+) {
+    joint.fill(Complex32::ZERO);
+    power.fill(0.0);
+    let mut count = 0.0f32;
+    for spectrum in spectra.clone() {
+        count += 1.0;
+        for ((sum, power), x) in joint.iter_mut().zip(&mut *power).zip(spectrum) {
+            *sum += x;
+            *power += x.norm_sqr();
+        }
+    }
+    let share = 1.0 / count.max(1.0);
+    for (bin, (y, power)) in joint.iter_mut().zip(power).enumerate() {
+        let (mid, power) = (*y * share, *power * share);
         let (direction, norm) = match mid.norm_sqr() {
             m if m > 1e-2 * power => (mid, m),
-            _ => (*l, l.norm_sqr()),
+            _ => {
+                let there = spectra.clone().map(|spectrum| spectrum[bin]);
+                let loudest = there.clone().map(|x| x.norm_sqr()).fold(0.0, f32::max);
+                let mut loud = there.filter(|x| x.norm_sqr() >= 0.25 * loudest);
+                loud.next().map_or((mid, 0.0), |x| (x, x.norm_sqr()))
+            }
         };
         *y = if norm > 0.0 { direction * (power / norm).sqrt() } else { Complex32::ZERO };
     }
@@ -126,29 +147,44 @@ mod tests {
         (0..n).map(|i| Complex32::from_polar(0.01 * i as f32, i as f32)).collect()
     }
 
-    #[test]
-    fn equal_channels_are_their_joint_spectrum() {
-        let (x, mut y) = (tone(481), vec![Complex32::ZERO; 481]);
-        joint(&x, &x, &mut y);
-        assert_eq!(x, y);
+    fn joint(spectra: &[&[Complex32]]) -> Vec<Complex32> {
+        let (mut y, mut power) = (vec![Complex32::ZERO; 481], vec![0.0; 481]);
+        super::joint(spectra.iter().copied(), &mut y, &mut power);
+        y
     }
 
     #[test]
-    fn opposite_channels_do_not_cancel() {
-        let (x, mut y) = (tone(481), vec![Complex32::ZERO; 481]);
+    fn equal_channels_are_their_joint_spectrum() {
+        let x = tone(481);
+        assert_eq!(x, joint(&[&x, &x]));
+        for (x, y) in x.iter().zip(joint(&[&x, &x, &x])) {
+            assert!((x - y).norm() < 1e-6 * (1.0 + x.norm()), "{x} {y}");
+        }
+    }
+
+    #[test]
+    fn channels_that_cancel_do_not_vanish() {
+        let (x, silence) = (tone(481), vec![Complex32::ZERO; 481]);
         let opposite: Vec<_> = x.iter().map(|x| -x).collect();
-        joint(&x, &opposite, &mut y);
-        for (x, y) in x.iter().zip(&y) {
+        for (x, y) in x.iter().zip(joint(&[&x, &opposite])) {
             assert!((x - y).norm() < 1e-6, "{x} {y}");
+        }
+        // The first channel has nothing to say about the phase.
+        for (x, y) in x.iter().zip(joint(&[&silence, &x, &opposite])) {
+            assert!((x * (2f32 / 3.0).sqrt() - y).norm() < 1e-5, "{x} {y}");
         }
     }
 
     #[test]
     fn a_single_channel_keeps_its_power() {
-        let (x, mut y) = (tone(481), vec![Complex32::ZERO; 481]);
-        joint(&x, &vec![Complex32::ZERO; 481], &mut y);
-        for (x, y) in x.iter().zip(&y) {
-            assert!((x * 0.5f32.sqrt() - y).norm() < 1e-6, "{x} {y}");
+        let (x, silence) = (tone(481), vec![Complex32::ZERO; 481]);
+        for channels in [2, 6, 64] {
+            let mut spectra = vec![&silence[..]; channels];
+            spectra[channels / 2] = &x;
+            for (x, y) in x.iter().zip(joint(&spectra)) {
+                let expected = x / (channels as f32).sqrt();
+                assert!((expected - y).norm() < 1e-5, "{channels} channels: {expected} {y}");
+            }
         }
     }
 }

@@ -1,6 +1,5 @@
 //! From a host's blocks to denoised blocks.
 mod controls;
-mod converter;
 mod denoiser;
 mod denormals;
 mod expander;
@@ -17,12 +16,13 @@ pub use controls::{Controls, DEFAULT_REDUCTION_DB, Listen, Stereo};
 pub use telemetry::{DISPLAY_BANDS, Telemetry};
 
 use controls::Mixer;
-use converter::Converter;
 use denoiser::Denoiser;
 use denormals::FlushDenormals;
 
 /// Rates that an engine takes, in Hz.
 const RATES: std::ops::RangeInclusive<u32> = 8_000..=384_000;
+/// The most channels of an engine.
+const MAX_CHANNELS: usize = 64;
 /// Samples are clamped to this, 36 dB over full scale; NaN and infinity read as 0.
 const CEILING: f32 = 64.0;
 /// Samples worked on at once.
@@ -35,28 +35,33 @@ pub enum EngineError {
     #[error("sample rate {0} Hz is outside 8000..=384000 Hz")]
     SampleRate(u32),
     /// Unsupported channel count.
-    #[error("{0} channels, expected 1 or 2")]
+    #[error("{0} channels, expected 1..=64")]
     Channels(usize),
-    /// The rate's resampler cannot be made.
-    #[error("sample rate {rate} Hz: {source}")]
-    Resampler {
-        /// The rate.
-        rate: u32,
-        /// What rubato said.
-        source: rubato::ResamplerConstructionError,
-    },
+}
+
+/// What an [`Engine`] does with a channel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Role {
+    /// Takes the noise out of it.
+    #[default]
+    Denoised,
+    /// Passes it on, delayed and scaled like the others: low-frequency effects, time code.
+    Passed,
 }
 
 /// Denoises blocks of any size at any rate.
 ///
 /// The dry signal is delayed and what the network removes is subtracted from it, so that a reduction of 0 dB gives back
 /// the input to the bit at every rate.
+///
+/// A hop is 10 ms, rounded to whole samples: where the rate is no multiple of 100 Hz, the sound is worked on as if it
+/// had been sampled at the nearest one, at most 0.63 % away.
 pub struct Engine {
     timing: Timing,
-    path: Path,
+    framer: Framer,
     denoiser: Denoiser,
     mixer: Mixer,
-    delays: Vec<DelayLine>,
+    channels: Vec<Channel>,
     scratch: Scratch,
 }
 
@@ -70,41 +75,25 @@ pub struct Timing {
     pub tail: usize,
 }
 
-/// How an engine works at a rate.
-struct Plan {
-    path: Path,
-    /// Samples of a hop, on the denoiser's side.
-    hop: usize,
-    /// See [`Converter::shift`].
-    shift: f64,
-    timing: Timing,
-}
-
-impl Plan {
-    fn new(network: &Dccrn, rate: u32, channels: usize) -> Result<Self, EngineError> {
-        if !RATES.contains(&rate) {
-            return Err(EngineError::SampleRate(rate));
-        }
-        let (path, hop, latency, shift) = if rate.is_multiple_of(100) {
-            let hop = rate as usize / 100;
-            (Path::Native(Framer::new(channels, hop)), hop, 2 * hop, 0.0)
-        } else {
-            let converter = Converter::new(rate, channels)
-                .map_err(|source| EngineError::Resampler { rate, source })?;
-            let (latency, shift) = (converter.latency(), converter.shift());
-            (Path::Converted(Box::new(converter)), converter::HOP, latency, shift)
-        };
-        let reach = (network.sizes().taps - 1) * (rate as usize).div_ceil(100);
-        Ok(Self { path, hop, shift, timing: Timing { latency, tail: 2 * latency + reach } })
+impl Timing {
+    fn new(network: &Dccrn, hop: usize) -> Self {
+        let latency = 2 * hop;
+        let reach = (network.sizes().taps - 1) * hop;
+        Self { latency, tail: 2 * latency + reach }
     }
 }
 
-/// Where hops come from.
-enum Path {
-    /// 10 ms at the host's own rate.
-    Native(Framer),
-    /// 10 ms at 48 kHz.
-    Converted(Box<Converter>),
+/// Samples of a hop.
+fn hop(sample_rate: u32) -> Result<usize, EngineError> {
+    if !RATES.contains(&sample_rate) {
+        return Err(EngineError::SampleRate(sample_rate));
+    }
+    Ok((sample_rate as usize + 50) / 100)
+}
+
+struct Channel {
+    delay: DelayLine,
+    place: Option<usize>, // among the channels that are denoised
 }
 
 struct Scratch {
@@ -116,22 +105,44 @@ struct Scratch {
 }
 
 impl Engine {
-    /// Allocates everything.
+    /// Allocates everything. All of the `channels`, 1..=64, are denoised.
     pub fn new(
         network: Arc<Dccrn>,
         sample_rate: u32,
         channels: usize,
     ) -> Result<Self, EngineError> {
-        if !(1..=2).contains(&channels) {
+        if channels > MAX_CHANNELS {
             return Err(EngineError::Channels(channels));
         }
-        let Plan { path, hop, shift, timing } = Plan::new(&network, sample_rate, channels)?;
+        Self::with_roles(network, sample_rate, &vec![Role::Denoised; channels])
+    }
+
+    /// As [`Engine::new`], with a role for each channel.
+    pub fn with_roles(
+        network: Arc<Dccrn>,
+        sample_rate: u32,
+        roles: &[Role],
+    ) -> Result<Self, EngineError> {
+        if !(1..=MAX_CHANNELS).contains(&roles.len()) {
+            return Err(EngineError::Channels(roles.len()));
+        }
+        let hop = hop(sample_rate)?;
+        let timing = Timing::new(&network, hop);
+        let mut denoised = 0;
+        let channels: Vec<Channel> = roles
+            .iter()
+            .map(|role| {
+                let place = (*role == Role::Denoised).then_some(denoised);
+                denoised += usize::from(place.is_some());
+                Channel { delay: DelayLine::new(timing.latency), place }
+            })
+            .collect();
         Ok(Self {
             timing,
-            path,
-            denoiser: Denoiser::new(network, hop, channels, shift),
+            framer: Framer::new(denoised, hop),
+            denoiser: Denoiser::new(network, hop, denoised),
             mixer: Mixer::new(sample_rate / 100),
-            delays: (0..channels).map(|_| DelayLine::new(timing.latency)).collect(),
+            channels,
             scratch: Scratch {
                 input: [0.0; SEGMENT],
                 dry: [0.0; SEGMENT],
@@ -144,7 +155,7 @@ impl Engine {
 
     /// When the sound comes out of an engine at a rate, without making one.
     pub fn timing(network: &Dccrn, sample_rate: u32) -> Result<Timing, EngineError> {
-        Plan::new(network, sample_rate, 1).map(|plan| plan.timing)
+        hop(sample_rate).map(|hop| Timing::new(network, hop))
     }
 
     /// Delay from input to output, samples.
@@ -166,12 +177,13 @@ impl Engine {
         self.mixer.set(controls);
         let mut at = 0;
         while at < length {
-            let samples = self.path.room().min(length - at).min(SEGMENT);
+            let samples = self.framer.room().min(length - at).min(SEGMENT);
             self.segment(channels, at, samples);
-            if self.path.advance(samples) {
-                self.path.denoise(&mut self.denoiser, controls, self.mixer.amount());
+            if self.framer.advance(samples) {
+                self.denoiser.process(&mut self.framer, controls, self.mixer.amount());
+                self.framer.next();
             } else {
-                let (filled, whole) = self.path.filled();
+                let (filled, whole) = self.framer.filled();
                 self.denoiser.prepare(filled, whole);
             }
             at += samples;
@@ -184,7 +196,7 @@ impl Engine {
         let dry_gain = &mut s.dry_gain[..samples];
         let removed_gain = &mut s.removed_gain[..samples];
         self.mixer.fill(dry_gain, removed_gain);
-        for (i, delay) in self.delays.iter_mut().enumerate() {
+        for (i, channel) in self.channels.iter_mut().enumerate() {
             let (input, dry, removed) =
                 (&mut s.input[..samples], &mut s.dry[..samples], &mut s.removed[..samples]);
             let mut block = channels.get_mut(i).map(|c| &mut c[at..at + samples]);
@@ -192,8 +204,11 @@ impl Engine {
                 Some(block) => input.iter_mut().zip(block.iter()).for_each(|(y, x)| *y = sane(*x)),
                 None => input.fill(0.0),
             }
-            delay.process(input, dry);
-            self.path.exchange(i, input, removed);
+            channel.delay.process(input, dry);
+            match channel.place {
+                Some(place) => self.framer.exchange(place, input, removed),
+                None => removed.fill(0.0),
+            }
             let gains = dry_gain.iter().zip(removed_gain.iter());
             for ((y, (a, b)), (d, r)) in block
                 .iter_mut()
@@ -214,59 +229,10 @@ impl Engine {
 
     /// As new, without allocating.
     pub fn reset(&mut self) {
-        match &mut self.path {
-            Path::Native(framer) => framer.reset(),
-            Path::Converted(converter) => converter.reset(),
-        }
+        self.framer.reset();
         self.denoiser.reset();
         self.mixer.reset();
-        self.delays.iter_mut().for_each(DelayLine::reset);
-    }
-}
-
-impl Path {
-    /// Samples until the next hop.
-    fn room(&self) -> usize {
-        match self {
-            Self::Native(framer) => framer.room(),
-            Self::Converted(converter) => converter.room(),
-        }
-    }
-
-    /// Samples of the hop that are there, and all of it.
-    fn filled(&self) -> (usize, usize) {
-        match self {
-            Self::Native(framer) => framer.filled(),
-            Self::Converted(converter) => converter.filled(),
-        }
-    }
-
-    /// At most `room` samples of a channel: input in, what is removed from the delayed input out.
-    fn exchange(&mut self, channel: usize, input: &[f32], removed: &mut [f32]) {
-        match self {
-            Self::Native(framer) => framer.exchange(channel, input, removed),
-            Self::Converted(converter) => converter.exchange(channel, input, removed),
-        }
-    }
-
-    /// After every channel's exchange; true when there is a hop.
-    fn advance(&mut self, samples: usize) -> bool {
-        match self {
-            Self::Native(framer) => framer.advance(samples),
-            Self::Converted(converter) => converter.advance(samples),
-        }
-    }
-
-    fn denoise(&mut self, denoiser: &mut Denoiser, controls: &Controls, amount: f32) {
-        match self {
-            Self::Native(framer) => {
-                denoiser.process(framer, controls, amount);
-                framer.next();
-            }
-            Self::Converted(converter) => {
-                converter.convert(|framer| denoiser.process(framer, controls, amount));
-            }
-        }
+        self.channels.iter_mut().for_each(|c| c.delay.reset());
     }
 }
 

@@ -17,8 +17,11 @@ const SILENCE: f32 = 1e-14;
 const SENSITIVITY_STEP: f32 = 1.0;
 const AMBIENCE_STEP: f32 = 0.1;
 
-/// A channel's spectrum and what is removed from it, changed in place.
-pub(crate) type Pair<'a> = (&'a [Complex32], &'a mut [Complex32]);
+/// A channel whose frames are shaped.
+pub(crate) trait Shaped {
+    /// The spectrum of the frame that a head is for, and what is removed from it, which changes in place.
+    fn pair(&mut self, head: usize) -> (&[Complex32], &mut [Complex32]);
+}
 
 /// Changes what is removed, a frame at a time. At 0 dB and 0 it touches nothing of a frame that holds a voice.
 ///
@@ -73,23 +76,23 @@ impl Shape {
 
     /// Channels that go together get the same gains, so that their image stays.
     ///
-    /// With `again` the frame is one that has been heard before: the ambience's floors stay where they are.
-    pub(crate) fn apply(&mut self, group: usize, channels: &mut [Pair<'_>], again: bool) {
-        self.measure(channels);
-        self.expand(channels);
+    /// The frames of all heads but the first have been heard before: the ambience's floors stay where they are.
+    pub(crate) fn apply(&mut self, group: usize, channels: &mut [impl Shaped], head: usize) {
+        self.measure(channels, head);
+        self.expand(channels, head);
         let sensitivity_db = self.sensitivity_db.unwrap_or(0.0);
         if sensitivity_db != 0.0 {
-            self.lean(10f32.powf(sensitivity_db / 20.0), channels);
+            self.lean(10f32.powf(sensitivity_db / 20.0), channels, head);
         }
         if self.ambience > 0.0 {
-            self.put_back(group, channels, again);
+            self.put_back(group, channels, head);
         }
     }
 
-    fn measure(&mut self, channels: &[Pair<'_>]) {
+    fn measure(&mut self, channels: &mut [impl Shaped], head: usize) {
         self.before.fill(0.0);
         self.after.fill(0.0);
-        for (spectrum, removed) in channels {
+        for (spectrum, removed) in channels.iter_mut().map(|c| c.pair(head)) {
             let powers = self.before.iter_mut().zip(&mut self.after);
             for ((before, after), (x, r)) in powers.zip(spectrum.iter().zip(removed.iter())) {
                 *before += x.norm_sqr();
@@ -99,18 +102,18 @@ impl Shape {
     }
 
     /// Frames without voice fall further.
-    fn expand(&mut self, channels: &mut [Pair<'_>]) {
+    fn expand(&mut self, channels: &mut [impl Shaped], head: usize) {
         let gain = expander::gain(&self.before, &self.after);
         if gain < 1.0 {
-            for (spectrum, removed) in channels {
-                removed.iter_mut().zip(*spectrum).for_each(|(r, x)| *r = x - (x - *r) * gain);
+            for (spectrum, removed) in channels.iter_mut().map(|c| c.pair(head)) {
+                removed.iter_mut().zip(spectrum).for_each(|(r, x)| *r = x - (x - *r) * gain);
             }
             self.after.iter_mut().for_each(|after| *after *= gain * gain);
         }
     }
 
     /// Sensitivity: the noise is taken to be louder by a factor.
-    fn lean(&mut self, factor: f32, channels: &mut [Pair<'_>]) {
+    fn lean(&mut self, factor: f32, channels: &mut [impl Shaped], head: usize) {
         for bin in 0..self.before.len() {
             // Over three bins, so that no single one rings.
             let around = bin.saturating_sub(1)..(bin + 2).min(self.before.len());
@@ -121,17 +124,17 @@ impl Shape {
             }
             let gain = (after / before).sqrt().min(1.0);
             let keep = 1.0 / (gain + factor * (1.0 - gain));
-            for (spectrum, removed) in channels.iter_mut() {
+            for (spectrum, removed) in channels.iter_mut().map(|c| c.pair(head)) {
                 removed[bin] = spectrum[bin] - (spectrum[bin] - removed[bin]) * keep;
             }
         }
     }
 
     /// Ambience: a share of the steady noise stays.
-    fn put_back(&mut self, group: usize, channels: &mut [Pair<'_>], again: bool) {
+    fn put_back(&mut self, group: usize, channels: &mut [impl Shaped], head: usize) {
         for (floor, edge) in self.floors[group].iter_mut().zip(self.edges.windows(2)) {
             let (mut all, mut gone) = (0.0, 0.0);
-            for (spectrum, removed) in channels.iter() {
+            for (spectrum, removed) in channels.iter_mut().map(|c| c.pair(head)) {
                 all += power(&spectrum[edge[0]..edge[1]]);
                 gone += power(&removed[edge[0]..edge[1]]);
             }
@@ -139,14 +142,14 @@ impl Shape {
             let (all, gone) = ((all / bins).max(SILENCE), (gone / bins).max(SILENCE));
             let level = gone.ln();
             let floor = floor.get_or_insert(level);
-            if !again {
+            if head == 0 {
                 // A voice in the band leaves the floor where it is.
                 let noise = (gone / all).min(1.0).powi(2);
                 *floor += noise * (level - *floor) * if level > *floor { RISE } else { FALL };
             }
             let steady = (floor.exp() * MARGIN / gone).min(1.0).sqrt();
             let rest = 1.0 - self.ambience * steady;
-            for (_, removed) in channels.iter_mut() {
+            for (_, removed) in channels.iter_mut().map(|c| c.pair(head)) {
                 removed[edge[0]..edge[1]].iter_mut().for_each(|r| *r *= rest);
             }
         }
@@ -175,11 +178,21 @@ mod tests {
 
     const BINS: usize = 481;
 
+    /// A channel of one frame, whichever head asks.
+    struct Frame(Vec<Complex32>, Vec<Complex32>);
+
+    impl Shaped for Frame {
+        fn pair(&mut self, _: usize) -> (&[Complex32], &mut [Complex32]) {
+            (&self.0, &mut self.1)
+        }
+    }
+
     fn shaped(shape: &mut Shape, controls: &Controls, x: f32, removed: f32) -> f32 {
-        let spectrum = vec![Complex32::new(x, 0.0); BINS];
-        let mut removed = vec![Complex32::new(removed, 0.0); BINS];
+        let bins = |x| vec![Complex32::new(x, 0.0); BINS];
+        let mut frame = [Frame(bins(x), bins(removed))];
         shape.set(controls);
-        shape.apply(0, &mut [(&spectrum, &mut removed)], false);
+        shape.apply(0, &mut frame, 0);
+        let [Frame(_, removed)] = frame;
         assert!(removed.iter().all(|r| (r - removed[100]).norm() < 1e-6));
         removed[100].re
     }
@@ -192,14 +205,13 @@ mod tests {
 
     #[test]
     fn a_frame_without_voice_falls_further_by_one_gain_for_all_its_channels() {
-        let left = vec![Complex32::new(0.01, 0.0); BINS];
-        let right = vec![Complex32::new(0.0, 0.02); BINS];
         let all_but = 1.0 - 10f32.powf(-38.0 / 20.0);
-        let mut removed =
-            [&left, &right].map(|x| x.iter().map(|x| x * all_but).collect::<Vec<_>>());
-        let [l, r] = &mut removed;
-        Shape::new(BINS, 2).apply(0, &mut [(&left, l), (&right, r)], false);
-        for (x, r) in [&left, &right].into_iter().zip(&removed) {
+        let mut frames = [(0.01, 0.0), (0.0, 0.02), (0.0, -0.001)].map(|(re, im)| {
+            let x = Complex32::new(re, im);
+            Frame(vec![x; BINS], vec![x * all_but; BINS])
+        });
+        Shape::new(BINS, 3).apply(0, &mut frames, 0);
+        for Frame(x, r) in &frames {
             let kept = x.iter().zip(r).map(|(x, r)| 20.0 * ((x - r).norm() / x.norm()).log10());
             kept.for_each(|db| assert!((db + 48.0).abs() < 0.1, "{db} dB"));
         }
@@ -240,10 +252,11 @@ mod tests {
         shaped(&mut shape, &controls, 0.01, 0.01);
         let floors = shape.floors.clone();
         let spectrum = vec![Complex32::new(0.015, 0.0); BINS];
-        let mut removed = spectrum.clone();
-        shape.apply(0, &mut [(&spectrum, &mut removed)], true);
+        let mut frame = [Frame(spectrum.clone(), spectrum)];
+        shape.apply(0, &mut frame, 1);
         assert_eq!(shape.floors, floors);
-        assert!((removed[100].re / 0.015 - 0.5).abs() < 1e-4, "{}", removed[100]);
+        let removed = frame[0].1[100];
+        assert!((removed.re / 0.015 - 0.5).abs() < 1e-4, "{removed}");
     }
 
     #[test]

@@ -46,7 +46,7 @@ impl Default for Status {
 }
 
 impl Status {
-    /// The host has named its rate. Not for the audio thread: the rate's resampler is made, if it has one.
+    /// The host has named its rate. Not for the audio thread.
     pub(super) fn set_rate(&self, rate: f32) {
         self.set_timing(timing(whole(rate)).unwrap_or_default());
     }

@@ -11,7 +11,7 @@ use safetensors::{Dtype, SafeTensors};
 use wisp::{Controls, Dccrn, Engine};
 pub use wisp_testing::Random;
 
-/// Rates of the matrix: native ones and those that are resampled.
+/// Rates of the matrix: multiples of 100 Hz, whose hops are 10 ms to the sample, and others.
 pub const RATES: [u32; 10] =
     [8_000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000, 88_200, 96_000, 192_000];
 
