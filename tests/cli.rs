@@ -1169,10 +1169,9 @@ fn completions_and_a_manual_page_are_printed() {
         assert!(text.contains(word) && text.contains("output-format"), "{shell}");
     }
     let page = String::from_utf8(lab.ok(&["--man"]).stdout).expect("UTF-8");
-    assert!(
-        page.contains(".TH wisp 1") && page.contains("sensitivity") && page.contains("ffmpeg"),
-        "{page}"
-    );
+    for part in [".TH wisp 1", "Removes noise from voice recordings", "sensitivity", "ffmpeg"] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
     lab.fails(&["--man", "a.wav"], 2, &["error:"]);
 }
 

@@ -34,7 +34,7 @@ Exit status: 0 success, 1 a file failed (the others are done), 2 usage error, 13
 
 /// Removes noise from voice recordings.
 #[derive(Debug, Parser)]
-#[command(version, about, after_help = EXAMPLES, max_term_width = 100)]
+#[command(name = "wisp", version, after_help = EXAMPLES, max_term_width = 100)]
 pub(crate) struct Args {
     /// Recordings to clean, or - for standard input
     #[arg(value_name = "FILE", required_unless_present_any = ["completions", "man"])]
