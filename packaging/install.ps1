@@ -9,23 +9,27 @@ function Put($name, $folder) {
     if (-not (Test-Path -LiteralPath $source)) { return }
     New-Item -ItemType Directory -Force -Path $folder | Out-Null
     $target = Join-Path $folder $name
-    # By way of another name: a host that scans meanwhile never sees half of one.
     $new = Join-Path $folder ".$name.new"
     $old = Join-Path $folder ".$name.old"
-    # An earlier run was cut short: what it had put aside is what there was.
+    # An earlier run was killed between its two moves.
     if ((Test-Path -LiteralPath $old) -and -not (Test-Path -LiteralPath $target)) { Move-Item -LiteralPath $old -Destination $target }
-    foreach ($left in @($new, $old)) {
+    foreach ($left in $new, $old) {
         if (Test-Path -LiteralPath $left) { Remove-Item -LiteralPath $left -Recurse -Force }
     }
-    Copy-Item -LiteralPath $source -Destination $new -Recurse
-    if (Test-Path -LiteralPath $target) { Move-Item -LiteralPath $target -Destination $old }
+    # Copies to a temporary name first, so that a host scanning meanwhile never finds a partial copy. If anything fails, the old
+    # version stays or is put back.
     try {
+        Copy-Item -LiteralPath $source -Destination $new -Recurse
+        if (Test-Path -LiteralPath $target) { Move-Item -LiteralPath $target -Destination $old }
         Move-Item -LiteralPath $new -Destination $target
-    } catch {
-        if (Test-Path -LiteralPath $old) { Move-Item -LiteralPath $old -Destination $target }
+    }
+    catch {
+        if ((Test-Path -LiteralPath $old) -and -not (Test-Path -LiteralPath $target)) { Move-Item -LiteralPath $old -Destination $target }
+        if (Test-Path -LiteralPath $new) { Remove-Item -LiteralPath $new -Recurse -Force }
         throw
     }
-    if (Test-Path -LiteralPath $old) { Remove-Item -LiteralPath $old -Recurse -Force }
+    # A host may still have the old version open; the next installation removes it.
+    if (Test-Path -LiteralPath $old) { Remove-Item -LiteralPath $old -Recurse -Force -ErrorAction SilentlyContinue }
     Write-Output "installed $target"
 }
 

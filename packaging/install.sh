@@ -13,30 +13,35 @@ else
 fi
 programs="$HOME/.local/bin"
 
-# Copies to a temporary name first, so that a host scanning meanwhile never finds a partial copy.
+# Copies to a temporary name first, so that a host scanning meanwhile never finds a partial copy. If anything fails, the old
+# version stays or is put back.
+target=
+restore() {
+    [ -n "$target" ] || return 0
+    if there "$old" && ! there "$target"; then
+        mv "$old" "$target" && echo "kept $target as it was" >&2
+    fi
+    rm -rf "$new"
+}
+there() {
+    [ -e "$1" ] || [ -L "$1" ]
+}
+trap restore EXIT
+trap 'exit 1' HUP INT TERM
+
 put() {
     [ -e "$here/$1" ] || return 0
     mkdir -p "$2"
-    new="$2/.$1.new"
-    old="$2/.$1.old"
-    # An earlier run was cut short: what it had put aside is what there was.
-    if [ -e "$old" ] && [ ! -e "$2/$1" ]; then
-        mv "$old" "$2/$1"
-    fi
+    target="$2/$1" new="$2/.$1.new" old="$2/.$1.old"
+    # An earlier run was killed between its two moves.
+    if there "$old" && ! there "$target"; then mv "$old" "$target"; fi
     rm -rf "$new" "$old"
     cp -R "$here/$1" "$new"
-    if [ -d "$2/$1" ]; then
-        # A folder cannot be replaced in one step.
-        mv "$2/$1" "$old"
-        mv "$new" "$2/$1" || {
-            mv "$old" "$2/$1"
-            exit 1
-        }
-        rm -rf "$old"
-    else
-        mv -f "$new" "$2/$1"
-    fi
-    echo "installed $2/$1"
+    if [ -d "$target" ] || [ -L "$target" ]; then mv "$target" "$old"; fi
+    mv -f "$new" "$target"
+    rm -rf "$old"
+    echo "installed $target"
+    target=
 }
 
 put wisp.vst3 "$vst3"

@@ -17,6 +17,9 @@ for path in "$vst3/wisp.vst3" "$clap/wisp.clap" "$programs/wisp" "$programs/wisp
         rm -rf "$path"
         echo "removed $path"
     fi
+    # Left by an installation that was killed.
+    name=${path##*/}
+    rm -rf "${path%/*}/.$name.new" "${path%/*}/.$name.old"
 done
 for preset in "Voice-over" "Podcast" "Streaming mic" "Phone call" "Noisy room" "Gentle"; do
     if [ -e "$presets/$preset.vstpreset" ]; then

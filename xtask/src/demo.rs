@@ -11,7 +11,7 @@ use crate::paths::{PACKAGE, clap_bundle, command_line_program, target_dir, vst3_
 use crate::synth::{resample, rms, room, si_sdr};
 use crate::tools::{cargo, install_packages, run, works};
 
-const RATE: u32 = 48_000;
+pub(crate) const RATE: u32 = 48_000;
 /// Level of the voice over the noise.
 const SNR_DB: f64 = 4.0;
 const SENTENCES: [(&str, &str); 2] = [
@@ -99,6 +99,15 @@ pub(crate) fn noisy_clip(folder: &Path) -> Result<PathBuf> {
     Ok(file)
 }
 
+/// The voice alone, and what a recording of it beside a fan holds: `noisy.wav` in `folder`.
+pub(crate) fn noisy_voice(folder: &Path) -> Result<(Vec<f32>, Vec<f32>)> {
+    install_speech()?;
+    let voice = speak(folder)?;
+    let file = folder.join("noisy.wav");
+    write(&file, &with_noise(&voice, SNR_DB))?;
+    Ok((voice, first_channel(&file)?))
+}
+
 fn with_noise(voice: &[f32], snr_db: f64) -> Vec<f32> {
     let noise = room(voice.len(), RATE);
     let gain = rms(voice) / rms(&noise) * 10f64.powf(-snr_db / 20.0);
@@ -124,11 +133,18 @@ fn speak(folder: &Path) -> Result<Vec<f32>> {
     Ok(voice)
 }
 
-fn read(path: &PathBuf) -> Result<(Vec<f32>, u32)> {
+/// The first channel of a file at [`RATE`].
+pub(crate) fn first_channel(path: &Path) -> Result<Vec<f32>> {
+    let (samples, rate) = read(path)?;
+    ensure!(rate == RATE, "{}: {rate} Hz, expected {RATE}", path.display());
+    Ok(samples)
+}
+
+/// The first channel and the rate.
+fn read(path: &Path) -> Result<(Vec<f32>, u32)> {
     let name = || format!("cannot read {}", path.display());
     let mut reader = hound::WavReader::open(path).with_context(name)?;
     let spec = reader.spec();
-    ensure!(spec.channels == 1, "{}: {} channels, expected 1", path.display(), spec.channels);
     let samples = match spec.sample_format {
         hound::SampleFormat::Float => reader.samples::<f32>().collect::<Result<Vec<_>, _>>(),
         hound::SampleFormat::Int => {
@@ -136,7 +152,8 @@ fn read(path: &PathBuf) -> Result<(Vec<f32>, u32)> {
             reader.samples::<i32>().map(|x| x.map(|x| x as f32 * scale)).collect()
         }
     };
-    Ok((samples.with_context(name)?, spec.sample_rate))
+    let samples = samples.with_context(name)?;
+    Ok((samples.into_iter().step_by(usize::from(spec.channels)).collect(), spec.sample_rate))
 }
 
 fn write(path: &Path, clip: &[f32]) -> Result<()> {

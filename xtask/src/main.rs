@@ -1,4 +1,5 @@
 //! `cargo xtask`: bundles the plugin, shows what Wisp does, runs every test.
+mod ardour;
 mod audit;
 mod bundle;
 mod demo;

@@ -249,4 +249,129 @@ mod tests {
         let version = version().expect("a version");
         assert_eq!(version.split('.').count(), 3, "{version}");
     }
+
+    /// A scratch folder with install.sh, a plugin to install, and one that is there already.
+    #[cfg(unix)]
+    fn installation(name: &str) -> (PathBuf, PathBuf) {
+        let scratch = std::env::temp_dir().join(format!("wisp {name} {}", std::process::id()));
+        // What an earlier run with the same number left.
+        let _ = fs::remove_dir_all(&scratch);
+        let home = scratch.join("a home");
+        crate::go_to_workspace().expect("workspace");
+        for (folder, content) in [
+            (scratch.join("new/wisp.vst3/Contents"), "new"),
+            (home.join(".vst3/wisp.vst3/Contents"), "old"),
+        ] {
+            fs::create_dir_all(&folder).expect("a folder");
+            fs::write(folder.join("wisp.so"), content).expect("a file");
+        }
+        for (file, content) in [("new/wisp", "new"), ("a home/.local/bin/wisp", "old")] {
+            let file = scratch.join(file);
+            fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
+            fs::write(file, content).expect("a file");
+        }
+        for script in ["install.sh", "uninstall.sh"] {
+            let to = scratch.join("new").join(script);
+            fs::copy(Path::new("packaging").join(script), to).expect("a script");
+        }
+        (scratch, home)
+    }
+
+    /// Runs install.sh with a program of this text in front of the system's; whether it succeeded.
+    #[cfg(unix)]
+    fn install(scratch: &Path, home: &Path, instead: Option<(&str, &str)>) -> bool {
+        use std::os::unix::fs::PermissionsExt;
+        let programs = scratch.join("programs");
+        fs::create_dir_all(&programs).expect("a folder");
+        if let Some((program, text)) = instead {
+            let program = programs.join(program);
+            fs::write(&program, format!("#!/bin/sh\n{text}\n")).expect("a program");
+            let all = fs::Permissions::from_mode(0o755);
+            fs::set_permissions(&program, all).expect("permissions");
+        }
+        let path = std::env::var_os("PATH").expect("a PATH");
+        let paths = [programs.clone()].into_iter().chain(std::env::split_paths(&path));
+        let path = std::env::join_paths(paths).expect("a PATH");
+        let script = scratch.join("new/install.sh");
+        let output = Command::new("sh").arg(script).env("HOME", home).env("PATH", path).output();
+        fs::remove_dir_all(&programs).expect("removed");
+        output.expect("sh").status.success()
+    }
+
+    /// What is installed, and whether anything else lies beside it.
+    #[cfg(unix)]
+    fn installed(home: &Path) -> (Option<String>, Option<String>, bool) {
+        let read = |file: &str| fs::read_to_string(home.join(file)).ok();
+        let alone = [".vst3", ".local/bin"].iter().all(|folder| {
+            fs::read_dir(home.join(folder)).map_or(0, |entries| entries.count()) <= 1
+        });
+        (read(".vst3/wisp.vst3/Contents/wisp.so"), read(".local/bin/wisp"), alone)
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_cannot_be_installed_leaves_the_old_one_whole() {
+        let (old, new) = (Some("old".to_owned()), Some("new".to_owned()));
+        // Each stands in for the system's: the last word of the line is where it goes.
+        let real = |program: &str| format!("for to; do :; done\nexec /bin/{program} \"$@\"");
+        let last = "for to; do :; done";
+        for (name, program, text) in [
+            ("no room", "cp", "mkdir \"$3\"; echo half > \"$3/half\"; exit 1".to_owned()),
+            (
+                "no move",
+                "mv",
+                format!("{last}\ncase \"$*\" in *vst3.new*) exit 1 ;; esac\nexec /bin/mv \"$@\""),
+            ),
+            (
+                "ended",
+                "mv",
+                format!("{last}\n/bin/mv \"$@\"\ncase $to in *.old) kill -TERM $PPID ;; esac"),
+            ),
+        ] {
+            let (scratch, home) = installation(name);
+            assert!(!install(&scratch, &home, Some((program, &text))), "{name}");
+            assert_eq!(installed(&home), (old.clone(), old.clone(), true), "{name}");
+            assert!(install(&scratch, &home, Some((program, &real(program)))), "{name}");
+            assert_eq!(installed(&home), (new.clone(), new.clone(), true), "{name}");
+            fs::remove_dir_all(scratch).expect("removed");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn an_installation_that_was_killed_is_mended_by_the_next_or_removed() {
+        let kill =
+            "for to; do :; done\n/bin/mv \"$@\"\ncase $to in *.old) kill -KILL $PPID ;; esac";
+        for next in ["install.sh", "uninstall.sh"] {
+            let (scratch, home) = installation(&format!("killed {next}"));
+            assert!(!install(&scratch, &home, Some(("mv", kill))));
+            assert_eq!(installed(&home).0, None, "between its two moves");
+            if next == "install.sh" {
+                // The old one comes back before anything else is tried.
+                assert!(!install(&scratch, &home, Some(("cp", "exit 1"))));
+                assert_eq!(installed(&home), (Some("old".into()), Some("old".into()), true));
+                assert!(install(&scratch, &home, None));
+                assert_eq!(installed(&home), (Some("new".into()), Some("new".into()), true));
+            } else {
+                let script = scratch.join("new").join(next);
+                run(Command::new("sh").arg(script).env("HOME", &home)).expect("uninstalled");
+                let left = fs::read_dir(home.join(".vst3")).expect("a folder").count();
+                assert_eq!((left, installed(&home).1), (0, None));
+            }
+            fs::remove_dir_all(scratch).expect("removed");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_plugin_that_is_a_link_is_replaced_and_not_followed() {
+        let (scratch, home) = installation("link");
+        let built = scratch.join("built.vst3");
+        fs::rename(home.join(".vst3/wisp.vst3"), &built).expect("moved");
+        std::os::unix::fs::symlink(&built, home.join(".vst3/wisp.vst3")).expect("a link");
+        assert!(install(&scratch, &home, None));
+        assert_eq!(installed(&home), (Some("new".into()), Some("new".into()), true));
+        assert_eq!(fs::read_to_string(built.join("Contents/wisp.so")).expect("a file"), "old");
+        fs::remove_dir_all(scratch).expect("removed");
+    }
 }

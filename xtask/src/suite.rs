@@ -74,6 +74,9 @@ const STEPS: &[Step] = &[
     step("release", "allocations, and the bundled CLAP, in release", release).after(&["bundle"]),
     step("training", "tests of the training recipe", training).on(Lane::Beside),
     step("vst3", "the bundled VST3 in pedalboard", vst3_hosts).on(Lane::Beside).after(&["bundle"]),
+    step("ardour", "a session rendered through the VST3 in Ardour", ardour)
+        .on(Lane::Beside)
+        .after(&["tools", "bundle"]),
     step("soak", "minutes of audio with changing settings", short_soak).on(Lane::Beside),
     step("instructions", "instructions per multiply-add", instructions).on(Lane::Beside),
     step("editor", "the editor's real window, driven under Xvfb", editor).after(&["tools"]),
@@ -249,8 +252,9 @@ fn packages() -> Vec<&'static str> {
         programs.retain(|program| !works(program, "--version") && !works(program, "-version"));
         return programs;
     }
-    // A voice; formats to read; libraries for the standalone program; an instruction counter; a screen for the editor.
+    // A host; a voice; formats to read; libraries for the standalone program; an instruction counter; a screen for the editor.
     let mut packages = vec![
+        "ardour",
         "espeak-ng",
         "ffmpeg",
         "pkg-config",
@@ -371,6 +375,20 @@ fn release() -> Result<()> {
 
 fn vst3_hosts() -> Result<()> {
     run(&mut python_host("pedalboard", "tests/vst3_host.py")?)
+}
+
+fn ardour() -> Result<()> {
+    if !cfg!(target_os = "linux") {
+        println!(
+            "{NOTE}not run: Ardour is driven on Linux alone, by its tools for the command line"
+        );
+        return Ok(());
+    }
+    match crate::ardour::render()? {
+        Some(said) => println!("{NOTE}{said}"),
+        None => println!("{NOTE}not run: Ardour 7 or 8 is not installed"),
+    }
+    Ok(())
 }
 
 /// Bytes that PyPI's PyTorch for Linux needs, including downloads. Most of it is CUDA, which no test uses.

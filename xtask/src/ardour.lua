@@ -1,0 +1,42 @@
+-- Makes a session with Wisp on a track, or opens it again; prints the plugin's parameters.
+local folder, name = os.getenv("WISP_FOLDER"), os.getenv("WISP_SESSION")
+AudioEngine:set_backend("None (Dummy)", "", "")
+
+local function print_parameters(processor)
+  local plugin = processor:to_insert():plugin(0)
+  for i = 0, plugin:parameter_count() - 1 do
+    if plugin:parameter_is_input(i) then
+      local value = ARDOUR.LuaAPI.get_processor_param(processor, i, true)
+      print(string.format("parameter %s=%.2f", plugin:parameter_label(i), value))
+    end
+  end
+end
+
+if os.getenv("WISP_TASK") == "make" then
+  assert(create_session(folder, name, 48000), "no session")
+  local track
+  local tracks = Session:new_audio_track(1, 2, nil, 1, "voice", ARDOUR.PresentationInfo.max_order, ARDOUR.TrackMode.Normal, true)
+  for route in tracks:iter() do track = route end
+  local processor = ARDOUR.LuaAPI.new_plugin(Session, "Wisp", ARDOUR.PluginType.VST3, "")
+  assert(not processor:isnil(), "Ardour does not know Wisp")
+  assert(track:add_processor_by_index(processor, 0, nil, true) == 0, "Wisp cannot be added")
+  local plugin = processor:to_insert():plugin(0)
+  for label, value in string.gmatch(os.getenv("WISP_PARAMETERS"), "([^=;]+)=([^;]+)") do
+    for i = 0, plugin:parameter_count() - 1 do
+      if plugin:parameter_label(i) == label then
+        assert(ARDOUR.LuaAPI.set_processor_param(processor, i, tonumber(value)), label)
+      end
+    end
+  end
+  -- Changes reach a plugin with the next blocks of sound.
+  ARDOUR.LuaAPI.usleep(2000000)
+  print(string.format("latency %d", processor:to_insert():signal_latency()))
+  print_parameters(processor)
+  Session:save_state("")
+else
+  assert(load_session(folder, name), "no session")
+  local track = Session:route_by_name("voice")
+  assert(not track:isnil(), "no track")
+  print_parameters(track:nth_plugin(0))
+end
+close_session()

@@ -1,0 +1,263 @@
+//! A session in Ardour, without its window, that renders through the bundled VST3.
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::demo::{self, RATE};
+use crate::paths::{absolute, command_line_program, target_dir, vst3_bundle};
+use crate::synth::{rms, si_sdr};
+use crate::tools::run;
+use crate::validate;
+
+/// Makes a session and opens one again.
+const SCRIPT: &str = include_str!("ardour.lua");
+/// Versions whose sessions this writes.
+const VERSIONS: [u32; 2] = [7, 8];
+const SESSION: &str = "voice";
+/// What is set before the session is saved; and the same for the command line.
+const PARAMETERS: &str = "Reduction=30.00;Sensitivity=3.00";
+const OPTIONS: [&str; 4] = ["--reduction", "30", "--sensitivity", "3"];
+/// Noise before the first word must fall by so much, and the voice's SI-SDR rise.
+const LEAST_FALL_DB: f64 = 25.0;
+const LEAST_RISE_DB: f64 = 3.0;
+/// Most that the render may differ from what the command line makes of the same recording: frames lie elsewhere.
+const DIFFERENCE_DB: f64 = -15.0;
+/// Seconds before the first word, without its beginning.
+const PAUSE: std::ops::Range<f64> = 0.15..0.45;
+
+/// Ardour's programs of a version.
+struct Ardour {
+    version: u32,
+    home: PathBuf,
+}
+
+impl Ardour {
+    /// The newest that is installed, with a home of its own in `folder`.
+    fn find(folder: &Path) -> Option<Self> {
+        let there = |version: &u32| Path::new(&format!("/usr/bin/ardour{version}-lua")).exists();
+        let version = VERSIONS.into_iter().rev().find(there)?;
+        Some(Self { version, home: folder.join("home") })
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(format!("/usr/bin/ardour{}-{program}", self.version));
+        command.env("HOME", &self.home);
+        for folder in ["CONFIG", "CACHE", "DATA"] {
+            command.env(format!("XDG_{folder}_HOME"), self.home.join(folder.to_lowercase()));
+        }
+        command
+    }
+
+    /// Runs the script; the lines that it prints.
+    fn lua(&self, task: &str, folder: &Path) -> Result<Vec<String>> {
+        let script = folder.join("session.lua");
+        fs::write(&script, SCRIPT).with_context(|| format!("cannot write {}", script.display()))?;
+        let output = self
+            .command("lua")
+            .arg(&script)
+            .env("WISP_TASK", task)
+            .env("WISP_FOLDER", folder.join(SESSION))
+            .env("WISP_SESSION", SESSION)
+            .env("WISP_PARAMETERS", PARAMETERS)
+            .stdin(Stdio::null())
+            .output()
+            .context("cannot run Ardour's Lua")?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let complaints = String::from_utf8_lossy(&output.stderr);
+        print!("{said}{complaints}");
+        ensure!(output.status.success(), "Ardour's Lua ended with {}", output.status);
+        Ok(said.lines().map(str::to_owned).collect())
+    }
+}
+
+/// Renders a voice beside a fan in Ardour, and says how that compares with the recording and the command line; none
+/// without Ardour.
+pub(crate) fn render() -> Result<Option<String>> {
+    let start = Instant::now();
+    let folder = target_dir().join("ardour");
+    if folder.exists() {
+        fs::remove_dir_all(&folder)
+            .with_context(|| format!("cannot empty {}", folder.display()))?;
+    }
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let folder = absolute(folder)?;
+    let Some(ardour) = Ardour::find(&folder) else { return Ok(None) };
+    install(&ardour)?;
+
+    let made = ardour.lua("make", &folder)?;
+    let parameters = parameters(&made)?;
+    let opened = ardour.lua("open", &folder)?;
+    let opened = self::parameters(&opened)?;
+    ensure!(parameters == opened, "saved as {parameters:?}, opened again as {opened:?}");
+    let changed = PARAMETERS.split(';').all(|setting| parameters.contains(&setting));
+    ensure!(changed, "{PARAMETERS} was set, the session has {parameters:?}");
+    let latency = made.iter().find_map(|line| line.strip_prefix("latency "));
+    ensure!(latency == Some("960"), "Ardour hears of a latency of {latency:?}, expected 960");
+
+    let (voice, noisy) = demo::noisy_voice(&folder)?;
+    place(&folder, &noisy)?;
+    let rendered = folder.join("rendered.wav");
+    let rate = RATE.to_string();
+    run(ardour.command("export").args(["-s", &rate, "-b", "float", "-o"]).args([
+        rendered.as_path(),
+        &folder.join(SESSION),
+        Path::new(SESSION),
+    ]))?;
+    let rendered = demo::first_channel(&rendered)?;
+
+    let cleaned = folder.join("command-line.wav");
+    let mut wisp = Command::new(command_line_program());
+    run(wisp.arg(folder.join(NOISY)).arg("-o").arg(&cleaned).args(OPTIONS).arg("--quiet"))?;
+    let cleaned = demo::first_channel(&cleaned)?;
+    let comparison = compare(&voice, &noisy, &rendered, &cleaned)?;
+    let seconds = start.elapsed().as_secs_f64();
+    Ok(Some(format!("Ardour {}: {comparison}; {seconds:.0} s", ardour.version)))
+}
+
+/// The recording of the session.
+const NOISY: &str = "noisy.wav";
+
+/// Puts the bundle where Ardour looks, and has it scanned.
+fn install(ardour: &Ardour) -> Result<()> {
+    let plugins = ardour.home.join(".vst3");
+    fs::create_dir_all(&plugins).with_context(|| format!("cannot make {}", plugins.display()))?;
+    let plugin = plugins.join("wisp.vst3");
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(absolute(vst3_bundle())?, &plugin)
+        .with_context(|| format!("cannot link {}", plugin.display()))?;
+    match validate::scan(&plugin, &ardour.home)? {
+        Some(found) => println!("{found}"),
+        None => bail!("Ardour's scanner is missing"),
+    }
+    Ok(())
+}
+
+/// "Reduction=30.00" of each line that the script prints about a parameter.
+fn parameters(lines: &[String]) -> Result<Vec<&str>> {
+    let parameters: Vec<&str> =
+        lines.iter().filter_map(|line| line.strip_prefix("parameter ")).collect();
+    ensure!(!parameters.is_empty(), "Ardour shows no parameters");
+    Ok(parameters)
+}
+
+/// Puts the recording on the track, from the session's beginning to its end: Ardour imports by its window alone.
+fn place(folder: &Path, noisy: &[f32]) -> Result<()> {
+    let session = folder.join(SESSION);
+    let file = session.join(format!("{SESSION}.ardour"));
+    let sound = session.join("interchange").join(SESSION).join("audiofiles").join(NOISY);
+    fs::copy(folder.join(NOISY), &sound)
+        .with_context(|| format!("cannot write {}", sound.display()))?;
+    let text = fs::read_to_string(&file).with_context(|| format!("no {}", file.display()))?;
+    let text = with_recording(&text, noisy.len())?;
+    fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))
+}
+
+/// A session with a recording of so many samples on its track.
+fn with_recording(session: &str, samples: usize) -> Result<String> {
+    let ticks =
+        session.split_once("superclocks-per-second=\"").and_then(|(_, rest)| rest.split_once('"'));
+    let ticks: u64 = ticks.and_then(|(number, _)| number.parse().ok()).context("no clock")?;
+    let length = samples as u64 * ticks / u64::from(RATE);
+    let region = |id: u32, whole: u32| {
+        format!(
+            "<Region name=\"{NOISY}\" muted=\"0\" opaque=\"1\" locked=\"0\" video-locked=\"0\" automatic=\"0\" \
+             whole-file=\"{whole}\" import=\"0\" external=\"0\" sync-marked=\"0\" left-of-split=\"0\" \
+             right-of-split=\"0\" hidden=\"0\" position-locked=\"0\" valid-transients=\"0\" start=\"a0\" \
+             length=\"a{length}@a0\" sync-position=\"a0\" ancestral-start=\"a0\" \
+             ancestral-length=\"a{length}@a0\" stretch=\"1\" shift=\"1\" layering-index=\"0\" tags=\"\" \
+             contents=\"0\" first-edit=\"nothing\" type=\"audio\" id=\"{id}\" default-fade-in=\"0\" \
+             default-fade-out=\"0\" fade-in-active=\"0\" fade-out-active=\"0\" scale-amplitude=\"1\" \
+             channels=\"1\" source-0=\"9001\" master-source-0=\"9001\"/>"
+        )
+    };
+    let source = format!(
+        "<Sources><Source name=\"{NOISY}\" take-id=\"\" type=\"audio\" flags=\"\" id=\"9001\" \
+         natural-position=\"a0\" channel=\"0\" origin=\"\" gain=\"1\"/></Sources>"
+    );
+    let range = format!(
+        "<Locations><Location id=\"9004\" name=\"session\" start=\"a0\" end=\"a{length}\" \
+         flags=\"IsSessionRange\" locked=\"0\" timestamp=\"0\" cue=\"0\"/></Locations>"
+    );
+    let mut text = session.to_owned();
+    for (empty, full) in [
+        ("<Sources/>", source),
+        ("<Regions/>", format!("<Regions>{}</Regions>", region(9002, 1))),
+        ("<Locations/>", range),
+    ] {
+        ensure!(text.contains(empty), "the session has no {empty}");
+        text = text.replacen(empty, &full, 1);
+    }
+    let (before, rest) = text.split_once("<Playlist ").context("the session has no playlist")?;
+    let (playlist, after) = rest.split_once("/>").context("the playlist does not end")?;
+    let region = region(9003, 0);
+    Ok(format!("{before}<Playlist {playlist}>{region}</Playlist>{after}"))
+}
+
+/// What the render is, in words; an error where it is late, of another length, or not denoised.
+fn compare(voice: &[f32], noisy: &[f32], rendered: &[f32], cleaned: &[f32]) -> Result<String> {
+    let (expected, actual) = (noisy.len(), rendered.len());
+    ensure!(actual == expected, "{actual} samples were rendered, expected {expected}");
+    let lag = lag(noisy, rendered);
+    ensure!(lag == 0, "the render is {lag} samples late");
+    // The track's panner has a gain of its own.
+    let gain = rms(cleaned) / rms(rendered);
+    let rendered: Vec<f32> = rendered.iter().map(|x| x * gain as f32).collect();
+    let difference: Vec<f32> = rendered.iter().zip(cleaned).map(|(a, b)| a - b).collect();
+    let difference = 20.0 * (rms(&difference) / rms(cleaned)).log10();
+    ensure!(
+        difference < DIFFERENCE_DB,
+        "the render differs by {difference:.1} dB from the command line's, expected {DIFFERENCE_DB}"
+    );
+    let pause = |x: &[f32]| {
+        let [from, to] = [PAUSE.start, PAUSE.end].map(|at| (at * f64::from(RATE)) as usize);
+        20.0 * rms(&x[from..to]).log10()
+    };
+    let fall = pause(noisy) - pause(&rendered);
+    ensure!(fall > LEAST_FALL_DB, "noise falls by {fall:.1} dB, expected {LEAST_FALL_DB}");
+    let (before, after) = (si_sdr(voice, noisy), si_sdr(voice, &rendered));
+    ensure!(after > before + LEAST_RISE_DB, "SI-SDR goes from {before:.1} to {after:.1} dB");
+    Ok(format!(
+        "parameters kept, {actual} of {expected} samples, 0 late, noise falls by {fall:.1} dB, SI-SDR from {before:.1} to \
+         {after:.1} dB, {difference:.1} dB from the command line"
+    ))
+}
+
+/// By how many samples the second is later, at most a tenth of a second either way.
+fn lag(first: &[f32], second: &[f32]) -> isize {
+    let most = RATE as isize / 10;
+    let at = |lag: isize| -> f64 {
+        let (a, b) = (&first[(-lag).max(0) as usize..], &second[lag.max(0) as usize..]);
+        a.iter().zip(b).map(|(a, b)| f64::from(a * b)).sum()
+    };
+    (-most..=most).max_by(|a, b| at(*a).total_cmp(&at(*b))).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::synth::Noise;
+
+    #[test]
+    fn lags_are_found_to_the_sample() {
+        let mut noise = Noise::new(3);
+        let signal: Vec<f32> = (0..9_000).map(|_| noise.next() as f32).collect();
+        assert_eq!(lag(&signal, &signal), 0);
+        assert_eq!(lag(&signal[960..], &signal), 960);
+        assert_eq!(lag(&signal, &signal[7..]), -7);
+    }
+
+    #[test]
+    fn a_recording_is_put_on_the_track() {
+        let empty = "<Session><Sources/><Regions/><Locations/><Playlists><Playlist id=\"1\" \
+                     name=\"voice\"/></Playlists><TempoMap superclocks-per-second=\"282240000\"/></Session>";
+        let session = with_recording(empty, 48_000).expect("a session");
+        assert_eq!(session.matches("length=\"a282240000@a0\"").count(), 4, "{session}");
+        assert!(
+            session.contains("name=\"voice\"><Region ") && session.contains("end=\"a282240000\"")
+        );
+        assert!(with_recording("<Session/>", 1).is_err());
+    }
+}
