@@ -52,8 +52,24 @@ if [ -d "$here/presets" ]; then
     cp "$here/presets"/*.vstpreset "$presets"
     echo "installed presets in $presets"
 fi
+put wisp.lv2 "$HOME/.lv2"
+put wisp_ladspa.so "$HOME/.ladspa"
 put wisp "$programs"
 put wisp-standalone "$programs"
+# PipeWire wants the plugin's whole path. People change their settings in this file, so one that is there stays.
+if [ -e "$here/wisp-microphone.conf" ]; then
+    folder="${XDG_CONFIG_HOME:-$HOME/.config}/pipewire/pipewire.conf.d"
+    if [ -e "$folder/wisp-microphone.conf" ]; then
+        echo "kept $folder/wisp-microphone.conf"
+    else
+        mkdir -p "$folder"
+        ladspa=$(printf '%s' "$HOME/.ladspa" | sed 's/[&|\\]/\\&/g')
+        sed "s|@LADSPA@|$ladspa|" "$here/wisp-microphone.conf" > "$folder/.wisp-microphone.conf.new"
+        mv "$folder/.wisp-microphone.conf.new" "$folder/wisp-microphone.conf"
+        echo "installed $folder/wisp-microphone.conf"
+        echo "for a microphone called \"Wisp microphone\": systemctl --user restart pipewire"
+    fi
+fi
 case ":$PATH:" in
 *":$programs:"*) ;;
 *) echo "$programs is not on the PATH: start programs there by their full path" ;;

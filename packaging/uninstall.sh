@@ -12,7 +12,9 @@ else
 fi
 programs="$HOME/.local/bin"
 
-for path in "$vst3/wisp.vst3" "$clap/wisp.clap" "$programs/wisp" "$programs/wisp-standalone"; do
+for path in "$vst3/wisp.vst3" "$clap/wisp.clap" "$HOME/.lv2/wisp.lv2" "$HOME/.ladspa/wisp_ladspa.so" \
+    "${XDG_CONFIG_HOME:-$HOME/.config}/pipewire/pipewire.conf.d/wisp-microphone.conf" \
+    "$programs/wisp" "$programs/wisp-standalone"; do
     if [ -e "$path" ] || [ -L "$path" ]; then
         rm -rf "$path"
         echo "removed $path"

@@ -23,11 +23,10 @@ pub mod cli;
 pub mod dsp;
 pub mod engine;
 pub mod nn;
+pub mod parameter;
 #[cfg(feature = "plugin")]
 pub mod plugin;
-#[cfg(any(feature = "cli", feature = "plugin"))]
 pub mod preset;
-#[cfg(any(feature = "cli", feature = "plugin"))]
 pub mod text;
 
 pub use engine::{

@@ -4,12 +4,16 @@
 //! `"reduction": "24 dB"`. What a file does not name stays as it is; what Wisp does not know is passed over.
 use std::fs;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+#[cfg(any(feature = "cli", feature = "plugin"))]
+use std::path::PathBuf;
 
+#[cfg(any(feature = "cli", feature = "plugin"))]
 use etcetera::base_strategy::{BaseStrategy, choose_native_strategy};
 use serde_json::Value;
 
 use crate::engine::{Controls, Stereo};
+use crate::parameter::{OUTPUT_RANGE_DB, SENSITIVITY_RANGE_DB, reduction_db};
 use crate::text::{decibels, percent};
 
 /// Version of the files, under the key `"wisp"`.
@@ -79,6 +83,7 @@ pub const FACTORY: [Factory; 6] = [
 
 /// Where a user's presets are: `~/.local/share/wisp/presets`, `~/Library/Application Support/Wisp/presets`,
 /// `%APPDATA%\Wisp\presets`.
+#[cfg(any(feature = "cli", feature = "plugin"))]
 pub fn user_folder() -> Option<PathBuf> {
     let place = choose_native_strategy().ok()?;
     let wisp = if cfg!(any(windows, target_os = "macos")) { "Wisp" } else { "wisp" };
@@ -138,11 +143,16 @@ pub fn apply(controls: &mut Controls, name: &str, text: &str) -> Option<()> {
             let full = ["full", "max", "inf", "-inf", "∞", "-∞"].contains(&bare);
             let db = if full { f32::INFINITY } else { decibels(text)?.abs() };
             // Above the plugin's largest number its knob says "Full".
-            controls.reduction_db = if db > 60.5 { f32::INFINITY } else { db.min(60.0) };
+            controls.reduction_db = reduction_db(db);
         }
-        "sensitivity" => controls.sensitivity_db = decibels(text)?.clamp(-12.0, 12.0),
+        "sensitivity" => {
+            let range = SENSITIVITY_RANGE_DB;
+            controls.sensitivity_db = decibels(text)?.clamp(-range, range);
+        }
         "ambience" => controls.ambience = percent(text)?.clamp(0.0, 100.0) / 100.0,
-        "output" => controls.output_db = decibels(text)?.clamp(-24.0, 24.0),
+        "output" => {
+            controls.output_db = decibels(text)?.clamp(-OUTPUT_RANGE_DB, OUTPUT_RANGE_DB);
+        }
         "stereo" => {
             controls.stereo = match text.trim().to_lowercase().as_str() {
                 "linked" => Stereo::Linked,

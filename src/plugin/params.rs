@@ -8,17 +8,12 @@ use nice_plug::plugin::ParamValue;
 use nice_plug::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::engine::{self, Controls, DEFAULT_REDUCTION_DB};
+use crate::engine::{self, Controls};
+use crate::parameter::reduction_db;
+pub use crate::parameter::{
+    Control, OUTPUT_RANGE_DB, REDUCTION_FULL, REDUCTION_LIMIT_DB, SENSITIVITY_RANGE_DB, is_full,
+};
 use crate::text::{decibels, percent};
-
-/// The largest numeric reduction, dB; anything above is "Full".
-pub const REDUCTION_LIMIT_DB: f32 = 60.0;
-/// Plain value of the Reduction parameter at "Full".
-pub const REDUCTION_FULL: f32 = REDUCTION_LIMIT_DB + 1.0;
-/// Range of the Sensitivity parameter, dB either way.
-pub const SENSITIVITY_RANGE_DB: f32 = 12.0;
-/// Range of the Output parameter, dB either way.
-pub const OUTPUT_RANGE_DB: f32 = 24.0;
 
 /// The text of what is no number.
 const NO_VALUE: &str = "–";
@@ -43,54 +38,6 @@ pub enum Stereo {
     /// One network per channel.
     #[id = "independent"]
     Independent,
-}
-
-/// Every parameter, in the order in which the editor shows them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Control {
-    /// Largest reduction.
-    Reduction,
-    /// Bias on the noise estimate.
-    Sensitivity,
-    /// Share of the steady noise to keep.
-    Ambience,
-    /// Gain after denoising.
-    Output,
-    /// The output to listen to.
-    Listen,
-    /// Link of two channels.
-    Stereo,
-    /// The host's bypass.
-    Bypass,
-}
-
-impl Control {
-    /// All of them.
-    pub const ALL: [Self; 7] = [
-        Self::Reduction,
-        Self::Sensitivity,
-        Self::Ambience,
-        Self::Output,
-        Self::Listen,
-        Self::Stereo,
-        Self::Bypass,
-    ];
-    /// The controls that shape the sound; presets and A/B leave the others alone, which are for listening.
-    pub const SOUND: [Self; 5] =
-        [Self::Reduction, Self::Sensitivity, Self::Ambience, Self::Output, Self::Stereo];
-
-    /// The parameter's id.
-    pub fn id(self) -> &'static str {
-        match self {
-            Self::Reduction => "reduction",
-            Self::Sensitivity => "sensitivity",
-            Self::Ambience => "ambience",
-            Self::Output => "output",
-            Self::Listen => "listen",
-            Self::Stereo => "stereo",
-            Self::Bypass => "bypass",
-        }
-    }
 }
 
 /// A parameter of any type; values are normalized, 0 to 1.
@@ -276,36 +223,32 @@ pub struct WispParams {
     pub sound: Arc<RwLock<SoundMemory>>,
 }
 
+/// A parameter whose values are numbers, by the table.
+fn number(control: Control) -> FloatParam {
+    let (min, max) = control.range();
+    FloatParam::new(control.name(), control.default(), FloatRange::Linear { min, max })
+}
+
 impl Default for WispParams {
     fn default() -> Self {
         Self {
-            reduction: FloatParam::new(
-                "Reduction",
-                DEFAULT_REDUCTION_DB,
-                FloatRange::Linear { min: 0.0, max: REDUCTION_FULL },
-            )
-            .with_value_to_string(Arc::new(reduction_to_string))
-            .with_string_to_value(Arc::new(reduction_from_string)),
-            sensitivity: FloatParam::new(
-                "Sensitivity",
-                0.0,
-                FloatRange::Linear { min: -SENSITIVITY_RANGE_DB, max: SENSITIVITY_RANGE_DB },
-            )
-            .with_value_to_string(Arc::new(signed_to_string))
-            .with_string_to_value(Arc::new(|text| signed_from_string(text, SENSITIVITY_RANGE_DB))),
-            ambience: FloatParam::new("Ambience", 0.0, FloatRange::Linear { min: 0.0, max: 100.0 })
+            reduction: number(Control::Reduction)
+                .with_value_to_string(Arc::new(reduction_to_string))
+                .with_string_to_value(Arc::new(reduction_from_string)),
+            sensitivity: number(Control::Sensitivity)
+                .with_value_to_string(Arc::new(signed_to_string))
+                .with_string_to_value(Arc::new(|text| {
+                    signed_from_string(text, SENSITIVITY_RANGE_DB)
+                })),
+            ambience: number(Control::Ambience)
                 .with_value_to_string(Arc::new(ambience_to_string))
                 .with_string_to_value(Arc::new(ambience_from_string)),
-            output: FloatParam::new(
-                "Output",
-                0.0,
-                FloatRange::Linear { min: -OUTPUT_RANGE_DB, max: OUTPUT_RANGE_DB },
-            )
-            .with_value_to_string(Arc::new(signed_to_string))
-            .with_string_to_value(Arc::new(|text| signed_from_string(text, OUTPUT_RANGE_DB))),
-            listen: EnumParam::new("Listen", Listen::Result),
-            stereo: EnumParam::new("Stereo", Stereo::Linked),
-            bypass: BoolParam::new("Bypass", false)
+            output: number(Control::Output)
+                .with_value_to_string(Arc::new(signed_to_string))
+                .with_string_to_value(Arc::new(|text| signed_from_string(text, OUTPUT_RANGE_DB))),
+            listen: EnumParam::new(Control::Listen.name(), Listen::Result),
+            stereo: EnumParam::new(Control::Stereo.name(), Stereo::Linked),
+            bypass: BoolParam::new(Control::Bypass.name(), false)
                 .make_bypass()
                 .with_string_to_value(Arc::new(switch_from_string)),
             editor: Arc::new(RwLock::new(EditorMemory::default())),
@@ -396,16 +339,6 @@ impl WispParams {
     pub fn set_editor_memory(&self, memory: EditorMemory) {
         *self.editor.write().unwrap_or_else(PoisonError::into_inner) = memory.clamped();
     }
-}
-
-/// Decibels for the engine; the top of the range means no limit.
-fn reduction_db(plain: f32) -> f32 {
-    if is_full(plain) { f32::INFINITY } else { plain.min(REDUCTION_LIMIT_DB) }
-}
-
-/// Whether a plain Reduction value reads as "Full".
-pub fn is_full(plain: f32) -> bool {
-    plain > REDUCTION_LIMIT_DB + 0.5
 }
 
 /// A Reduction value as text.

@@ -141,7 +141,7 @@ pub(crate) fn first_channel(path: &Path) -> Result<Vec<f32>> {
 }
 
 /// The first channel and the rate.
-fn read(path: &Path) -> Result<(Vec<f32>, u32)> {
+pub(crate) fn read(path: &Path) -> Result<(Vec<f32>, u32)> {
     let name = || format!("cannot read {}", path.display());
     let mut reader = hound::WavReader::open(path).with_context(name)?;
     let spec = reader.spec();

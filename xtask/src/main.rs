@@ -2,14 +2,17 @@
 mod ardour;
 mod audit;
 mod bundle;
+mod capi;
 mod demo;
 mod display;
 mod hosts;
 mod image;
 mod licences;
+mod lv2;
 mod package;
 mod patched;
 mod paths;
+mod reference;
 mod screenshots;
 mod suite;
 mod synth;
@@ -21,6 +24,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
+
+use crate::paths::Profile;
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Builds, shows and tests Wisp")]
@@ -51,6 +56,10 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         cargo_args: Vec<String>,
     },
+    /// Build the C library into target/capi: header, shared and static library, pkg-config file
+    Capi,
+    /// Build the LADSPA and LV2 plugins into target/lv2
+    Lv2,
     /// Run hours of audio through the engine, faster than real time, with randomly changing settings
     Soak {
         /// Hours of audio
@@ -92,6 +101,10 @@ fn run() -> Result<bool> {
         Task::Package { universal, cargo_args } => {
             package::package(universal, &cargo_args)?;
         }
+        Task::Capi => {
+            capi::build(Profile::Release)?;
+        }
+        Task::Lv2 => lv2::build(Profile::Release)?,
         Task::Soak { hours } => suite::soak(hours)?,
         Task::Validate { require } => return validate::validate(&require),
         Task::Screenshots => screenshots::screenshots()?,

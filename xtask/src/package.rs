@@ -8,12 +8,15 @@ use anyhow::{Context, Result, ensure};
 
 use crate::bundle::{bundle, describe_module, version};
 use crate::licences;
-use crate::paths::{NAME, PACKAGE, bundled_dir, clap_bundle, target_dir, vst3_bundle};
+use crate::lv2::{ladspa_library, lv2_bundle};
+use crate::paths::{NAME, PACKAGE, Profile, bundled_dir, clap_bundle, target_dir, vst3_bundle};
 use crate::tools::{run, works};
 use crate::validate;
 
 /// What goes beside the programs.
 const PAPERS: [&str; 4] = ["README.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE"];
+/// A virtual microphone for PipeWire, in the folder `packaging`.
+const MICROPHONE: &str = "wisp-microphone.conf";
 /// The two halves of a universal program.
 const APPLE_TARGETS: [&str; 2] = ["x86_64-apple-darwin", "aarch64-apple-darwin"];
 
@@ -47,6 +50,15 @@ pub(crate) fn package(universal: bool, cargo_args: &[String]) -> Result<PathBuf>
     copy(&vst3_bundle(), &folder.join("wisp.vst3"))?;
     copy(&clap_bundle(), &folder.join("wisp.clap"))?;
     copy(Path::new("packaging/presets"), &folder.join("presets"))?;
+    if !universal {
+        copy(&crate::capi::build(Profile::Release)?, &folder.join("capi"))?;
+        if OS == "linux" {
+            crate::lv2::build(Profile::Release)?;
+            copy(&lv2_bundle(Profile::Release), &folder.join("wisp.lv2"))?;
+            copy(&ladspa_library(Profile::Release), &folder.join("wisp_ladspa.so"))?;
+            copy(&Path::new("packaging").join(MICROPHONE), &folder.join(MICROPHONE))?;
+        }
+    }
     sign(&folder, &programs)?;
     for paper in PAPERS {
         copy(Path::new(paper), &folder.join(paper))?;
@@ -133,8 +145,10 @@ fn try_in(scratch: &Path, archive: &Path, name: &str, programs: &[&str]) -> Resu
         _ => unpack.arg("-xzf").arg(archive).arg("-C").arg(scratch),
     };
     run(&mut unpack)?;
-    let script =
-        |script: &str| run(Command::new(scratch.join(name).join(script)).env("HOME", &home));
+    let script = |script: &str| {
+        let mut command = Command::new(scratch.join(name).join(script));
+        run(command.env("HOME", &home).env_remove("XDG_CONFIG_HOME"))
+    };
     let (vst3, clap) = match OS {
         "macos" => ("Library/Audio/Plug-Ins/VST3", "Library/Audio/Plug-Ins/CLAP"),
         _ => (".vst3", ".clap"),
@@ -151,6 +165,10 @@ fn try_in(scratch: &Path, archive: &Path, name: &str, programs: &[&str]) -> Resu
         let preset = preset.context("cannot list the presets")?;
         installed.push((home.join(presets).join(preset.file_name()), preset.path()));
     }
+    if OS == "linux" {
+        installed.push((home.join(".lv2/wisp.lv2"), lv2_bundle(Profile::Release)));
+        installed.push((home.join(".ladspa/wisp_ladspa.so"), ladspa_library(Profile::Release)));
+    }
     for program in programs {
         let unpacked = scratch.join(name).join(program);
         installed.push((home.join(".local/bin").join(program), unpacked));
@@ -165,6 +183,13 @@ fn try_in(scratch: &Path, archive: &Path, name: &str, programs: &[&str]) -> Resu
             ensure!(signed || same(there, original)?, "{} is not what was built", there.display());
         }
     }
+    let microphone = home.join(".config/pipewire/pipewire.conf.d").join(MICROPHONE);
+    if OS == "linux" {
+        let text = fs::read_to_string(&microphone).context("the microphone for PipeWire")?;
+        let plugin = home.join(".ladspa/wisp_ladspa.so");
+        let place = format!("plugin = \"{}\"", plugin.display());
+        ensure!(text.contains(&place), "{} does not say {place}", microphone.display());
+    }
     let wisp = home.join(".local/bin/wisp");
     ensure!(works(&wisp, "--version"), "{} does not start", wisp.display());
     let scanned = validate::scan(&home.join(vst3).join("wisp.vst3"), &home)?;
@@ -176,14 +201,20 @@ fn try_in(scratch: &Path, archive: &Path, name: &str, programs: &[&str]) -> Resu
     for (there, _) in &installed {
         ensure!(!there.exists(), "{} is there after uninstall.sh", there.display());
     }
+    ensure!(!microphone.exists(), "{} is there after uninstall.sh", microphone.display());
     ensure!(keep.exists(), "uninstall.sh removed {}", keep.display());
     println!("installed, started, uninstalled in a scratch home: {} items", installed.len());
     Ok(())
 }
 
-/// A file, or a folder with all that is in it.
-fn copy(from: &Path, to: &Path) -> Result<()> {
+/// A file, a link, or a folder with all that is in it.
+pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {
     let name = || format!("cannot copy {} to {}", from.display(), to.display());
+    #[cfg(unix)]
+    if from.is_symlink() {
+        let there = fs::read_link(from).with_context(name)?;
+        return std::os::unix::fs::symlink(there, to).with_context(name);
+    }
     if !from.is_dir() {
         return fs::copy(from, to).map(drop).with_context(name);
     }

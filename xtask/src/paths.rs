@@ -14,6 +14,41 @@ pub(crate) fn target_dir() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from)
 }
 
+/// How the libraries for other languages and hosts are compiled, and where they end up.
+#[derive(Clone, Copy)]
+pub(crate) enum Profile {
+    /// As people get them.
+    Release,
+    /// As the tests of Rust code are, which have compiled most of it.
+    Dev,
+}
+
+impl Profile {
+    /// For `cargo build --profile`.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::Dev => "dev",
+        }
+    }
+
+    /// Where cargo puts them.
+    pub(crate) fn built(self) -> PathBuf {
+        match self {
+            Self::Release => target_dir().join("release"),
+            Self::Dev => target_dir().join("debug"),
+        }
+    }
+
+    /// Where people find them.
+    pub(crate) fn home(self) -> PathBuf {
+        match self {
+            Self::Release => target_dir(),
+            Self::Dev => target_dir().join("doors"),
+        }
+    }
+}
+
 pub(crate) fn bundled_dir() -> PathBuf {
     target_dir().join("bundled")
 }

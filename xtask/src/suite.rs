@@ -14,6 +14,7 @@ use crate::display::{self, Display};
 use crate::hosts::{clap_host, python_host};
 use crate::patched::{self, plugin_cargo};
 use crate::paths::{PACKAGE, target_dir};
+use crate::reference::Reference;
 use crate::tools::{
     self, NOTE, cargo, free_bytes, has_python_with, install_packages, python_with, run,
     rust_component, works,
@@ -70,6 +71,7 @@ const STEPS: &[Step] = &[
     step("docs", "documentation builds without warnings", docs).after(&["tools"]),
     step("hosts", "the command line, the plugin in a CLAP host", hosts).after(&["tools"]),
     step("xtask", "tests of these tasks", xtask),
+    step("doors", "C, LADSPA, LV2: the command line's output", doors).after(&["tools", "bundle"]),
     step("package", "the archive, installed and uninstalled", package).after(&["bundle"]),
     step("release", "allocations, and the bundled CLAP, in release", release).after(&["bundle"]),
     step("training", "tests of the training recipe", training).on(Lane::Beside),
@@ -252,7 +254,8 @@ fn packages() -> Vec<&'static str> {
         programs.retain(|program| !works(program, "--version") && !works(program, "-version"));
         return programs;
     }
-    // A host; a voice; formats to read; libraries for the standalone program; an instruction counter; a screen for the editor.
+    // A host; a voice; formats to read; libraries for the standalone program; an instruction counter; validators of LADSPA and
+    // LV2; a screen for the editor.
     let mut packages = vec![
         "ardour",
         "espeak-ng",
@@ -262,6 +265,7 @@ fn packages() -> Vec<&'static str> {
         "libjack-jackd2-dev",
         "valgrind",
     ];
+    packages.extend(["ladspa-sdk", "lilv-utils", "lv2-dev", "sordi"]);
     packages.extend(display::PACKAGES);
     // The training recipe compiles its inner loops.
     if !works("c++", "--version") {
@@ -362,6 +366,13 @@ fn xtask() -> Result<()> {
     run(&mut cargo(&["test", "--quiet", "-p", "xtask"]))
 }
 
+/// What else is built on the engine, beside the command line.
+fn doors() -> Result<()> {
+    let reference = Reference::new()?;
+    crate::capi::test(&reference)?;
+    crate::lv2::test(&reference)
+}
+
 fn package() -> Result<()> {
     crate::package::package(false, &[]).map(drop)
 }
@@ -449,7 +460,7 @@ fn speed() -> Result<()> {
 }
 
 /// The standard output of a program.
-fn output_of(command: &mut Command) -> Result<String> {
+pub(crate) fn output_of(command: &mut Command) -> Result<String> {
     let name = command.get_program().to_string_lossy().into_owned();
     let output = command
         .stdin(Stdio::null())

@@ -171,11 +171,7 @@ pub(crate) fn python_with(name: &str, requirements: &[&str]) -> Result<PathBuf> 
     let folder = fs::canonicalize(target_dir())
         .with_context(|| format!("cannot find {}", target_dir().display()))?
         .join(name);
-    let python = if cfg!(windows) {
-        folder.join("Scripts").join("python.exe")
-    } else {
-        folder.join("bin").join("python")
-    };
+    let python = python_in(&folder);
     if !works(&python, "--version") {
         make_environment(&folder)?;
     }
@@ -190,7 +186,17 @@ pub(crate) fn python_with(name: &str, requirements: &[&str]) -> Result<PathBuf> 
     Ok(python)
 }
 
-fn make_environment(folder: &Path) -> Result<()> {
+/// Of an environment.
+pub(crate) fn python_in(folder: &Path) -> PathBuf {
+    if cfg!(windows) {
+        folder.join("Scripts").join("python.exe")
+    } else {
+        folder.join("bin").join("python")
+    }
+}
+
+/// A new one, in place of any that is there.
+pub(crate) fn make_environment(folder: &Path) -> Result<()> {
     let system = ["python3", "python"].into_iter().find(|python| works(python, "--version"));
     let system = system.context("Python 3 is missing; please install it")?;
     let make = || run(Command::new(system).args(["-m", "venv", "--clear"]).arg(folder));

@@ -1,0 +1,143 @@
+//! An engine between a host's ports.
+#![allow(unsafe_code)] // ports are pointers from the host
+
+use std::ffi::c_void;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+
+use wisp::parameter::Control;
+use wisp::{Controls, Dccrn, Engine};
+
+use crate::port::{Format, Port, ports};
+
+/// Samples worked on at once.
+const SEGMENT: usize = 256;
+
+/// One instance of a plugin.
+pub struct Instance {
+    engine: Engine,
+    format: Format,
+    channels: usize,
+    ports: Vec<Port>,
+    /// Where the host wants each port's samples or value; null until it says so.
+    places: Vec<*mut f32>,
+    scratch: [[f32; SEGMENT]; 2],
+    /// A panic came out of the engine: from then on the input goes through.
+    broken: bool,
+}
+
+impl Instance {
+    /// For a rate and 1 or 2 channels; none where the engine takes neither.
+    pub fn new(format: Format, rate: u32, channels: usize) -> Option<Box<Self>> {
+        let engine = Engine::new(Dccrn::bundled(), rate, channels).ok()?;
+        let ports = ports(channels);
+        let places = vec![ptr::null_mut(); ports.len()];
+        let scratch = [[0.0; SEGMENT]; 2];
+        Some(Box::new(Self { engine, format, channels, ports, places, scratch, broken: false }))
+    }
+
+    /// As a host keeps it; null where there is none.
+    pub(crate) fn into_handle(format: Format, rate: u32, channels: usize) -> *mut c_void {
+        let new = || Self::new(format, rate, channels);
+        let made = catch_unwind(new).ok().flatten();
+        made.map_or(ptr::null_mut(), |instance| Box::into_raw(instance).cast())
+    }
+
+    /// Frees what [`Self::into_handle`] made.
+    ///
+    /// # Safety
+    ///
+    /// `handle` is from there, and is not used any more.
+    pub(crate) unsafe fn free(handle: *mut c_void) {
+        if !handle.is_null() {
+            let free = || {
+                // SAFETY: see above.
+                drop(unsafe { Box::from_raw(handle.cast::<Self>()) });
+            };
+            let _ = catch_unwind(AssertUnwindSafe(free));
+        }
+    }
+
+    /// # Safety
+    ///
+    /// `handle` is from [`Self::into_handle`], and nobody else uses it meanwhile.
+    pub(crate) unsafe fn of<'a>(handle: *mut c_void) -> Option<&'a mut Self> {
+        // SAFETY: see above.
+        unsafe { handle.cast::<Self>().as_mut() }
+    }
+
+    /// Where a port's samples or value are from now on. There is no port of a higher number than there are.
+    pub fn connect(&mut self, port: usize, place: *mut f32) {
+        if let Some(old) = self.places.get_mut(port) {
+            *old = place;
+        }
+    }
+
+    /// Forgets the sound so far.
+    pub fn activate(&mut self) {
+        self.engine.reset();
+        self.broken = false;
+    }
+
+    /// Processes so many samples. Input and output of a channel may be the same.
+    ///
+    /// # Safety
+    ///
+    /// Every port is connected to nothing or to a place that the host lets the plugin use: so many samples, or one value.
+    pub unsafe fn run(&mut self, samples: usize) {
+        let mut controls = Controls::default();
+        for (port, &place) in self.ports.iter().zip(&self.places) {
+            if place.is_null() {
+                continue;
+            }
+            match port {
+                Port::Control(control) => {
+                    // SAFETY: a control port's place holds a value.
+                    let value = unsafe { place.read() };
+                    let inverted = *control == Control::Bypass && self.format == Format::Lv2;
+                    control.set(&mut controls, if inverted { 1.0 - value } else { value });
+                }
+                // SAFETY: so does this one's.
+                Port::Latency => unsafe { place.write(self.engine.latency_samples() as f32) },
+                Port::Input(_) | Port::Output(_) => {}
+            }
+        }
+        let mut at = 0;
+        while at < samples {
+            let length = SEGMENT.min(samples - at);
+            // All inputs before any output: a host may give one place for both.
+            for channel in 0..self.channels {
+                let input = &mut self.scratch[channel][..length];
+                let place = self.places[channel];
+                if place.is_null() {
+                    input.fill(0.0);
+                } else {
+                    // SAFETY: an audio port's place holds all samples; the scratch is ours.
+                    unsafe { ptr::copy_nonoverlapping(place.add(at), input.as_mut_ptr(), length) };
+                }
+            }
+            if !self.broken {
+                self.denoise(&controls, length);
+            }
+            for channel in 0..self.channels {
+                let place = self.places[self.channels + channel];
+                let output = &self.scratch[channel][..length];
+                if !place.is_null() {
+                    // SAFETY: as above.
+                    unsafe { ptr::copy_nonoverlapping(output.as_ptr(), place.add(at), length) };
+                }
+            }
+            at += length;
+        }
+    }
+
+    /// What is in the scratch, in place. A host would not survive a panic.
+    fn denoise(&mut self, controls: &Controls, length: usize) {
+        let (engine, [left, right]) = (&mut self.engine, &mut self.scratch);
+        let process = || match self.channels {
+            1 => engine.process(controls, &mut [&mut left[..length]]),
+            _ => engine.process(controls, &mut [&mut left[..length], &mut right[..length]]),
+        };
+        self.broken = catch_unwind(AssertUnwindSafe(process)).is_err();
+    }
+}

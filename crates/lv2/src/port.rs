@@ -1,0 +1,108 @@
+//! The ports of a plugin, in both formats alike.
+use wisp::parameter::Control;
+
+/// Whose conventions count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// LADSPA: a Bypass port.
+    Ladspa,
+    /// LV2: an `enabled` port in its place, 1 for on.
+    Lv2,
+}
+
+/// What goes through a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Port {
+    /// A channel's input.
+    Input(usize),
+    /// A channel's output.
+    Output(usize),
+    /// A parameter's value.
+    Control(Control),
+    /// The delay, samples; written by the plugin.
+    Latency,
+}
+
+/// The ports by their numbers, which hosts store: new ones belong at the end.
+pub fn ports(channels: usize) -> Vec<Port> {
+    let controls = Control::ALL.into_iter().filter(|&c| channels == 2 || c != Control::Stereo);
+    let mut ports: Vec<Port> = (0..channels).map(Port::Input).collect();
+    ports.extend((0..channels).map(Port::Output));
+    ports.extend(controls.map(Port::Control));
+    ports.push(Port::Latency);
+    ports
+}
+
+impl Port {
+    /// A name for programs, which never changes.
+    pub fn symbol(self, channels: usize) -> &'static str {
+        match (self, channels) {
+            (Self::Input(_), 1) => "in",
+            (Self::Output(_), 1) => "out",
+            (Self::Input(0), _) => "in_left",
+            (Self::Input(_), _) => "in_right",
+            (Self::Output(0), _) => "out_left",
+            (Self::Output(_), _) => "out_right",
+            (Self::Control(Control::Bypass), _) => "enabled",
+            (Self::Control(control), _) => control.id(),
+            (Self::Latency, _) => "latency",
+        }
+    }
+
+    /// A name for people.
+    pub fn name(self, channels: usize) -> &'static str {
+        match (self, channels) {
+            (Self::Input(_), 1) => "Input",
+            (Self::Output(_), 1) => "Output",
+            (Self::Input(0), _) => "Left Input",
+            (Self::Input(_), _) => "Right Input",
+            (Self::Output(0), _) => "Left Output",
+            (Self::Output(_), _) => "Right Output",
+            (Self::Control(Control::Bypass), _) => "Enabled",
+            (Self::Control(control), _) => control.name(),
+            (Self::Latency, _) => "Latency",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_never_change() {
+        let symbols =
+            |channels| ports(channels).iter().map(|p| p.symbol(channels)).collect::<Vec<_>>();
+        assert_eq!(
+            symbols(1),
+            [
+                "in",
+                "out",
+                "reduction",
+                "sensitivity",
+                "ambience",
+                "output",
+                "listen",
+                "enabled",
+                "latency"
+            ]
+        );
+        assert_eq!(
+            symbols(2),
+            [
+                "in_left",
+                "in_right",
+                "out_left",
+                "out_right",
+                "reduction",
+                "sensitivity",
+                "ambience",
+                "output",
+                "listen",
+                "stereo",
+                "enabled",
+                "latency"
+            ]
+        );
+    }
+}
