@@ -290,7 +290,7 @@ class Recipe:
     p_synthetic: float = 0.25
     p_two_noises: float = 0.3
     p_speed: float = 0.6  # of voices, and of noises, that are played faster or slower, to sound like other people and machines
-    voice_speed: float = 0.12  # maximum, as a natural logarithm; uniform up to it. At 0.2 DNSMOS rates voices lower
+    voice_speed: float = 0.2  # maximum, as a natural logarithm; uniform up to it
     noise_speed: float = 0.35
     p_rumble: float = 0.04  # inaudible rumble in the voice's recording: it stays
     p_rumble_clean: float = 0.1  # the same without any noise that it could belong to
