@@ -17,7 +17,7 @@ pub const OUTPUT_RANGE_DB: f32 = 24.0;
 pub enum Control {
     /// Largest reduction.
     Reduction,
-    /// How eager.
+    /// Bias on the noise estimate.
     Sensitivity,
     /// Steady noise that stays.
     Ambience,

@@ -372,7 +372,7 @@ pub unsafe extern "C" fn wisp_engine_latency(engine: *const WispEngine) -> usize
     unsafe { engine.as_ref() }.map_or(0, |wisp| wisp.engine.latency_samples())
 }
 
-/// So many samples after the input fell silent the output is silent too. 0 if engine is NULL.
+/// Samples of silent input after which the output is silent. 0 if engine is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wisp_engine_tail(engine: *const WispEngine) -> usize {
     // SAFETY: as the header asks.
