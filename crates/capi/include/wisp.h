@@ -161,7 +161,7 @@ WispStatus wisp_engine_get_control(WispEngine *engine, int32_t control, float *v
 size_t wisp_engine_latency(const WispEngine *engine);
 
 /**
- * So many samples after the input fell silent the output is silent too. 0 if engine is NULL.
+ * Samples of silent input after which the output is silent. 0 if engine is NULL.
  */
 size_t wisp_engine_tail(const WispEngine *engine);
 
