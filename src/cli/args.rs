@@ -9,6 +9,7 @@ use clap::{Parser, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
 use crate::cli::input::RawSpec;
+use crate::cli::layout::Lfe;
 use crate::cli::output::Format;
 use crate::cli::wav::Depth;
 
@@ -80,9 +81,13 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) removed: bool,
 
-    /// Stereo: linked uses one mask and keeps the image, independent cleans each channel [default: linked]
+    /// Channels: linked uses one mask and keeps the image, independent cleans each alone [default: linked]
     #[arg(long, value_enum)]
     pub(crate) stereo: Option<StereoArg>,
+
+    /// Channel, from 1, to pass through as low-frequency effects, or none [default: as the file says]
+    #[arg(long, value_name = "N|none", value_parser = Lfe::parse)]
+    pub(crate) lfe: Option<Lfe>,
 
     /// Sample format of the output [default: the input's]
     #[arg(long, value_enum, value_name = "DEPTH")]

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use crate::{Controls, Dccrn, Engine, Listen};
+use crate::{Controls, Dccrn, Engine, Listen, Role};
 
 use crate::cli::error::{Error, Warning};
 use crate::cli::input::{Input, RawSpec};
+use crate::cli::layout::{self, Lfe};
 use crate::cli::metadata::{Metadata, id_text};
 use crate::cli::output::{self, Format, Output, is_stdout};
 use crate::cli::report::{Meter, Report};
@@ -26,6 +27,8 @@ pub(crate) struct Settings {
     pub(crate) format: Format,
     /// Inputs have no headers.
     pub(crate) raw: Option<RawSpec>,
+    /// The channel of low-frequency effects, where the user names it.
+    pub(crate) lfe: Option<Lfe>,
     pub(crate) force: bool,
 }
 
@@ -45,8 +48,10 @@ pub(crate) fn clean(
     check()?;
     let spec = WavSpec { depth: settings.depth.unwrap_or(audio.spec().depth), ..audio.spec() };
     let spec = output::fit(settings.format, spec)?;
-    let mut denoiser = FileDenoiser::new(settings, &spec)?;
+    let (roles, warning) = layout::roles(&spec, settings.lfe)?;
+    let mut denoiser = FileDenoiser::new(settings, spec.rate, roles)?;
     let (metadata, mut warnings) = keep(audio.metadata(), settings.format);
+    warnings.extend(warning);
     let known = metadata.after.len();
     let (format, frames) = (settings.format, audio.frames());
     let more = is_stdin(input);
@@ -121,10 +126,10 @@ fn keep(metadata: &Metadata, format: Format) -> (Metadata, Vec<Warning>) {
     (kept, lost.into_iter().collect())
 }
 
-/// Any number of channels: one and two as the engine takes them, more each on its own.
+/// An engine for a whole file, whose result is aligned with the input.
 struct FileDenoiser {
-    engines: Vec<Engine>,
-    channels_each: usize,
+    engine: Engine,
+    roles: Vec<Role>,
     controls: Controls,
     latency: usize,
     /// Samples of the output still to be dropped so that it is aligned with the input.
@@ -135,27 +140,23 @@ struct FileDenoiser {
 }
 
 impl FileDenoiser {
-    fn new(settings: &Settings, spec: &WavSpec) -> Result<Self, Error> {
-        let channels = usize::from(spec.channels);
-        let channels_each = if channels == 2 { 2 } else { 1 };
-        let engines = (0..channels / channels_each)
-            .map(|_| Engine::new(settings.network.clone(), spec.rate, channels_each))
-            .collect::<Result<Vec<_>, _>>()?;
-        let latency = engines.first().map_or(0, Engine::latency_samples);
+    fn new(settings: &Settings, rate: u32, roles: Vec<Role>) -> Result<Self, Error> {
+        let engine = Engine::with_roles(settings.network.clone(), rate, &roles)?;
+        let latency = engine.latency_samples();
         let removed = settings.controls.listen == Listen::Removed;
         Ok(Self {
-            engines,
-            channels_each,
+            engine,
             controls: settings.controls,
             latency,
             skip: latency,
-            dry: removed.then(|| vec![VecDeque::from(vec![0.0; latency]); channels]),
+            dry: removed.then(|| vec![VecDeque::from(vec![0.0; latency]); roles.len()]),
+            roles,
             meter: Meter::new(settings.controls.output_db),
         })
     }
 
     fn process(&mut self, planes: &mut [Vec<f32>]) {
-        for plane in planes.iter() {
+        for plane in denoised(&self.roles, planes) {
             self.meter.input(plane);
         }
         if let Some(dry) = &mut self.dry {
@@ -163,21 +164,18 @@ impl FileDenoiser {
                 history.extend(plane);
             }
         }
-        for (engine, planes) in self.engines.iter_mut().zip(planes.chunks_mut(self.channels_each)) {
-            match planes {
-                [one] => engine.process(&self.controls, &mut [one]),
-                [left, right] => engine.process(&self.controls, &mut [left, right]),
-                _ => {}
-            }
-        }
+        let mut blocks: Vec<&mut [f32]> = planes.iter_mut().map(Vec::as_mut_slice).collect();
+        self.engine.process(&self.controls, &mut blocks);
         match &mut self.dry {
             Some(dry) => {
-                for (history, plane) in dry.iter_mut().zip(planes.iter()) {
+                for ((history, plane), role) in dry.iter_mut().zip(planes.iter()).zip(&self.roles) {
                     let dry = history.drain(..plane.len());
-                    self.meter.removed(dry, plane);
+                    if *role == Role::Denoised {
+                        self.meter.removed(dry, plane);
+                    }
                 }
             }
-            None => planes.iter().for_each(|plane| self.meter.result(plane)),
+            None => denoised(&self.roles, planes).for_each(|plane| self.meter.result(plane)),
         }
     }
 
@@ -189,4 +187,10 @@ impl FileDenoiser {
         self.meter.peak(&rest);
         out.write(&rest)
     }
+}
+
+/// The channels that are not just passed through.
+fn denoised<'a>(roles: &'a [Role], planes: &'a [Vec<f32>]) -> impl Iterator<Item = &'a Vec<f32>> {
+    let chosen = planes.iter().zip(roles).filter(|(_, role)| **role == Role::Denoised);
+    chosen.map(|(plane, _)| plane)
 }

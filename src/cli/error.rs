@@ -40,6 +40,8 @@ pub(crate) enum Error {
     Changes { seconds: f64, rate: u32, channels: u16, new_rate: u32, new_channels: usize },
     #[error("{0} channels, expected at most {max}", max = crate::cli::input::MAX_CHANNELS)]
     Channels(usize),
+    #[error("--lfe names channel {channel}, but it has {channels} channels")]
+    Lfe { channel: u16, channels: u16 },
     #[error("{channels} channels, but FLAC has at most 8 (--output-format wav has no such limit)")]
     FlacChannels { channels: u16 },
     #[error("{rate} Hz, but FLAC has at most 655350 Hz (--output-format wav has no such limit)")]
@@ -61,7 +63,7 @@ pub(crate) enum Error {
     Write { path: PathBuf, source: io::Error },
     #[error("cannot write to standard output: {0}")]
     WriteStandard(#[source] io::Error),
-    #[error("internal error: {0}; nothing was written")]
+    #[error("internal error: {0}; nothing was written. {report}", report = crate::cli::fault::REPORT)]
     Fault(String),
     #[error("interrupted, nothing was written")]
     Interrupted,
@@ -98,6 +100,11 @@ pub(crate) enum Warning {
     Lost { what: Vec<String>, result: &'static str },
     #[error("it has {0} audio tracks; the first one was used")]
     Tracks(usize),
+    #[error(
+        "it does not say which channel is which: as in {layout}.1, channel {channel} was taken for the LFE and passed \
+         through (--lfe none cleans it too)"
+    )]
+    TakenForLfe { channel: u16, layout: u16 },
     #[error("AAC at {0} Hz: if this is HE-AAC, the upper half of its band is missing")]
     PerhapsHeAac(u32),
 }

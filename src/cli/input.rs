@@ -4,12 +4,13 @@ use std::path::Path;
 use crate::cli::coded::Coded;
 use crate::cli::container::{self, Container, Content};
 use crate::cli::error::{Error, Warning};
+use crate::cli::fault::unless_damaged;
 use crate::cli::metadata::Metadata;
 use crate::cli::pcm::{Coding, Order};
 use crate::cli::source::Source;
 use crate::cli::wav::{Depth, WavSpec};
 
-/// More channels are taken for damage: each has an engine of its own.
+/// More channels are taken for damage; an engine takes no more.
 pub(crate) const MAX_CHANNELS: usize = 64;
 /// Frames read at a time at most.
 const BLOCK: usize = 4096;
@@ -48,7 +49,7 @@ struct Plain {
 
 impl Input {
     pub(crate) fn open(path: &Path, raw: Option<RawSpec>) -> Result<Self, Error> {
-        guarded(|| Self::open_unguarded(path, raw))
+        unless_damaged(|| Self::open_unguarded(path, raw))
     }
 
     fn open_unguarded(path: &Path, raw: Option<RawSpec>) -> Result<Self, Error> {
@@ -167,7 +168,7 @@ impl Input {
     pub(crate) fn read(&mut self, planes: &mut Vec<Vec<f32>>) -> Result<bool, Error> {
         match &mut self.kind {
             Kind::Plain(plain) => plain.read(planes),
-            Kind::Coded(coded) => guarded(|| coded.read(planes)),
+            Kind::Coded(coded) => unless_damaged(|| coded.read(planes)),
         }
     }
 }
@@ -236,12 +237,6 @@ fn pass_id3(source: &mut Source) -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-/// Some damage makes the readers of formats panic (symphonia 0.6). What was being read is given up then.
-fn guarded<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work))
-        .unwrap_or_else(|_| Err(Error::Damaged("its header or data are invalid".into())))
 }
 
 impl RawSpec {

@@ -5,8 +5,10 @@ mod coded;
 mod container;
 mod edits;
 mod error;
+mod fault;
 mod flac;
 mod input;
+mod layout;
 mod metadata;
 mod opus;
 mod output;
@@ -30,7 +32,7 @@ use rayon::iter::{ParallelBridge, ParallelIterator};
 
 use self::args::Args;
 use self::clean::Settings;
-use self::error::Error;
+use self::fault::unless_panic;
 use self::output::{Format, is_stdout};
 use self::report::Reporter;
 use self::source::is_stdin;
@@ -64,8 +66,7 @@ pub fn main() -> ExitCode {
         return ExitCode::from(FAILED);
     }
 
-    // A panic becomes an error of its file, which says what happened.
-    std::panic::set_hook(Box::new(|_| {}));
+    fault::install();
     let stop = Arc::new(AtomicBool::new(false));
     let handler = stop.clone();
     // What waits for its input hears of a signal only when something comes. Without a file there is nothing to tidy
@@ -106,6 +107,7 @@ pub fn main() -> ExitCode {
         depth: args.depth,
         format,
         raw: args.raw_input,
+        lfe: args.lfe,
         force: args.force,
     };
     let reporter = Reporter::new(args.json, args.quiet, files.len());
@@ -161,6 +163,7 @@ pub fn clean_at_most(seconds: u64, input: &Path, output: &Path) -> Result<Cleane
         depth: None,
         format: Format::of_name(output).unwrap_or_default(),
         raw: None,
+        lfe: None,
         force: true,
     };
     let stop = AtomicBool::new(false);
@@ -174,17 +177,6 @@ pub fn clean_at_most(seconds: u64, input: &Path, output: &Path) -> Result<Cleane
         channels: report.channels,
         frames: (report.seconds * f64::from(report.sample_rate)).round() as u64,
     })
-}
-
-/// A fault that shows in one file must not stop the others.
-fn unless_panic<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-    let fault = |panic: Box<dyn std::any::Any + Send>| {
-        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-        Error::Fault(text.unwrap_or_else(|| "unknown".into()))
-    };
-    // What was at work is thrown away with its half file.
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or_else(|p| Err(fault(p)))
 }
 
 /// The manual page or a shell's completions, to standard output.
@@ -337,16 +329,4 @@ fn file_name(input: &Path, ending: &str) -> OsString {
     let mut name = input.file_stem().unwrap_or(input.as_os_str()).to_os_string();
     name.push(ending);
     name
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_fault_becomes_the_error_of_its_file() {
-        assert!(matches!(unless_panic(|| Ok(1)), Ok(1)));
-        let fault = unless_panic::<()>(|| panic!("index {} of {}", 3, 2));
-        assert!(matches!(fault, Err(Error::Fault(text)) if text == "index 3 of 2"));
-    }
 }
