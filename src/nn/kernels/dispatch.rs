@@ -93,6 +93,8 @@ macro_rules! call {
             /// # Safety
             ///
             /// Pointers must be valid for what the loop of that name reads and writes.
+            // A loop's own arguments, and the kernels.
+            #[allow(clippy::too_many_arguments)]
             #[inline(always)]
             pub(super) unsafe fn $name(kernels: Kernels, $($arg: $kind),*) {
                 // The instructions exist: `kernels` says so.
