@@ -8,7 +8,7 @@
 use std::error::Error;
 
 use cpu_time::ThreadTime;
-use wisp::{Controls, Dccrn, Engine};
+use wisp::{Controls, Engine, Model};
 
 const ROUNDS: usize = 31;
 const HOPS: usize = 200;
@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let files: Vec<String> = arguments.collect();
     let mut engines = Vec::new();
     for file in &files {
-        engines.push(Engine::new(Dccrn::from_file(file)?.into(), rate, 1)?);
+        engines.push(Engine::new(&Model::from_file(file)?, rate, 1)?);
     }
     let hop = (rate / 100) as usize;
     let mut seed = 1u32;

@@ -1,10 +1,10 @@
-//! Wisp takes the noise out of a voice and leaves the voice: block by block, at any sample rate, in the audio thread.
+//! Wisp removes noise from a voice: block by block, at any sample rate, in the audio thread.
 //!
 //! ```
-//! use wisp::{Controls, Dccrn, Engine};
+//! use wisp::{Controls, Engine, Model};
 //!
 //! # fn main() -> Result<(), wisp::EngineError> {
-//! let mut engine = Engine::new(Dccrn::bundled(), 48_000, 2)?; // rate, channels; allocates everything
+//! let mut engine = Engine::new(&Model::bundled(), 48_000, 2)?; // rate, channels; allocates everything
 //! assert_eq!(engine.latency_samples(), 960); // 20 ms
 //!
 //! let controls = Controls { reduction_db: 18.0, ..Controls::default() };
@@ -14,22 +14,52 @@
 //! # }
 //! ```
 //!
-//! [`Engine`] is all that a host needs. Below it, [`nn`] is the network and [`dsp`] the signal processing; neither
-//! knows of the other.
+//! - [`Model`] is the trained network, loaded once and shared.
+//! - [`Engine`] is one stream of audio. [`Engine::process`] is real-time safe; [`Engine::process_to`] and
+//!   [`Engine::process_interleaved`] take other layouts.
+//! - [`Controls`] is what the user sets, handed over with every block.
+//! - [`denoise`] cleans a whole recording, [`Offline`] one that comes in pieces: aligned, without the latency.
+//!
+//! `examples/` has a live callback, a file and a stream. Everything listed here follows Semantic Versioning; modules that
+//! the documentation does not show can change at any time.
 
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod cli;
+#[doc(hidden)]
 pub mod dsp;
-pub mod engine;
+mod engine;
+mod error;
+mod model;
+#[doc(hidden)]
 pub mod nn;
+#[doc(hidden)]
 pub mod parameter;
 #[cfg(feature = "plugin")]
+#[doc(hidden)]
 pub mod plugin;
+#[doc(hidden)]
 pub mod preset;
+#[doc(hidden)]
 pub mod text;
 
 pub use engine::{
-    Controls, DEFAULT_REDUCTION_DB, Engine, EngineError, Listen, Role, Stereo, Timing,
+    Controls, DEFAULT_REDUCTION_DB, DISPLAY_BANDS, Engine, EngineError, Listen, Offline, Role,
+    Stereo, Telemetry, Timing, denoise,
 };
-pub use nn::dccrn::Dccrn;
+pub use error::WeightsError;
+pub use model::Model;
+
+// An engine may be made in one thread and run in another, a model be shared by all.
+const _: () = {
+    const fn moves<T: Send>() {}
+    const fn is_shared<T: Send + Sync>() {}
+    moves::<Engine>();
+    moves::<Offline>();
+    is_shared::<Model>();
+    is_shared::<Controls>();
+    is_shared::<Telemetry>();
+    is_shared::<Timing>();
+    is_shared::<EngineError>();
+    is_shared::<WeightsError>();
+};

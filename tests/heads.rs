@@ -102,9 +102,9 @@ fn streaming_equals_offline() {
     quiet.tensors.get_mut("high_out.bias").unwrap().1.iter_mut().for_each(|x| *x -= 8.0);
     for (file, expands) in [(plain, false), (quiet, true)] {
         let network = file.network();
-        let (expected, gain) = offline(&network, &signal);
+        let (expected, gain) = offline(network.network(), &signal);
         assert_eq!(gain < 0.9, expands, "the expander's least gain is {gain:.2}");
-        let mut engine = Engine::new(network, 48_000, 1).unwrap();
+        let mut engine = Engine::new(&network, 48_000, 1).unwrap();
         let out = run(&mut engine, &full(), std::slice::from_ref(&signal), || 480);
         let streamed = &out[0][engine.latency_samples()..];
         assert!(streamed.len() > signal.len() / 2 && streamed.len() <= expected.len());
@@ -125,7 +125,7 @@ fn each_head_makes_its_half() {
     let gains = &mut file.tensors.get_mut("full_memory.gains.bias").unwrap().1;
     gains[..24].fill(80.0);
     gains[24..48].fill(160.0); // the high positions say -80
-    let mut engine = Engine::new(file.network(), 48_000, 1).unwrap();
+    let mut engine = Engine::new(&file.network(), 48_000, 1).unwrap();
     let signal = vec![0.5; 4800];
     let out = run(&mut engine, &full(), &[signal], || 480);
     for (n, y) in out[0].iter().enumerate().skip(4 * HOP) {

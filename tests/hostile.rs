@@ -3,7 +3,7 @@ mod common;
 
 use common::{File, Random, bits, full, networks, noisy_voice, run, white};
 use proptest::prelude::*;
-use wisp::{Controls, Dccrn, Engine, Listen, Stereo};
+use wisp::{Controls, Engine, Listen, Model, Stereo};
 
 /// Dry signal clamped to 64, and at most thrice that removed in each of the taps, with 36 dB of gain.
 const BOUND: f32 = 64.0 * 10.0 * 64.0;
@@ -63,7 +63,7 @@ proptest! {
         blocks in blocks(),
     ) {
         let (_, network) = &networks()[network];
-        let mut engine = Engine::new(network.clone(), rate, channels).unwrap();
+        let mut engine = Engine::new(network, rate, channels).unwrap();
         for (controls, length, pattern, reset) in blocks {
             let mut audio: Vec<Vec<f32>> = (0..channels)
                 .map(|c| (0..length).map(|n| pattern[(n + c) % pattern.len()]).collect())
@@ -83,7 +83,7 @@ proptest! {
         engine.reset();
         let signal = vec![noisy_voice(rate, 0.1, 3500.0); channels];
         let used = run(&mut engine, &full(), &signal, || 100);
-        let mut fresh = Engine::new(network.clone(), rate, channels).unwrap();
+        let mut fresh = Engine::new(network, rate, channels).unwrap();
         let expected = run(&mut fresh, &full(), &signal, || 100);
         prop_assert!(bits(&used) == bits(&expected));
         prop_assert!(engine.telemetry() == fresh.telemetry());
@@ -93,7 +93,7 @@ proptest! {
 #[test]
 fn bad_samples_leave_no_trace() {
     // NaN and infinity are as good as silence, to the bit; and what follows comes back, after a click of any loudness too.
-    let mut engine = Engine::new(Dccrn::bundled(), 48_000, 1).unwrap();
+    let mut engine = Engine::new(&Model::bundled(), 48_000, 1).unwrap();
     let clean_in = noisy_voice(48_000, 6.0, 8000.0);
     let mut out = |range: std::ops::RangeInclusive<usize>, value: f32, last: f32| {
         let mut signal = clean_in.clone();
@@ -126,9 +126,9 @@ fn bad_samples_leave_no_trace() {
 #[test]
 fn silence_in_is_silence_out() {
     for (kind, network) in networks() {
-        let reach = network.sizes().taps - 1; // frames that the filter reaches back
+        let reach = network.network().sizes().taps - 1; // frames that the filter reaches back
         for rate in [11_025, 16_000, 48_000] {
-            let mut engine = Engine::new(network.clone(), rate, 2).unwrap();
+            let mut engine = Engine::new(&network, rate, 2).unwrap();
             let mut signal = white(rate as usize, 0.5);
             let tail = engine.tail_samples();
             let hop = engine.latency_samples() / 2;
@@ -170,7 +170,7 @@ fn silence_before_a_sound_is_as_good_as_none() {
         for (kind, network) in networks.iter().take(if rate == 48_000 { 3 } else { 1 }) {
             // What becomes of the clip after so many samples of silence, and those after something else or after nothing.
             let mut heard = |before: &[Vec<f32>], silence: usize| {
-                let mut engine = Engine::new(network.clone(), rate, channels).unwrap();
+                let mut engine = Engine::new(network, rate, channels).unwrap();
                 let signals: Vec<Vec<f32>> = clip
                     .iter()
                     .enumerate()
@@ -202,7 +202,7 @@ fn silence_that_ends_amid_a_hop_is_as_good_as_none() {
     for rate in [22_050, 48_000] {
         let clip = noisy_voice(rate, 4.0, 3500.0);
         let out = |silence: usize| {
-            let mut engine = Engine::new(Dccrn::bundled(), rate, 1).unwrap();
+            let mut engine = Engine::new(&Model::bundled(), rate, 1).unwrap();
             let signal = [&vec![0.0; silence], &clip[..]].concat();
             let out = run(&mut engine, &full(), &[signal], || 777);
             out[0][silence + engine.latency_samples()..].to_vec()
@@ -229,7 +229,7 @@ fn absurd_weights_give_finite_sound() {
         for (_, data) in file.tensors.values_mut() {
             data.iter_mut().for_each(|x| *x = (*x * 1e36).clamp(f32::MIN, f32::MAX));
         }
-        let mut engine = Engine::new(file.network(), 48_000, 1).unwrap();
+        let mut engine = Engine::new(&file.network(), 48_000, 1).unwrap();
         let sound = noisy_voice(48_000, 0.5, 8000.0);
         let out = run(&mut engine, &full(), &[sound], || 480);
         assert!(out[0].iter().all(|y| y.is_finite()));
@@ -241,7 +241,7 @@ fn absurd_weights_give_finite_sound() {
 
 #[test]
 fn unequal_and_missing_channels_do_no_harm() {
-    let mut engine = Engine::new(Dccrn::bundled(), 48_000, 2).unwrap();
+    let mut engine = Engine::new(&Model::bundled(), 48_000, 2).unwrap();
     let (mut a, mut b, mut c) = (white(1000, 0.1), white(700, 0.1), white(900, 0.1));
     let (tail, extra) = (a[700..].to_vec(), c.clone());
     engine.process(&full(), &mut [&mut a, &mut b, &mut c]);

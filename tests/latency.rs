@@ -3,7 +3,7 @@ mod common;
 
 use common::{File, RATES, db, full, networks, noisy_voice, power, run};
 use std::f64::consts::TAU;
-use wisp::{Controls, Dccrn, Engine, Listen};
+use wisp::{Controls, Engine, Listen, Model};
 
 /// More rates that are no multiple of 100 Hz.
 const ODD: [u32; 5] = [8_001, 44_056, 47_952, 88_211, 383_999];
@@ -12,7 +12,7 @@ const ODD: [u32; 5] = [8_001, 44_056, 47_952, 88_211, 383_999];
 fn an_impulse_comes_out_exactly_so_many_samples_later() {
     let nothing = Controls { reduction_db: 0.0, ..full() };
     for rate in RATES.into_iter().chain(ODD) {
-        let mut engine = Engine::new(Dccrn::bundled(), rate, 1).unwrap();
+        let mut engine = Engine::new(&Model::bundled(), rate, 1).unwrap();
         let latency = engine.latency_samples();
         let mut signal = vec![0.0; 3 * latency + 100];
         signal[37] = 0.8;
@@ -39,7 +39,7 @@ fn no_reduction_and_bypass_give_the_input_to_the_bit() {
             Controls { reduction_db: 0.0, ..full() },
             Controls { bypass: true, output_db: 7.0, ..full() },
         ] {
-            let mut engine = Engine::new(network.clone(), rate, 1).unwrap();
+            let mut engine = Engine::new(network, rate, 1).unwrap();
             let latency = engine.latency_samples();
             let out = run(&mut engine, &controls, std::slice::from_ref(&signal), || 333);
             assert!(out[0][..latency].iter().all(|&y| y == 0.0), "{kind}, {rate} Hz");
@@ -59,7 +59,7 @@ fn what_is_removed_lines_up_with_the_dry_signal() {
         for share in [0.05, 0.3, 0.7] {
             let wave = |n: usize| (TAU * share * top * n as f64 / f64::from(rate)).sin() as f32;
             let signal: Vec<f32> = (0..rate as usize / 2).map(wave).collect();
-            let mut engine = Engine::new(network.clone(), rate, 1).unwrap();
+            let mut engine = Engine::new(network, rate, 1).unwrap();
             let out = run(&mut engine, &full(), &[signal], || 480);
             let rest = db(power(&out[0][rate as usize / 5..]) / 0.5);
             println!("{rate:6} Hz, {:7.0} Hz sine: {rest:.0} dB", share * top);
@@ -73,7 +73,7 @@ fn result_and_removed_add_up_to_the_delayed_input() {
     for rate in [22_050, 48_000] {
         let signal = noisy_voice(rate, 0.5, 8000.0);
         let listen = |listen| {
-            let mut engine = Engine::new(Dccrn::bundled(), rate, 1).unwrap();
+            let mut engine = Engine::new(&Model::bundled(), rate, 1).unwrap();
             let controls = Controls { listen, reduction_db: 24.0, ..full() };
             let out = run(&mut engine, &controls, std::slice::from_ref(&signal), || 256);
             (engine.latency_samples(), out)

@@ -1,7 +1,7 @@
 //! The network against PyTorch, layer by layer, on the golden vectors that `train/export.py` writes with the weights.
 use safetensors::SafeTensors;
 use wisp::nn::{Features, HIGH_BANDS, LOW_BINS, Layer};
-use wisp::{Controls, Dccrn, Engine};
+use wisp::{Controls, Engine, Model};
 
 const GOLDEN: &[u8] = include_bytes!("golden/parity.safetensors");
 const TOLERANCE: f32 = 1e-4;
@@ -59,7 +59,8 @@ impl Errors {
 #[test]
 fn every_layer_equals_pytorch() {
     let golden = Golden::open();
-    let network = Dccrn::bundled();
+    let model = Model::bundled();
+    let network = model.network();
     let (mut state, mut mask) = (network.new_state(), network.new_mask());
     let frames = golden.get("bands").0[0];
     assert!(frames >= 20, "{frames} frames");
@@ -103,7 +104,8 @@ fn every_layer_equals_pytorch() {
 #[test]
 fn features_equal_pytorch() {
     let golden = Golden::open();
-    let network = Dccrn::bundled();
+    let model = Model::bundled();
+    let network = model.network();
     let bands = wisp::dsp::Bands::new(481);
     let mut state = network.new_state();
     let mut errors = Errors::default();
@@ -134,7 +136,7 @@ fn streaming_equals_offline() {
     let (_, input) = golden.get("input");
     let (_, expected) = golden.get("output");
     let full = Controls { reduction_db: f32::INFINITY, ..Controls::default() };
-    let mut engine = Engine::new(Dccrn::bundled(), 48_000, 1).unwrap();
+    let mut engine = Engine::new(&Model::bundled(), 48_000, 1).unwrap();
     let latency = engine.latency_samples();
     let mut audio = input.clone();
     audio.resize(input.len() + latency, 0.0);

@@ -5,7 +5,7 @@ mod common;
 
 use allocations::count;
 use common::{full, networks, noisy_voice, run};
-use wisp::{Controls, Dccrn, Engine, Listen, Role, Stereo};
+use wisp::{Controls, Engine, Listen, Model, Role, Stereo};
 
 #[test]
 fn the_counter_counts() {
@@ -19,9 +19,9 @@ fn the_counter_counts() {
 /// Beyond the weights, which all instances share.
 #[test]
 fn an_instance_needs_little_memory() {
-    Dccrn::bundled();
+    Model::bundled();
     for (rate, channels) in [(44_100, 2), (48_000, 1), (48_000, 2), (96_000, 2)] {
-        let (_engine, _, held) = count(|| Engine::new(Dccrn::bundled(), rate, channels).unwrap());
+        let (_engine, _, held) = count(|| Engine::new(&Model::bundled(), rate, channels).unwrap());
         assert!(held > 0 && held <= 2 << 20, "{rate} Hz, {channels} channels: {held} bytes");
     }
 }
@@ -36,7 +36,7 @@ fn process_and_reset_do_not_allocate() {
         {
             let mut roles = vec![Role::Denoised; channels];
             roles.iter_mut().skip(3).take(1).for_each(|role| *role = Role::Passed);
-            let mut engine = Engine::with_roles(network.clone(), rate, &roles).unwrap();
+            let mut engine = Engine::with_roles(network, rate, &roles).unwrap();
             let signal = noisy_voice(rate, 0.25, 3500.0);
             let mut audio = vec![signal; channels];
             let mut settings = [full(); 5];
@@ -53,11 +53,13 @@ fn process_and_reset_do_not_allocate() {
                 blocks.push(block);
                 rest = tail;
             }
+            let mut interleaved = vec![0.1; 1000 * channels];
             let ((), calls, _) = count(|| {
                 for (i, block) in blocks.iter_mut().enumerate() {
                     engine.process(&settings[i % 5], block);
                     std::hint::black_box(engine.telemetry());
                 }
+                engine.process_interleaved(&settings[0], &mut interleaved);
                 engine.reset();
             });
             assert_eq!(calls, 0, "{kind}, {rate} Hz, {channels} channels: calls of the allocator");
@@ -69,7 +71,7 @@ fn process_and_reset_do_not_allocate() {
 #[test]
 fn denormals_are_flushed_inside_and_left_alone_outside() {
     let tiny = std::hint::black_box(f32::MIN_POSITIVE);
-    let mut engine = Engine::new(Dccrn::bundled(), 48_000, 1).unwrap();
+    let mut engine = Engine::new(&Model::bundled(), 48_000, 1).unwrap();
     let denormal = vec![1e-40f32; 4800];
     let out = run(&mut engine, &full(), &[denormal], || 480);
     assert!(out[0].iter().all(|y| y.abs() < 1e-30));

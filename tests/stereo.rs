@@ -2,12 +2,12 @@
 mod common;
 
 use common::{bits, db, full, networks, noisy_voice, power, run, white};
-use wisp::{Controls, Dccrn, Engine, Listen, Stereo};
+use wisp::{Controls, Engine, Listen, Model, Stereo};
 
 const RATE: u32 = 48_000;
 
 fn engine(channels: usize) -> Engine {
-    Engine::new(Dccrn::bundled(), RATE, channels).unwrap()
+    Engine::new(&Model::bundled(), RATE, channels).unwrap()
 }
 
 #[test]
@@ -15,7 +15,7 @@ fn equal_channels_give_the_mono_result_to_the_bit() {
     let signal = noisy_voice(RATE, 0.5, 8000.0);
     let shaped = Controls { sensitivity_db: 5.0, ambience: 0.3, ..full() };
     for (kind, network) in networks() {
-        let engine = |channels| Engine::new(network.clone(), RATE, channels).unwrap();
+        let engine = |channels| Engine::new(&network, RATE, channels).unwrap();
         for controls in [full(), shaped] {
             let mono = run(&mut engine(1), &controls, std::slice::from_ref(&signal), || 480);
             for stereo in [Stereo::Linked, Stereo::Independent] {
@@ -46,7 +46,7 @@ fn independent_channels_are_two_mono_engines() {
     let right = white(left.len(), 0.1);
     let controls = Controls { stereo: Stereo::Independent, ..full() };
     for (kind, network) in networks() {
-        let engine = |channels| Engine::new(network.clone(), RATE, channels).unwrap();
+        let engine = |channels| Engine::new(&network, RATE, channels).unwrap();
         let both = run(&mut engine(2), &controls, &[left.clone(), right.clone()], || 480);
         for (channel, signal) in [&left, &right].into_iter().enumerate() {
             let mono = run(&mut engine(1), &controls, std::slice::from_ref(signal), || 480);

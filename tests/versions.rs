@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use wisp::nn::{Features, HIGH_BANDS, LOW_BINS};
-use wisp::{Controls, Dccrn, Engine};
+use wisp::{Controls, Engine, Model};
 
 fn versions() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/versions");
@@ -17,7 +17,8 @@ fn versions() -> Vec<PathBuf> {
 #[test]
 fn weights_of_every_version_load_and_give_the_same_mask() {
     for version in versions() {
-        let network = Dccrn::from_file(version.join("weights.safetensors")).unwrap();
+        let model = Model::from_file(version.join("weights.safetensors")).unwrap();
+        let network = model.network();
         let text = fs::read_to_string(version.join("mask.json")).unwrap();
         let expected: Value = serde_json::from_str(&text).unwrap();
         let (mut state, mut mask) = (network.new_state(), network.new_mask());
@@ -47,7 +48,7 @@ fn weights_of_every_version_load_and_give_the_same_mask() {
         for (i, band) in [0, 8, 16, 23].into_iter().enumerate() {
             close(mask.gains(0)[band], &expected["gains"][i], "gain");
         }
-        let mut engine = Engine::new(network.into(), 48_000, 1).unwrap();
+        let mut engine = Engine::new(&model, 48_000, 1).unwrap();
         let mut sound = vec![0.1; 4800];
         engine.process(&Controls::default(), &mut [&mut sound]);
         assert!(sound.iter().all(|y| y.is_finite()));

@@ -804,7 +804,7 @@ fn echoes_of_automation_do_not_move_it() {
 #[test]
 fn the_tail_is_known_from_the_setup_on() {
     let plugin = Plugin::new();
-    let taps = wisp::Dccrn::bundled().sizes().taps as u32;
+    let taps = wisp::Model::bundled().network().sizes().taps as u32;
     for rate in [16_000, 44_100, 48_000, 96_000] {
         let expected = rate / 100 * (3 + taps);
         let tail = || com!(plugin.processor.getTailSamples());

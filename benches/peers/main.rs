@@ -21,8 +21,8 @@ use clock::{Times, overhead, time};
 use nnnoiseless::DenoiseState;
 use realfft::num_complex::Complex32;
 use wisp::dsp::{Bands, Stft};
-use wisp::nn::{Features, HIGH_BANDS, LOW_BINS, Layer};
-use wisp::{Controls, Dccrn, Engine, Stereo};
+use wisp::nn::{Dccrn, Features, HIGH_BANDS, LOW_BINS, Layer};
+use wisp::{Controls, Engine, Model, Stereo};
 
 const RATE: u32 = 48_000;
 const HOP: usize = 480;
@@ -65,7 +65,7 @@ struct Blocks {
 impl Blocks {
     fn new(rate: u32, channels: usize, stereo: Stereo, size: usize, scale: f32) -> Self {
         Self {
-            engine: Engine::new(Dccrn::bundled(), rate, channels).expect("a rate and channels"),
+            engine: Engine::new(&Model::bundled(), rate, channels).expect("a rate and channels"),
             controls: Controls { stereo, ..Controls::default() },
             signal: Signal::new(rate, scale),
             block: vec![vec![0.0; size]; channels],
@@ -97,23 +97,25 @@ fn main() {
     }
     let hops = if arguments.iter().any(|a| a == "--quick") { 5_000 } else { 100_000 };
     let few = hops / 20;
-    let network = Dccrn::bundled();
+    let model = Model::bundled();
+    let network = model.network();
     println!("{network:?}");
-    println!("{} multiply-adds per hop", multiply_adds(&network));
+    println!("{} multiply-adds per hop", multiply_adds(network));
     let peer = beside_nnnoiseless(hops);
     callbacks(hops / 10);
     rates(few);
     denormals(few);
     instances(few);
     many_at_once(few / 50, peer);
-    layers(&network, few);
+    layers(network, few);
 }
 
 /// For a program that counts instructions: see `cargo xtask test instructions`.
 fn only_hops(hops: usize) {
-    let network = Dccrn::bundled();
+    let model = Model::bundled();
+    let network = model.network();
     println!("{network:?}");
-    println!("multiply-adds per hop: {}", multiply_adds(&network));
+    println!("multiply-adds per hop: {}", multiply_adds(network));
     let mut wisp = Blocks::mono();
     black_box((0..hops).map(|_| wisp.next()).sum::<f64>());
 }
@@ -130,7 +132,8 @@ fn title(text: &str) {
 fn beside_nnnoiseless(hops: usize) -> f64 {
     title("per hop of 10 ms at 48 kHz, mono    p50      p99    p99.9      max  p99.9/p50");
     let mut wisp = Blocks::mono();
-    let network = Dccrn::bundled();
+    let model = Model::bundled();
+    let network = model.network();
     let (mut state, mut mask) = (network.new_state(), network.new_mask());
     let features = Features::default();
     let mut network_next = || time(|| network.forward(&features, &mut state, &mut mask));
@@ -227,12 +230,12 @@ fn denormals(hops: usize) {
 /// Making an engine, and what it holds beyond the weights.
 fn instances(rounds: usize) {
     let file = std::fs::read("bundled/wisp.safetensors").expect("the weights' file");
-    let load = Times::new((0..20).map(|_| time(|| Dccrn::from_bytes(&file)))).quantile(0.5);
-    let (_network, _, held) = count(|| Dccrn::from_bytes(&file));
+    let load = Times::new((0..20).map(|_| time(|| Model::from_bytes(&file)))).quantile(0.5);
+    let (_network, _, held) = count(|| Model::from_bytes(&file));
     title("an instance                              ms       KiB");
     println!("weights, once per process         {:9.2} {:9}", load / 1e3, held / 1024);
     for (rate, channels) in [(RATE, 1), (RATE, 2), (44_100, 2), (192_000, 2), (22_050, 2)] {
-        let make = || Engine::new(Dccrn::bundled(), rate, channels);
+        let make = || Engine::new(&Model::bundled(), rate, channels);
         let took = Times::new((0..rounds.min(50)).map(|_| time(make))).quantile(0.5) / 1e3;
         let (_engine, _, held) = count(make);
         println!("{rate:7} Hz, {channels} channels            {took:9.2} {:9}", held / 1024);

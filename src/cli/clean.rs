@@ -1,11 +1,10 @@
 //! Cleans one file.
 use std::collections::VecDeque;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use crate::{Controls, Dccrn, Engine, Listen, Role};
+use crate::{Controls, Engine, Listen, Model, Role};
 
 use crate::cli::error::{Error, Warning};
 use crate::cli::input::{Input, RawSpec};
@@ -21,7 +20,7 @@ const FLUSH: usize = 4096;
 
 /// What to do with every file.
 pub(crate) struct Settings {
-    pub(crate) network: Arc<Dccrn>,
+    pub(crate) model: Model,
     pub(crate) controls: Controls,
     pub(crate) depth: Option<Depth>,
     pub(crate) format: Format,
@@ -141,7 +140,7 @@ struct FileDenoiser {
 
 impl FileDenoiser {
     fn new(settings: &Settings, rate: u32, roles: Vec<Role>) -> Result<Self, Error> {
-        let engine = Engine::with_roles(settings.network.clone(), rate, &roles)?;
+        let engine = Engine::with_roles(&settings.model, rate, &roles)?;
         let latency = engine.latency_samples();
         let removed = settings.controls.listen == Listen::Removed;
         Ok(Self {

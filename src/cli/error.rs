@@ -108,3 +108,9 @@ pub(crate) enum Warning {
     #[error("AAC at {0} Hz: if this is HE-AAC, the upper half of its band is missing")]
     PerhapsHeAac(u32),
 }
+
+/// An error and what caused it, in one line.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}

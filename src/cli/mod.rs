@@ -26,7 +26,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use crate::{Controls, Dccrn};
+use crate::{Controls, Model};
 use clap::{CommandFactory, Parser, error::ErrorKind};
 use rayon::iter::{ParallelBridge, ParallelIterator};
 
@@ -90,19 +90,18 @@ pub fn main() -> ExitCode {
         }
     };
 
-    let network = match &args.weights {
-        None => Dccrn::bundled(),
-        Some(path) => match Dccrn::from_file(path) {
-            Ok(network) => Arc::new(network),
+    let model = match &args.weights {
+        None => Model::bundled(),
+        Some(path) => match Model::from_file(path) {
+            Ok(model) => model,
             Err(error) => {
-                // The error names the file.
-                eprintln!("wisp: weights {error}");
+                eprintln!("wisp: weights: {}", error::with_causes(&error));
                 return ExitCode::from(FAILED);
             }
         },
     };
     let settings = Settings {
-        network,
+        model,
         controls,
         depth: args.depth,
         format,
@@ -158,7 +157,7 @@ pub struct Cleaned {
 /// The message of what went wrong, or that more than `seconds` of audio came.
 pub fn clean_at_most(seconds: u64, input: &Path, output: &Path) -> Result<Cleaned, String> {
     let settings = Settings {
-        network: Dccrn::bundled(),
+        model: Model::bundled(),
         controls: Controls::default(),
         depth: None,
         format: Format::of_name(output).unwrap_or_default(),

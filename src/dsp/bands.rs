@@ -57,7 +57,7 @@ pub struct Bands {
 }
 
 impl Bands {
-    /// For spectra of so many bins, DC and Nyquist included.
+    /// For spectra of `bins` bins, including DC and Nyquist.
     pub fn new(bins: usize) -> Self {
         let edges = erb_edges(LOW + 1, HIGH_END);
         Self { weights: between_centres(&edges, LOW + 1..bins), edges }

@@ -27,7 +27,7 @@ impl DelayLine {
         }
     }
 
-    /// As new.
+    /// Returns to the initial state.
     pub fn reset(&mut self) {
         self.ring.fill(0.0);
         self.at = 0;

@@ -11,7 +11,7 @@ pub struct Framer {
 }
 
 impl Framer {
-    /// For so many channels.
+    /// For `channels` channels.
     pub fn new(channels: usize, hop: usize) -> Self {
         Self {
             hop,
@@ -68,7 +68,7 @@ impl Framer {
         self.filled = 0;
     }
 
-    /// As new.
+    /// Returns to the initial state.
     pub fn reset(&mut self) {
         self.filled = 0;
         self.frames.iter_mut().chain(&mut self.outputs).for_each(|b| b.fill(0.0));

@@ -45,6 +45,9 @@ impl Stft {
         }
         let done = self.forward.process_with_scratch(&mut self.frame, spectrum, &mut self.scratch);
         debug_assert!(done.is_ok(), "{done:?}");
+        if done.is_err() {
+            spectrum.fill(Complex32::ZERO); // of the wrong length: silence, not what was there
+        }
         let scale = 2.0 / self.window.len() as f32;
         spectrum.iter_mut().for_each(|x| *x *= scale);
     }
@@ -85,6 +88,9 @@ impl Stft {
         }
         let done = self.inverse.process_with_scratch(spectrum, &mut self.frame, &mut self.scratch);
         debug_assert!(done.is_ok(), "{done:?}");
+        if done.is_err() {
+            self.frame.fill(0.0);
+        }
     }
 }
 

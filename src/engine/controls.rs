@@ -31,7 +31,7 @@ pub const DEFAULT_REDUCTION_DB: f32 = 24.0;
 pub struct Controls {
     /// Largest reduction in dB, 0 (nothing) up; infinity is "full", and so is NaN.
     pub reduction_db: f32,
-    /// How eager: by how many dB louder than it is heard to be the noise is taken to be, within -12..=12; NaN is 0.
+    /// Bias on the noise estimate in dB, limited to -12..=12; positive removes more, negative keeps more. NaN is 0.
     pub sensitivity_db: f32,
     /// Share of the steady noise that stays, 0 (none) to 1 (all of it); NaN is 0.
     pub ambience: f32,
@@ -132,7 +132,7 @@ pub(crate) struct Mixer {
 }
 
 impl Mixer {
-    /// Ramps of so many samples.
+    /// With ramps of `samples` samples.
     pub(crate) fn new(samples: u32) -> Self {
         Self {
             samples,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use realfft::num_complex::Complex32;
 
 use super::controls::{Controls, Stereo};
-use super::mask::{self, History};
+use super::mask::{self, LowBand};
 use super::shape::{Shape, Shaped};
 use super::telemetry::{Meter, Telemetry};
 use crate::dsp::{Bands, Framer, Stft};
@@ -23,7 +23,7 @@ pub(crate) struct Denoiser {
     voices: Vec<Voice>, // the first serves linked channels too
     joint: Vec<Complex32>,
     joint_power: Vec<f32>,
-    joint_low: History, // one frame: what the network sees of linked channels
+    joint_low: LowBand, // one frame: what the network sees of linked channels
     linked: bool,
     shape: Shape,
     meter: Meter,
@@ -32,10 +32,10 @@ pub(crate) struct Denoiser {
 
 struct Channel {
     frames: Vec<Frame>, // one per head: the newest, the one before
-    low: History,
-    wasted: Vec<Complex32>, // the inverse transform uses its input up
-    overlap: Vec<f32>,      // the newest frame's second half, by head 0
-    silent: usize,          // so many frames have held nothing but zeros
+    low: LowBand,
+    inverse: Vec<Complex32>, // input of the inverse transform, which overwrites it
+    overlap: Vec<f32>,       // the newest frame's second half, by head 0
+    silent: usize,           // frames in a row that held nothing but zeros
 }
 
 #[derive(Clone)]
@@ -65,7 +65,7 @@ struct Voice {
 }
 
 impl Voice {
-    fn listen(&mut self, network: &Dccrn, bands: &Bands, spectrum: &[Complex32], low: &History) {
+    fn listen(&mut self, network: &Dccrn, bands: &Bands, spectrum: &[Complex32], low: &LowBand) {
         let mut energies = [0.0; HIGH_BANDS];
         bands.energies(spectrum, &mut energies);
         network.features(low.newest(), &energies, &mut self.state, &mut self.features);
@@ -85,8 +85,8 @@ impl Denoiser {
             channels: (0..channels)
                 .map(|_| Channel {
                     frames: vec![Frame { spectrum: zeros.clone(), removed: zeros.clone() }; heads],
-                    low: History::new(taps),
-                    wasted: zeros.clone(),
+                    low: LowBand::new(taps),
+                    inverse: zeros.clone(),
                     overlap: vec![0.0; hop],
                     silent: usize::MAX,
                 })
@@ -100,7 +100,7 @@ impl Denoiser {
                 .collect(),
             joint: zeros.clone(),
             joint_power: vec![0.0; bins],
-            joint_low: History::new(1),
+            joint_low: LowBand::new(1),
             linked: true,
             shape: Shape::new(bins, channels.max(1)),
             meter: Meter::new(),
@@ -149,7 +149,7 @@ impl Denoiser {
         {
             // Each channel goes on from what was heard together.
             others.iter_mut().for_each(|v| v.state.copy_from(&first.state));
-            self.shape.part();
+            self.shape.split_groups();
         }
         self.linked = linked;
         // Where nothing has been heard for as long as the filter reaches back, the network waits: hosts send silence before
@@ -196,11 +196,11 @@ impl Denoiser {
         for (i, c) in self.channels.iter_mut().enumerate() {
             // What head 0 made of the frame before still overlaps; the other head has made it anew.
             if let Some(before) = c.frames.get(1) {
-                c.wasted.copy_from_slice(&before.removed);
-                self.stft.amend(&mut c.wasted, &mut c.overlap);
+                c.inverse.copy_from_slice(&before.removed);
+                self.stft.amend(&mut c.inverse, &mut c.overlap);
             }
-            c.wasted.copy_from_slice(&c.frames[0].removed);
-            self.stft.synthesize(&mut c.wasted, &mut c.overlap, framer.output(i));
+            c.inverse.copy_from_slice(&c.frames[0].removed);
+            self.stft.synthesize(&mut c.inverse, &mut c.overlap, framer.output(i));
         }
         self.unmeasured = Some(amount);
     }

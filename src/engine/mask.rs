@@ -7,7 +7,7 @@ use crate::dsp::Bands;
 use crate::nn::{LOW_BINS, Mask};
 
 /// Bins 0..=160 of the last frames.
-pub(crate) struct History {
+pub(crate) struct LowBand {
     newest: [Complex32; LOW_BINS],
     frames: Vec<Frame>,
     now: usize,
@@ -32,7 +32,7 @@ impl Frame {
     }
 }
 
-impl History {
+impl LowBand {
     pub(crate) fn new(taps: usize) -> Self {
         Self { newest: [Complex32::ZERO; LOW_BINS], frames: vec![Frame::SILENCE; taps], now: 0 }
     }
@@ -68,7 +68,7 @@ impl History {
 pub(crate) fn removed(
     (mask, head): (&Mask, usize),
     bands: &Bands,
-    history: &History,
+    history: &LowBand,
     spectrum: &[Complex32],
     removed: &mut [Complex32],
 ) {

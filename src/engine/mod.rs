@@ -4,15 +4,16 @@ mod denoiser;
 mod denormals;
 mod expander;
 mod mask;
+mod offline;
 mod shape;
 mod telemetry;
 
-use std::sync::Arc;
-
+use crate::Model;
 use crate::dsp::{DelayLine, Framer};
-use crate::nn::dccrn::Dccrn;
+use crate::nn::Dccrn;
 
 pub use controls::{Controls, DEFAULT_REDUCTION_DB, Listen, Stereo};
+pub use offline::{Offline, denoise};
 pub use telemetry::{DISPLAY_BANDS, Telemetry};
 
 use controls::Mixer;
@@ -29,7 +30,8 @@ const CEILING: f32 = 64.0;
 const SEGMENT: usize = 256;
 
 /// Why an [`Engine`] cannot be made.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum EngineError {
     /// Unsupported rate.
     #[error("sample rate {0} Hz is outside 8000..=384000 Hz")]
@@ -41,6 +43,7 @@ pub enum EngineError {
 
 /// What an [`Engine`] does with a channel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Role {
     /// Takes the noise out of it.
     #[default]
@@ -57,12 +60,14 @@ pub enum Role {
 /// A hop is 10 ms, rounded to whole samples: where the rate is no multiple of 100 Hz, the sound is worked on as if it
 /// had been sampled at the nearest one, at most 0.63 % away.
 pub struct Engine {
+    sample_rate: u32,
     timing: Timing,
     framer: Framer,
     denoiser: Denoiser,
     mixer: Mixer,
     channels: Vec<Channel>,
     scratch: Scratch,
+    planes: Vec<f32>, // (channels, SEGMENT): interleaved audio taken apart
 }
 
 /// When the sound comes out of an [`Engine`], samples.
@@ -70,8 +75,8 @@ pub struct Engine {
 pub struct Timing {
     /// Delay from input to output.
     pub latency: usize,
-    /// So long after the input fell silent the output is silent too: the delay, the window over which a frame spreads,
-    /// and the frames that the filter reaches back.
+    /// Samples of silent input after which the output is silent: the delay, the window over which a frame spreads, and
+    /// the frames that the filter reaches back.
     pub tail: usize,
 }
 
@@ -105,21 +110,26 @@ struct Scratch {
 }
 
 impl Engine {
-    /// Allocates everything. All of the `channels`, 1..=64, are denoised.
-    pub fn new(
-        network: Arc<Dccrn>,
-        sample_rate: u32,
-        channels: usize,
-    ) -> Result<Self, EngineError> {
+    /// An engine for `sample_rate` in Hz, 8,000 to 384,000, and `channels`, 1 to 64, all of them denoised. Allocates
+    /// everything that it will ever need.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::SampleRate`] or [`EngineError::Channels`] for a value outside these ranges.
+    pub fn new(model: &Model, sample_rate: u32, channels: usize) -> Result<Self, EngineError> {
         if channels > MAX_CHANNELS {
             return Err(EngineError::Channels(channels));
         }
-        Self::with_roles(network, sample_rate, &vec![Role::Denoised; channels])
+        Self::with_roles(model, sample_rate, &vec![Role::Denoised; channels])
     }
 
     /// As [`Engine::new`], with a role for each channel.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::new`].
     pub fn with_roles(
-        network: Arc<Dccrn>,
+        model: &Model,
         sample_rate: u32,
         roles: &[Role],
     ) -> Result<Self, EngineError> {
@@ -127,7 +137,7 @@ impl Engine {
             return Err(EngineError::Channels(roles.len()));
         }
         let hop = hop(sample_rate)?;
-        let timing = Timing::new(&network, hop);
+        let timing = Timing::new(model.network(), hop);
         let mut denoised = 0;
         let channels: Vec<Channel> = roles
             .iter()
@@ -138,9 +148,10 @@ impl Engine {
             })
             .collect();
         Ok(Self {
+            sample_rate,
             timing,
             framer: Framer::new(denoised, hop),
-            denoiser: Denoiser::new(network, hop, denoised),
+            denoiser: Denoiser::new(model.network().clone(), hop, denoised),
             mixer: Mixer::new(sample_rate / 100),
             channels,
             scratch: Scratch {
@@ -150,30 +161,90 @@ impl Engine {
                 dry_gain: [0.0; SEGMENT],
                 removed_gain: [0.0; SEGMENT],
             },
+            planes: vec![0.0; roles.len() * SEGMENT],
         })
     }
 
-    /// When the sound comes out of an engine at a rate, without making one.
-    pub fn timing(network: &Dccrn, sample_rate: u32) -> Result<Timing, EngineError> {
-        hop(sample_rate).map(|hop| Timing::new(network, hop))
+    /// When the sound comes out of an engine for `sample_rate`, without making one.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::SampleRate`] for a rate outside 8,000 to 384,000 Hz.
+    pub fn timing(model: &Model, sample_rate: u32) -> Result<Timing, EngineError> {
+        hop(sample_rate).map(|hop| Timing::new(model.network(), hop))
     }
 
-    /// Delay from input to output, samples.
+    /// The sample rate in Hz.
+    pub fn sample_rate(&self) -> u32 {
+        self.sample_rate
+    }
+
+    /// The number of channels.
+    pub fn channels(&self) -> usize {
+        self.channels.len()
+    }
+
+    /// Delay from input to output in samples: two hops of 10 ms, each rounded to whole samples.
     pub fn latency_samples(&self) -> usize {
         self.timing.latency
     }
 
-    /// See [`Timing::tail`].
+    /// Samples of silent input after which the output is silent, see [`Timing::tail`].
     pub fn tail_samples(&self) -> usize {
         self.timing.tail
     }
 
-    /// In place; one slice per channel, equal lengths, any length.
+    /// Denoises a block in place: one slice per channel, equal lengths, any length, samples at full scale ±1.
     ///
-    /// Where lengths differ, the shortest counts; a channel too few reads as silence, one too many is left alone.
+    /// Real-time safe: no allocation, lock or system call, and no panic. NaN and infinite samples count as 0, others are
+    /// limited to ±64. The result does not depend on how the signal is cut into blocks. If lengths differ, only the length
+    /// of the shortest is processed; a missing channel counts as silence, one too many is left alone.
     pub fn process(&mut self, controls: &Controls, channels: &mut [&mut [f32]]) {
-        let _flush = FlushDenormals::new();
         let length = channels.iter().map(|c| c.len()).min().unwrap_or(0);
+        self.run(controls, channels, length);
+    }
+
+    /// As [`Engine::process`], from `input` to `output`.
+    pub fn process_to(&mut self, controls: &Controls, input: &[&[f32]], output: &mut [&mut [f32]]) {
+        let lengths = input.iter().map(|c| c.len()).chain(output.iter().map(|c| c.len()));
+        let length = lengths.min().unwrap_or(0);
+        for (i, output) in output.iter_mut().enumerate() {
+            match input.get(i) {
+                Some(input) => output[..length].copy_from_slice(&input[..length]),
+                None => output[..length].fill(0.0),
+            }
+        }
+        self.run(controls, output, length);
+    }
+
+    /// As [`Engine::process`], with the samples of all channels interleaved: `[left, right, left, right, ...]`. An
+    /// incomplete frame at the end is left alone.
+    pub fn process_interleaved(&mut self, controls: &Controls, audio: &mut [f32]) {
+        let channels = self.channels.len();
+        let mut planes = std::mem::take(&mut self.planes);
+        for block in audio.chunks_mut(SEGMENT * channels) {
+            let frames = block.len() / channels;
+            for (i, frame) in block.chunks_exact(channels).enumerate() {
+                for (plane, x) in planes.chunks_exact_mut(SEGMENT).zip(frame) {
+                    plane[i] = *x;
+                }
+            }
+            let mut parts = planes.chunks_exact_mut(SEGMENT).map(|plane| &mut plane[..frames]);
+            let mut blocks: [&mut [f32]; MAX_CHANNELS] =
+                std::array::from_fn(|_| parts.next().unwrap_or_default());
+            self.run(controls, &mut blocks[..channels], frames);
+            for (i, frame) in block.chunks_exact_mut(channels).enumerate() {
+                for (plane, y) in planes.chunks_exact(SEGMENT).zip(frame) {
+                    *y = plane[i];
+                }
+            }
+        }
+        self.planes = planes;
+    }
+
+    /// The first `length` samples of every channel, none of which is shorter.
+    fn run(&mut self, controls: &Controls, channels: &mut [&mut [f32]], length: usize) {
+        let _flush = FlushDenormals::new();
         self.mixer.set(controls);
         let mut at = 0;
         while at < length {
@@ -227,7 +298,7 @@ impl Engine {
         self.denoiser.telemetry()
     }
 
-    /// As new, without allocating.
+    /// Returns to the initial state, without allocating.
     pub fn reset(&mut self) {
         self.framer.reset();
         self.denoiser.reset();

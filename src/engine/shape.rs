@@ -6,7 +6,7 @@ use super::expander;
 
 /// Bins of the narrowest band in which a steady noise is followed: 200 Hz.
 const NARROWEST: usize = 4;
-/// A steady noise is followed so quickly up and down: shares of the distance in nepers, per frame of 10 ms.
+/// Per-frame smoothing of the log noise floor (natural logarithm, frames of 10 ms), rising and falling.
 const RISE: f32 = 0.01;
 const FALL: f32 = 0.02;
 /// What is louder than the steady noise by this power ratio (6 dB) is no part of it.
@@ -44,7 +44,7 @@ pub(crate) struct Shape {
 }
 
 impl Shape {
-    /// For spectra of so many bins and at most so many groups of channels.
+    /// For spectra of `bins` bins and at most `groups` groups of channels.
     pub(crate) fn new(bins: usize, groups: usize) -> Self {
         let mut edges = vec![0];
         let mut edge = 0;
@@ -82,7 +82,7 @@ impl Shape {
         self.expand(channels, head);
         let sensitivity_db = self.sensitivity_db.unwrap_or(0.0);
         if sensitivity_db != 0.0 {
-            self.lean(10f32.powf(sensitivity_db / 20.0), channels, head);
+            self.weigh_noise(10f32.powf(sensitivity_db / 20.0), channels, head);
         }
         if self.ambience > 0.0 {
             self.put_back(group, channels, head);
@@ -113,7 +113,7 @@ impl Shape {
     }
 
     /// Sensitivity: the noise is taken to be louder by a factor.
-    fn lean(&mut self, factor: f32, channels: &mut [impl Shaped], head: usize) {
+    fn weigh_noise(&mut self, factor: f32, channels: &mut [impl Shaped], head: usize) {
         for bin in 0..self.before.len() {
             // Over three bins, so that no single one rings.
             let around = bin.saturating_sub(1)..(bin + 2).min(self.before.len());
@@ -155,8 +155,8 @@ impl Shape {
         }
     }
 
-    /// Groups go on from what was heard together.
-    pub(crate) fn part(&mut self) {
+    /// Each group goes on with the floors of the first.
+    pub(crate) fn split_groups(&mut self) {
         if let [first, others @ ..] = &mut self.floors[..] {
             others.iter_mut().for_each(|floors| floors.copy_from_slice(first));
         }

@@ -1,6 +1,7 @@
 //! Complex convolutions, batch norm folded in: real ones once exported, channels last.
 use super::kernels::{Buffer, Kernels, PANEL, Packed};
-use super::weights::{Weights, WeightsError};
+use super::weights::Weights;
+use crate::error::WeightsError;
 
 /// (F, C_in) of the last frames -> (F/2, C_out): causal in time, kernel 3 and stride 2 in frequency.
 pub(crate) struct ComplexConv2d {

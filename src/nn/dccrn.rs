@@ -1,6 +1,5 @@
 //! The network, frame by frame. Layers bear the names of `train/model.py`.
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
 
 use realfft::num_complex::Complex32;
 
@@ -12,12 +11,13 @@ use super::ghost_gru::{
 };
 use super::kernels::{Buffer, Kernels, padded};
 use super::linear::Linear;
-use super::weights::{HEARD, Sizes, Weights, WeightsError};
+use super::weights::{HEARD, Sizes, Weights};
 use super::{HIGH_BANDS, LOW_BANDS, LOW_BINS, LOWEST_BINS};
 use crate::dsp::bands::{between_centres, erb_edges, interpolate};
+use crate::error::WeightsError;
 
-/// Built into the binary; a file that does not load fails the tests, so [`Dccrn::bundled`] cannot fail.
-static BUNDLED: &[u8] = include_bytes!("../../bundled/wisp.safetensors");
+/// Built into the binary; a file that does not load fails the tests, so [`crate::Model::bundled`] cannot fail.
+pub(crate) static BUNDLED: &[u8] = include_bytes!("../../bundled/wisp.safetensors");
 
 /// What the network sees of a frame.
 #[derive(Clone, Debug)]
@@ -132,7 +132,7 @@ pub struct DccrnState {
     memory: Vec<Buffer>,     // (positions, width)
     full_memory: Option<Buffer>,
     low_memory: Option<Buffer>,
-    // From here on it can be made again of the above.
+    // Everything below can be recomputed from the above.
     prepared: usize,      // parts of the next frame
     encoded: Buffer,      // (low positions, C): the last encoder's output
     rows: Buffer,         // (positions, C)
@@ -148,14 +148,6 @@ pub struct DccrnState {
 }
 
 impl Dccrn {
-    /// The network built into the binary, loaded once per process.
-    pub fn bundled() -> Arc<Self> {
-        static NETWORK: OnceLock<Arc<Dccrn>> = OnceLock::new();
-        let load =
-            || Arc::new(Self::from_bytes(BUNDLED).expect("the tests load the bundled weights"));
-        NETWORK.get_or_init(load).clone()
-    }
-
     /// Reads a weights' file.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, WeightsError> {
         let path = path.as_ref();
@@ -340,7 +332,7 @@ impl Dccrn {
     }
 
     /// Does what the next frame needs of those before it, until `parts` of the [`Dccrn::parts`] are done. What is
-    /// left of them [`Dccrn::forward`] does: when is a matter of time alone.
+    /// left of them [`Dccrn::forward`] does: only the timing changes, not the result.
     pub fn prepare(&self, state: &mut DccrnState, parts: usize) {
         let (kernels, positions, layers) =
             (self.kernels, self.sizes.positions(), self.encoder.len());
@@ -534,7 +526,7 @@ fn add(y: &mut [f32], a: &[f32], b: &[f32]) {
 }
 
 impl DccrnState {
-    /// As new, without allocating.
+    /// Returns to the initial state, without allocating.
     pub fn reset(&mut self) {
         self.encoder.iter_mut().for_each(ConvState::reset);
         let others = self.low_memory.iter_mut().chain(&mut self.full_memory);
@@ -598,7 +590,7 @@ mod tests {
 
     #[test]
     fn what_is_prepared_when_changes_no_bit() {
-        let network = Dccrn::bundled();
+        let network = Dccrn::from_bytes(BUNDLED).expect("the bundled weights");
         let bits = |x: Vec<f32>| x.into_iter().map(f32::to_bits).collect::<Vec<_>>();
         let expected = bits(outputs(&network, 20, |_| 0));
         assert!(bits(outputs(&network, 20, |_| usize::MAX)) == expected);
@@ -607,7 +599,7 @@ mod tests {
 
     #[test]
     fn multiply_adds_are_counted() {
-        let network = Dccrn::bundled();
+        let network = Dccrn::from_bytes(BUNDLED).expect("the bundled weights");
         let (sizes, names) = (network.sizes(), network.layers().map(|l| l.to_string()));
         let others = usize::from(sizes.low_hidden > 0) + usize::from(sizes.full_hidden > 0);
         assert_eq!(names.count(), 2 * sizes.channels.len() + 1 + 2 * sizes.blocks + others);

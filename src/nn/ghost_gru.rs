@@ -5,9 +5,10 @@ use realfft::num_complex::Complex32;
 use super::activation::low_band_feature;
 use super::kernels::{Buffer, Kernels, Packed, PackedScan, padded};
 use super::linear::Linear;
-use super::weights::{HEARD, Sizes, Tensor, Weights, WeightsError};
+use super::weights::{HEARD, Sizes, Tensor, Weights};
 use super::{HIGH_BANDS, LOW_BANDS, LOW_BINS, LOWEST_BINS};
 use crate::dsp::bands::erb_edges;
+use crate::error::WeightsError;
 
 /// GRU with m = hidden/ratio intrinsic units; the others are tanh(G h + bg) of them, and the whole state feeds back.
 ///
@@ -208,7 +209,7 @@ impl TimeMemory {
     }
 }
 
-/// What the filter of the lowest bins owes to a GhostGRU of their own, which hears their positions together.
+/// Correction to the lowest bins' filter, from a dedicated GhostGRU over their positions.
 pub(crate) struct LowMemory {
     gru: GhostGru,
     out: Packed, // (24 * 2 coefficients, state)

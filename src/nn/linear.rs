@@ -1,6 +1,7 @@
 //! A linear layer over rows.
 use super::kernels::{Kernels, Packed};
-use super::weights::{Weights, WeightsError};
+use super::weights::Weights;
+use crate::error::WeightsError;
 
 /// `y = W x + b`, for each row.
 pub(crate) struct Linear {

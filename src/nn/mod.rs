@@ -7,8 +7,9 @@ pub(crate) mod kernels;
 mod linear;
 pub mod weights;
 
+pub(crate) use dccrn::BUNDLED;
 pub use dccrn::{Dccrn, DccrnState, Features, Layer, Mask};
-pub use weights::{Sizes, WeightsError};
+pub use weights::Sizes;
 
 /// Bins of the low band, 1..=160: 50 Hz to 8 kHz.
 pub const LOW_BINS: usize = 160;

@@ -1,10 +1,12 @@
 //! The weights' file: read, checked, refused.
 use std::collections::{HashMap, HashSet};
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
 use serde::Deserialize;
+
+use crate::error::WeightsError;
 
 use super::{HIGH_BANDS, LOW_BANDS, LOW_BINS, LOWEST_BINS};
 
@@ -14,106 +16,6 @@ pub const FORMAT: u32 = 1;
 const MAX_BYTES: usize = 64 << 20;
 /// Numbers that the memory of the whole spectrum and a position tell each other.
 pub(crate) const HEARD: usize = 8;
-
-/// Why a weights' file was refused.
-#[derive(Debug, thiserror::Error)]
-pub enum WeightsError {
-    /// The file cannot be read.
-    #[error("{}: {source}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// The file was read and refused.
-    #[error("{}: {source}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: Box<WeightsError>,
-    },
-    /// Too large for weights of this network.
-    #[error("{actual} bytes, expected at most {expected}")]
-    TooLarge {
-        /// Largest size read.
-        expected: usize,
-        /// Size given.
-        actual: usize,
-    },
-    /// Not a safetensors file, or a damaged one.
-    #[error("not a whole safetensors file: {0}")]
-    Format(#[from] SafeTensorError),
-    /// A tensor's data lie outside the file.
-    #[error("tensor `{name}`: data end at byte {end} of {len}")]
-    Offsets {
-        /// The tensor.
-        name: String,
-        /// End of its data.
-        end: u64,
-        /// Length of the file.
-        len: usize,
-    },
-    /// The metadata lack the entry `wisp`.
-    #[error("no metadata entry `wisp`: not weights of this network")]
-    NoMetadata,
-    /// The metadata entry `wisp` cannot be read.
-    #[error("metadata entry `wisp`: {0}")]
-    Metadata(#[from] serde_json::Error),
-    /// Written for another version.
-    #[error("format {actual}, expected {expected}")]
-    Version {
-        /// The format read here.
-        expected: u32,
-        /// The file's.
-        actual: u32,
-    },
-    /// A size that this network cannot have.
-    #[error("size `{name}` is {actual}, expected {expected}")]
-    Size {
-        /// Field of the sizes.
-        name: &'static str,
-        /// What it may be.
-        expected: &'static str,
-        /// What it is.
-        actual: usize,
-    },
-    /// A tensor is missing.
-    #[error("tensor `{0}` is missing")]
-    Missing(String),
-    /// A tensor is not of `f32`.
-    #[error("tensor `{name}` holds {actual:?}, expected F32")]
-    Type {
-        /// The tensor.
-        name: String,
-        /// Its type.
-        actual: Dtype,
-    },
-    /// A tensor has another shape.
-    #[error("tensor `{name}` has shape {actual:?}, expected {expected:?}")]
-    Shape {
-        /// The tensor.
-        name: String,
-        /// Shape by the sizes.
-        expected: Vec<usize>,
-        /// Its shape.
-        actual: Vec<usize>,
-    },
-    /// A weight is NaN or infinite.
-    #[error("tensor `{name}`: element {index} is {value}")]
-    NotFinite {
-        /// The tensor.
-        name: String,
-        /// Index of the element.
-        index: usize,
-        /// The element.
-        value: f32,
-    },
-    /// Tensors that this network has no use for.
-    #[error("tensors left over: {}", .0.join(", "))]
-    LeftOver(Vec<String>),
-}
 
 /// Everything that fixes the shapes of the weights.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -286,16 +188,17 @@ impl<'a> Weights<'a> {
             return Err(WeightsError::TooLarge { expected: MAX_BYTES, actual: bytes.len() });
         }
         check_offsets(bytes)?;
-        let (_, header) = SafeTensors::read_metadata(bytes)?;
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(WeightsError::format)?;
         let entry = header.metadata().as_ref().and_then(|m| m.get("wisp"));
         let entry = entry.ok_or(WeightsError::NoMetadata)?;
-        let Version { format } = serde_json::from_str(entry)?;
+        let Version { format } = serde_json::from_str(entry).map_err(WeightsError::metadata)?;
         if format != FORMAT {
             return Err(WeightsError::Version { expected: FORMAT, actual: format });
         }
-        let Meta { sizes } = serde_json::from_str(entry)?;
+        let Meta { sizes } = serde_json::from_str(entry).map_err(WeightsError::metadata)?;
         sizes.check()?;
-        Ok(Self { sizes, tensors: SafeTensors::deserialize(bytes)?, taken: HashSet::new() })
+        let tensors = SafeTensors::deserialize(bytes).map_err(WeightsError::format)?;
+        Ok(Self { sizes, tensors, taken: HashSet::new() })
     }
 
     pub(crate) fn sizes(&self) -> &Sizes {
@@ -309,10 +212,11 @@ impl<'a> Weights<'a> {
             Err(SafeTensorError::TensorNotFound(_)) => {
                 return Err(WeightsError::Missing(name.to_owned()));
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(WeightsError::format(error)),
         };
         if view.dtype() != Dtype::F32 {
-            return Err(WeightsError::Type { name: name.to_owned(), actual: view.dtype() });
+            let actual = format!("{:?}", view.dtype());
+            return Err(WeightsError::Type { name: name.to_owned(), actual });
         }
         if view.shape() != shape {
             let (expected, actual) = (shape.to_vec(), view.shape().to_vec());

@@ -27,8 +27,8 @@ use std::time::Instant;
 
 use nice_plug::prelude::*;
 
+use crate::Model;
 use crate::engine::{Controls, Engine, EngineError, Timing};
-use crate::nn::dccrn::Dccrn;
 #[doc(hidden)]
 pub use clap::clap_entry;
 use editor::WispEditor;
@@ -157,7 +157,7 @@ impl Plugin for Wisp {
             .as_ref()
             .is_some_and(|r| r.sample_rate == sample_rate && r.channels == channels);
         if !reusable {
-            let engine = match Engine::new(Dccrn::bundled(), sample_rate, channels) {
+            let engine = match Engine::new(&Model::bundled(), sample_rate, channels) {
                 Ok(engine) => Some(engine),
                 Err(EngineError::SampleRate(_)) => None,
                 Err(error) => {

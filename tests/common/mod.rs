@@ -4,11 +4,10 @@
 
 use std::collections::HashMap;
 use std::f64::consts::TAU;
-use std::sync::Arc;
 
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
-use wisp::{Controls, Dccrn, Engine};
+use wisp::{Controls, Engine, Model};
 pub use wisp_testing::Random;
 
 /// Rates of the matrix: multiples of 100 Hz, whose hops are 10 ms to the sample, and others.
@@ -82,9 +81,9 @@ pub fn db(power: f64) -> f64 {
 }
 
 /// The bundled network, and a small one of random weights of each kind: with one head and with two.
-pub fn networks() -> [(&'static str, Arc<Dccrn>); 3] {
+pub fn networks() -> [(&'static str, Model); 3] {
     [
-        ("bundled", Dccrn::bundled()),
+        ("bundled", Model::bundled()),
         ("one head", File::random(1).network()),
         ("two heads", File::random(2).network()),
     ]
@@ -206,8 +205,8 @@ impl File {
         self
     }
 
-    pub fn network(&self) -> Arc<Dccrn> {
-        Arc::new(Dccrn::from_bytes(&self.bytes()).unwrap())
+    pub fn network(&self) -> Model {
+        Model::from_bytes(&self.bytes()).unwrap()
     }
 
     pub fn bytes(&self) -> Vec<u8> {

@@ -1,4 +1,5 @@
 //! `cargo xtask`: bundles the plugin, shows what Wisp does, runs every test.
+mod api;
 mod ardour;
 mod audit;
 mod bundle;
@@ -74,6 +75,12 @@ enum Task {
     },
     /// Update docs/editor*.png from the real window, playing sound
     Screenshots,
+    /// Write docs/api.txt anew: the public items of the library
+    Api {
+        /// Only compare, and say what differs
+        #[arg(long)]
+        check: bool,
+    },
     /// Run the whole test suite, or the named steps
     Test(suite::Options),
 }
@@ -108,6 +115,7 @@ fn run() -> Result<bool> {
         Task::Soak { hours } => suite::soak(hours)?,
         Task::Validate { require } => return validate::validate(&require),
         Task::Screenshots => screenshots::screenshots()?,
+        Task::Api { check } => api::api(!check)?,
         Task::Test(options) => return suite::test(&options),
     }
     Ok(true)

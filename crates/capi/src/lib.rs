@@ -12,7 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::slice;
 
-use wisp::{Controls, Dccrn, Engine, EngineError, Listen, Stereo};
+use wisp::{Controls, Engine, EngineError, Listen, Model, Stereo};
 
 use message::Message;
 
@@ -234,10 +234,11 @@ pub unsafe extern "C" fn wisp_engine_new(
             return Err(fail(WispStatus::Channels, reason));
         }
         let channels = channels as usize;
-        let inner = Engine::new(Dccrn::bundled(), sample_rate, channels).map_err(|error| {
+        let inner = Engine::new(&Model::bundled(), sample_rate, channels).map_err(|error| {
             let status = match error {
                 EngineError::SampleRate(_) => WispStatus::SampleRate,
                 EngineError::Channels(_) => WispStatus::Channels,
+                _ => WispStatus::Internal,
             };
             fail(status, format_args!("{error}"))
         })?;

@@ -1,5 +1,5 @@
 //! Bytes as a host without manners: blocks of any size, any samples, controls and resets at any time.
-use wisp::{Controls, Dccrn, Engine, Listen, Stereo};
+use wisp::{Controls, Engine, Listen, Model, Stereo};
 
 const RATES: [u32; 9] = [8_000, 11_025, 16_000, 22_050, 44_100, 48_000, 88_211, 96_000, 192_000];
 /// Dry signal clamped to 64, and at most thrice that removed in each of the taps, with 36 dB of gain.
@@ -37,7 +37,7 @@ pub fn run(data: &[u8]) {
 fn play(bytes: &mut Bytes) -> Option<()> {
     let rate = RATES[bytes.below(RATES.len())?];
     let channels = 1 + bytes.below(2)?;
-    let new = || Engine::new(Dccrn::bundled(), rate, channels).expect("a rate and count it takes");
+    let new = || Engine::new(&Model::bundled(), rate, channels).expect("a rate and count it takes");
     let mut engine = new();
     let latency = engine.latency_samples();
     let mut controls = Controls::default();

@@ -1,18 +1,16 @@
 //! Bytes as a weights' file: taken and then harmless, or refused.
-use std::sync::Arc;
-
-use wisp::{Controls, Dccrn, Engine};
+use wisp::{Controls, Engine, Model};
 
 /// Networks larger than this are not run: each takes its time, and all do the same.
 const LARGEST: usize = 1 << 20;
 
 /// Reads the file and, where it is taken, runs its network.
 pub fn run(data: &[u8]) {
-    let Ok(network) = Dccrn::from_bytes(data) else { return };
+    let Ok(model) = Model::from_bytes(data) else { return };
     if data.len() > LARGEST {
         return;
     }
-    let mut engine = Engine::new(Arc::new(network), 16_000, 1).expect("a rate it takes");
+    let mut engine = Engine::new(&model, 16_000, 1).expect("a rate it takes");
     for silent in [false, true] {
         let mut sound: Vec<f32> =
             (0..960).map(|i| if silent { 0.0 } else { 0.5 * (i as f32 * 0.3).sin() }).collect();

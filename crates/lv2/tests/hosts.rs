@@ -8,7 +8,7 @@ use std::ffi::{CStr, c_void};
 use std::ptr::{null, null_mut};
 
 use wisp::parameter::Control;
-use wisp::{Controls, Dccrn, Engine};
+use wisp::{Controls, Engine, Model};
 use wisp_lv2::port::{Format, Port, ports};
 use wisp_lv2::{ladspa, lv2};
 use wisp_testing::Random;
@@ -111,7 +111,7 @@ fn bits(channels: &[Vec<f32>]) -> Vec<u32> {
 
 fn expected(rate: u32, controls: &Controls, input: &[Vec<f32>]) -> Vec<Vec<f32>> {
     let mut out = input.to_vec();
-    let mut engine = Engine::new(Dccrn::bundled(), rate, out.len()).expect("an engine");
+    let mut engine = Engine::new(&Model::bundled(), rate, out.len()).expect("an engine");
     let mut channels: Vec<&mut [f32]> = out.iter_mut().map(Vec::as_mut_slice).collect();
     engine.process(controls, &mut channels);
     out
@@ -166,7 +166,7 @@ fn the_output_is_the_engines_in_place_or_not_whatever_the_block() {
                 assert!(bits(got) == bits(&expected), "{format:?}, {rate} Hz, {in_place}");
                 assert!(in_place || from == input, "the input stays");
             }
-            let engine = Engine::new(Dccrn::bundled(), rate, channels).expect("an engine");
+            let engine = Engine::new(&Model::bundled(), rate, channels).expect("an engine");
             assert_eq!(values.last(), Some(&(engine.latency_samples() as f32)));
         }
     }

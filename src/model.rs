@@ -1,0 +1,54 @@
+//! The trained network, as programs hold it.
+use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use crate::WeightsError;
+use crate::nn::Dccrn;
+
+/// The trained network: weights that never change, shared by any number of [`Engine`](crate::Engine)s.
+///
+/// A clone shares the weights and costs nothing. Loading allocates and takes milliseconds, so load outside the audio thread.
+#[derive(Clone)]
+pub struct Model(Arc<Dccrn>);
+
+impl Model {
+    /// The model built into the binary. The first call in a process unpacks it; later ones share it.
+    pub fn bundled() -> Self {
+        static MODEL: OnceLock<Model> = OnceLock::new();
+        let load =
+            || Self::from_bytes(crate::nn::BUNDLED).expect("the tests load the bundled weights");
+        MODEL.get_or_init(load).clone()
+    }
+
+    /// Reads a weights file (safetensors, as `train/export.py` writes it).
+    ///
+    /// # Errors
+    ///
+    /// [`WeightsError::Read`] if the file cannot be read, [`WeightsError::File`] if it is not a complete set of weights for
+    /// this network; [`source`](std::error::Error::source) says why.
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self, WeightsError> {
+        Dccrn::from_file(path).map(|network| Self(Arc::new(network)))
+    }
+
+    /// Reads a weights file from memory.
+    ///
+    /// # Errors
+    ///
+    /// If the bytes are not a complete set of weights for this network.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, WeightsError> {
+        Dccrn::from_bytes(bytes).map(|network| Self(Arc::new(network)))
+    }
+
+    /// The network itself, for this project's tests and benches.
+    #[doc(hidden)]
+    pub fn network(&self) -> &Arc<Dccrn> {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Model").field(&self.0).finish()
+    }
+}
