@@ -211,6 +211,37 @@ fn reduction_0_gives_back_every_sample_in_every_format() {
 }
 
 #[test]
+fn a_result_at_another_rate_is_as_long_and_in_its_place() {
+    let lab = Lab::new();
+    let input = lab.path("tone.wav");
+    let mut writer = WavWriter::create(&input, float(48_000, 2)).expect("WAV");
+    let tone = |rate: f32, n: usize| (std::f32::consts::TAU * 440.0 * n as f32 / rate).sin();
+    for n in 0..48_000 {
+        writer.write_sample(0.5 * tone(48_000.0, n)).expect("sample");
+        writer.write_sample(-0.25 * tone(48_000.0, n)).expect("sample");
+    }
+    writer.finalize().expect("WAV");
+    for (rate, format) in [(44_100u32, "wav"), (16_000, "flac"), (96_000, "wav"), (44_056, "wav")] {
+        let name = format!("out.{format}");
+        let text = rate.to_string();
+        lab.ok(&["tone.wav", "-o", &name, "--reduction", "0", "--rate", &text, "--force", "-q"]);
+        // FLAC through the program itself, which reads it.
+        lab.ok(&[&name, "-o", "back.wav", "--reduction", "0", "--depth", "float", "--force", "-q"]);
+        let back = lab.path("back.wav");
+        assert_eq!(spec_of(&back).sample_rate, rate);
+        let samples = floats(&back);
+        assert_eq!(samples.len(), 2 * rate as usize, "{rate} Hz");
+        for n in rate as usize / 4..rate as usize * 3 / 4 {
+            let (left, right) = (samples[2 * n], samples[2 * n + 1]);
+            let expected = 0.5 * tone(rate as f32, n);
+            assert!((left - expected).abs() < 2e-3, "{rate} Hz, sample {n}: {left}, {expected}");
+            assert!((right + expected / 2.0).abs() < 2e-3, "{rate} Hz, sample {n}: {right}");
+        }
+    }
+    lab.fails(&["tone.wav", "--rate", "7999"], 2, &["7999", "8000"]);
+}
+
+#[test]
 fn noise_is_taken_out_and_the_parts_add_up() {
     let lab = Lab::new();
     let input = lab.path("noise.wav");

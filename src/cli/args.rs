@@ -93,6 +93,11 @@ pub(crate) struct Args {
     #[arg(long, value_enum, value_name = "DEPTH")]
     pub(crate) depth: Option<Depth>,
 
+    /// Sample rate of the output, 8000 to 384000 Hz [default: the input's]
+    #[arg(long, value_name = "HZ")]
+    #[arg(value_parser = clap::value_parser!(u32).range(8_000..=384_000))]
+    pub(crate) rate: Option<u32>,
+
     /// Load your own weights instead of the built-in ones (train/README.md)
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) weights: Option<PathBuf>,

@@ -12,6 +12,7 @@ use crate::cli::layout::{self, Lfe};
 use crate::cli::metadata::{Metadata, id_text};
 use crate::cli::output::{self, Format, Output, is_stdout};
 use crate::cli::report::{Meter, Report};
+use crate::cli::resample::RateConverter;
 use crate::cli::source::is_stdin;
 use crate::cli::wav::{Depth, WavSpec};
 
@@ -23,6 +24,8 @@ pub(crate) struct Settings {
     pub(crate) model: Model,
     pub(crate) controls: Controls,
     pub(crate) depth: Option<Depth>,
+    /// Of the result, Hz, where it is not the input's.
+    pub(crate) rate: Option<u32>,
     pub(crate) format: Format,
     /// Inputs have no headers.
     pub(crate) raw: Option<RawSpec>,
@@ -45,14 +48,17 @@ pub(crate) fn clean(
     let check = || if standard { Ok(()) } else { output::check(input, output, settings.force) };
     let mut audio = Input::open(input, settings.raw)?;
     check()?;
-    let spec = WavSpec { depth: settings.depth.unwrap_or(audio.spec().depth), ..audio.spec() };
-    let spec = output::fit(settings.format, spec)?;
+    let source_rate = audio.spec().rate;
+    let rate = settings.rate.unwrap_or(source_rate);
+    let depth = settings.depth.unwrap_or(audio.spec().depth);
+    let spec = output::fit(settings.format, WavSpec { depth, rate, ..audio.spec() })?;
     let (roles, warning) = layout::roles(&spec, settings.lfe)?;
-    let mut denoiser = FileDenoiser::new(settings, spec.rate, roles)?;
-    let (metadata, mut warnings) = keep(audio.metadata(), settings.format);
+    let mut denoiser = FileDenoiser::new(settings, source_rate, rate, roles)?;
+    let (mut metadata, mut warnings) = keep(audio.metadata(), settings.format);
     warnings.extend(warning);
     let known = metadata.after.len();
-    let (format, frames) = (settings.format, audio.frames());
+    warnings.extend(metadata.change_rate(source_rate, rate).into_iter().map(Warning::Stale));
+    let (format, frames) = (settings.format, audio.frames().map(|frames| denoiser.frames(frames)));
     let more = is_stdin(input);
     let mut out = Output::create(output, settings.force, format, spec, frames, &metadata, more)?;
 
@@ -78,12 +84,14 @@ pub(crate) fn clean(
         denoiser.write(&mut out, &planes)?;
         rest -= frames;
     }
+    denoiser.finish(&mut out)?;
 
     // Behind the sound of a stream more may have come.
-    let mut metadata = metadata;
     let after = &audio.metadata().after;
     if after.len() > known && settings.format != Format::Raw {
-        metadata.after.extend_from_slice(&after[known..]);
+        let mut more = Metadata { after: after[known..].to_vec(), ..Metadata::default() };
+        warnings.extend(more.change_rate(source_rate, rate).into_iter().map(Warning::Stale));
+        metadata.after.append(&mut more.after);
     }
     let without = out.without_place(&metadata);
     if without > 0 {
@@ -96,7 +104,7 @@ pub(crate) fn clean(
 
     warnings.extend(audio.warnings());
     warnings.extend((clipped > 0).then_some(Warning::Clipped(clipped)));
-    let seconds = audio.position() as f64 / f64::from(spec.rate);
+    let seconds = audio.position() as f64 / f64::from(source_rate);
     Ok(Report {
         seconds,
         sample_rate: spec.rate,
@@ -136,10 +144,14 @@ struct FileDenoiser {
     /// The input of the last `latency` samples, where the meter needs it beside the output.
     dry: Option<Vec<VecDeque<f32>>>,
     meter: Meter,
+    /// Where the result has another rate.
+    converter: Option<RateConverter>,
 }
 
 impl FileDenoiser {
-    fn new(settings: &Settings, rate: u32, roles: Vec<Role>) -> Result<Self, Error> {
+    /// From `rate` to `result` Hz.
+    fn new(settings: &Settings, rate: u32, result: u32, roles: Vec<Role>) -> Result<Self, Error> {
+        let converter = (result != rate).then(|| RateConverter::new(rate, result, roles.len()));
         let engine = Engine::with_roles(&settings.model, rate, &roles)?;
         let latency = engine.latency_samples();
         let removed = settings.controls.listen == Listen::Removed;
@@ -151,7 +163,13 @@ impl FileDenoiser {
             dry: removed.then(|| vec![VecDeque::from(vec![0.0; latency]); roles.len()]),
             roles,
             meter: Meter::new(settings.controls.output_db),
+            converter: converter.transpose()?,
         })
+    }
+
+    /// Samples of the result for so many of the input.
+    fn frames(&self, input: u64) -> u64 {
+        self.converter.as_ref().map_or(input, |converter| converter.frames(input))
     }
 
     fn process(&mut self, planes: &mut [Vec<f32>]) {
@@ -183,8 +201,21 @@ impl FileDenoiser {
         let skip = self.skip.min(frames);
         self.skip -= skip;
         let rest: Vec<&[f32]> = planes.iter().map(|plane| &plane[skip..]).collect();
-        self.meter.peak(&rest);
-        out.write(&rest)
+        let Some(converter) = &mut self.converter else {
+            self.meter.peak(&rest);
+            return out.write(&rest);
+        };
+        let ready = slices(converter.convert(&rest)?);
+        self.meter.peak(&ready);
+        out.write(&ready)
+    }
+
+    /// What is still inside the converter.
+    fn finish(&mut self, out: &mut Output) -> Result<(), Error> {
+        let Some(converter) = &mut self.converter else { return Ok(()) };
+        let ready = slices(converter.finish()?);
+        self.meter.peak(&ready);
+        out.write(&ready)
     }
 }
 
@@ -192,4 +223,8 @@ impl FileDenoiser {
 fn denoised<'a>(roles: &'a [Role], planes: &'a [Vec<f32>]) -> impl Iterator<Item = &'a Vec<f32>> {
     let chosen = planes.iter().zip(roles).filter(|(_, role)| **role == Role::Denoised);
     chosen.map(|(plane, _)| plane)
+}
+
+fn slices(planes: &[Vec<f32>]) -> Vec<&[f32]> {
+    planes.iter().map(Vec::as_slice).collect()
 }

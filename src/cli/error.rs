@@ -46,6 +46,8 @@ pub(crate) enum Error {
     FlacChannels { channels: u16 },
     #[error("{rate} Hz, but FLAC has at most 655350 Hz (--output-format wav has no such limit)")]
     FlacRate { rate: u32 },
+    #[error("cannot convert from {from} to {to} Hz: {reason}")]
+    Rate { from: u32, to: u32, reason: String },
     #[error("{0}")]
     Engine(#[from] EngineError),
     #[error("output {} already exists (use --force to overwrite it)", .0.display())]

@@ -27,6 +27,63 @@ impl Chunk {
     }
 }
 
+impl Chunk {
+    fn change_rate(&mut self, from: u32, to: u32) {
+        let data = &mut self.data[..];
+        match &self.id {
+            b"bext" => {
+                let time = data.get_mut(BEXT_TIME_REFERENCE..).and_then(<[u8]>::first_chunk_mut);
+                if let Some(time) = time {
+                    *time = at_rate(u64::from_le_bytes(*time), from, to).to_le_bytes();
+                }
+            }
+            // After a count, entries of 24 bytes: positions in the play list and in the audio.
+            b"cue " => entries(data, 4, 24).for_each(|entry| scale(entry, &[4, 20], from, to)),
+            // A play list: lengths.
+            b"plst" => entries(data, 4, 12).for_each(|entry| scale(entry, &[4], from, to)),
+            // For samplers: nanoseconds per sample, and loops.
+            b"smpl" => {
+                scale(data, &[8], to, from);
+                entries(data, 36, 24).for_each(|entry| scale(entry, &[8, 12], from, to));
+            }
+            // Labelled regions: lengths.
+            b"LIST" if data.starts_with(b"adtl") => {
+                let mut rest = &mut data[4..];
+                while let Some((head, behind)) = rest.split_first_chunk_mut::<8>() {
+                    let size = u32::from_le_bytes([head[4], head[5], head[6], head[7]]) as usize;
+                    let Some((entry, behind)) = behind.split_at_mut_checked(size) else { break };
+                    if head.starts_with(b"ltxt") {
+                        scale(entry, &[4], from, to);
+                    }
+                    rest = behind.get_mut(size % 2..).unwrap_or_default();
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Whole entries of `size` bytes from `start` on.
+fn entries(data: &mut [u8], start: usize, size: usize) -> std::slice::ChunksExactMut<'_, u8> {
+    data.get_mut(start..).unwrap_or_default().chunks_exact_mut(size)
+}
+
+/// Scales the 32-bit numbers at `places`.
+fn scale(entry: &mut [u8], places: &[usize], from: u32, to: u32) {
+    for &place in places {
+        if let Some(number) = entry.get_mut(place..).and_then(<[u8]>::first_chunk_mut) {
+            let scaled = at_rate(u64::from(u32::from_le_bytes(*number)), from, to);
+            *number = u32::try_from(scaled).unwrap_or(u32::MAX).to_le_bytes();
+        }
+    }
+}
+
+/// The nearest sample at another rate.
+fn at_rate(sample: u64, from: u32, to: u32) -> u64 {
+    let scaled = (u128::from(sample) * u128::from(to) + u128::from(from / 2)) / u128::from(from);
+    u64::try_from(scaled).unwrap_or(u64::MAX)
+}
+
 /// The id in readable form.
 pub(crate) fn id_text(id: &[u8]) -> String {
     String::from_utf8_lossy(id).trim_end().to_owned()
@@ -181,6 +238,31 @@ impl Metadata {
         tags.tags
     }
 
+    /// Positions in samples, of a sound that goes from `from` to `to` Hz: the time reference, markers and loops. Returns the
+    /// chunks that were taken out, since they state the old rate.
+    pub(crate) fn change_rate(&mut self, from: u32, to: u32) -> Vec<String> {
+        if from == to {
+            return Vec::new();
+        }
+        for (name, value) in &mut self.tags {
+            if name == TIME_REFERENCE
+                && let Ok(time) = value.parse()
+            {
+                *value = at_rate(time, from, to).to_string();
+            }
+        }
+        let mut stale = Vec::new();
+        for chunks in [&mut self.first, &mut self.before, &mut self.after] {
+            chunks.retain(|chunk| {
+                let states_rate = chunk.id == *b"iXML";
+                stale.extend(states_rate.then(|| id_text(&chunk.id)));
+                !states_rate
+            });
+            chunks.iter_mut().for_each(|chunk| chunk.change_rate(from, to));
+        }
+        stale
+    }
+
     /// The chunks as `flac --keep-foreign-metadata` stores them, for blocks of the application "riff".
     pub(crate) fn as_foreign(&self, format: &[u8], sound: u64) -> Vec<Vec<u8>> {
         if !self.has_chunks() {
@@ -295,6 +377,45 @@ mod tests {
         assert_eq!(value("TIME_REFERENCE"), Some("171050880"));
         assert_eq!(value("TITLE"), Some("Take 3"));
         assert_eq!(value("ORIGINATION_DATE"), Some("2024-03-08"));
+    }
+
+    #[test]
+    fn positions_follow_the_rate() {
+        let words = |numbers: &[u32]| -> Vec<u8> {
+            numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
+        };
+        let mut bext = vec![0; BEXT_BYTES];
+        bext[BEXT_TIME_REFERENCE..][..8].copy_from_slice(&(1u64 << 33).to_le_bytes());
+        let cue = |at: u32| Chunk::new(b"cue ", words(&[1, 1, at, 0, 0, 0, at]));
+        let adtl = |length: u32| {
+            let mut data = b"adtllabl".to_vec();
+            data.extend(words(&[5, 1]));
+            data.extend(b"\0\0ltxt");
+            data.extend(words(&[20, 1, length, 0, 0, 0]));
+            Chunk::new(b"LIST", data)
+        };
+        let smpl = |period: u32, start: u32, end: u32| {
+            let head = [0, 0, period, 60, 0, 0, 0, 1, 0];
+            Chunk::new(b"smpl", words(&[&head[..], &[0, 0, start, end, 0, 0]].concat()))
+        };
+        let cut = Chunk::new(b"cue ", vec![9; 3]);
+        let mut metadata = Metadata {
+            first: vec![Chunk::new(b"bext", bext), Chunk::new(b"iXML", b"<BWFXML/>".to_vec())],
+            after: vec![cue(48_000), adtl(24_000), smpl(20_833, 480, 48_001), cut.clone()],
+            tags: vec![
+                (TIME_REFERENCE.to_owned(), "96000".to_owned()),
+                ("TITLE".to_owned(), "48000".to_owned()),
+            ],
+            ..Metadata::default()
+        };
+        assert!(metadata.change_rate(48_000, 48_000).is_empty());
+        assert_eq!(metadata.first.len(), 2);
+        assert_eq!(metadata.change_rate(48_000, 16_000), ["iXML"]);
+        let time = metadata.first[0].data[BEXT_TIME_REFERENCE..].first_chunk().expect("a field");
+        assert_eq!(u64::from_le_bytes(*time), (1u64 << 33).div_ceil(3));
+        assert_eq!(metadata.after, [cue(16_000), adtl(8_000), smpl(62_499, 160, 16_000), cut]);
+        assert_eq!(metadata.tags[0].1, "32000");
+        assert_eq!(metadata.tags[1].1, "48000");
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod opus;
 mod output;
 mod pcm;
 mod report;
+mod resample;
 mod source;
 mod wav;
 
@@ -104,6 +105,7 @@ pub fn main() -> ExitCode {
         model,
         controls,
         depth: args.depth,
+        rate: args.rate,
         format,
         raw: args.raw_input,
         lfe: args.lfe,
@@ -160,6 +162,7 @@ pub fn clean_at_most(seconds: u64, input: &Path, output: &Path) -> Result<Cleane
         model: Model::bundled(),
         controls: Controls::default(),
         depth: None,
+        rate: None,
         format: Format::of_name(output).unwrap_or_default(),
         raw: None,
         lfe: None,
