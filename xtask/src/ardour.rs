@@ -45,8 +45,9 @@ impl Ardour {
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(format!("/usr/bin/ardour{}-{program}", self.version));
         command.env("HOME", &self.home);
-        for folder in ["CONFIG", "CACHE", "DATA"] {
-            command.env(format!("XDG_{folder}_HOME"), self.home.join(folder.to_lowercase()));
+        // Without them, all is below HOME, also what the scanner wrote.
+        for folder in validate::XDG_FOLDERS {
+            command.env_remove(folder);
         }
         command
     }

@@ -278,9 +278,15 @@ pub(crate) fn scan(bundle: &Path, home: &Path) -> Result<Option<String>> {
     find(tool).map(|program| scan_with(&program, bundle, home)).transpose()
 }
 
+/// What moves a program's folders away from HOME.
+pub(crate) const XDG_FOLDERS: [&str; 3] = ["XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"];
+
 fn scan_with(program: &Path, bundle: &Path, home: &Path) -> Result<String> {
     let mut command = Command::new(program);
     command.args(["-f", "-v"]).arg(bundle).env("HOME", home);
+    for folder in XDG_FOLDERS {
+        command.env_remove(folder);
+    }
     // Its own libraries lie beside it.
     command.env("LD_LIBRARY_PATH", program.parent().unwrap_or(Path::new(".")));
     let text = output_of(&mut command)?;
