@@ -53,7 +53,8 @@ impl RateConverter {
 
     /// What these samples complete.
     pub(crate) fn convert(&mut self, planes: &[&[f32]]) -> Result<&[Vec<f32>], Error> {
-        self.take(planes);
+        self.ready.iter_mut().for_each(Vec::clear);
+        self.waiting.iter_mut().zip(planes).for_each(|(waiting, plane)| waiting.extend(*plane));
         self.taken += planes.first().map_or(0, |plane| plane.len() as u64);
         self.run(u64::MAX)?;
         Ok(&self.ready)
@@ -69,11 +70,6 @@ impl RateConverter {
             self.run(whole)?;
         }
         Ok(&self.ready)
-    }
-
-    fn take(&mut self, planes: &[&[f32]]) {
-        self.ready.iter_mut().for_each(Vec::clear);
-        self.waiting.iter_mut().zip(planes).for_each(|(waiting, plane)| waiting.extend(*plane));
     }
 
     /// Converts whole chunks until the result has `whole` samples.

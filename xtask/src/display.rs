@@ -203,8 +203,8 @@ impl<'a> Window<'a> {
         let status = recorder.wait().context("cannot wait for ffmpeg")?;
         acted?;
         ensure!(status.success(), "ffmpeg ended with {status}");
-        let filter = "fps=6,scale=560:-1:flags=lanczos,split[a][b];\
-                      [a]palettegen=max_colors=40:stats_mode=diff[p];[b][p]paletteuse=dither=none";
+        let filter = "fps=4,scale=460:-1:flags=lanczos,split[a][b];\
+                      [a]palettegen=max_colors=32:stats_mode=diff[p];[b][p]paletteuse=dither=none";
         run(Command::new("ffmpeg")
             .args(["-y", "-loglevel", "error", "-i"])
             .arg(&whole)

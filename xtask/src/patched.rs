@@ -125,9 +125,12 @@ fn workspace() -> Result<PathBuf> {
     for entry in fs::read_dir(".").context("cannot list the workspace")? {
         let name = entry.context("cannot list the workspace")?.file_name();
         let own = ["Cargo.toml", "Cargo.lock", "target", ".git"].iter().any(|own| name == *own);
+        if own {
+            continue;
+        }
         let (from, to) = (absolute(PathBuf::from(&name))?, here.join(&name));
         // A checkout that was moved or copied has links to where it was.
-        if !own && fs::read_link(&to).ok().as_ref() != Some(&from) {
+        if fs::read_link(&to).ok().as_ref() != Some(&from) {
             link(&from, &to)?;
         }
     }

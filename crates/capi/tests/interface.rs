@@ -9,7 +9,7 @@ use std::ptr::{self, null, null_mut};
 
 use wisp::{Controls, Engine, Listen, Model, Stereo};
 use wisp_capi::*;
-use wisp_testing::Random;
+use wisp_testing::{Random, hum};
 
 /// An engine that frees itself.
 struct Handle(*mut WispEngine);
@@ -61,16 +61,6 @@ fn message() -> String {
     unsafe { CStr::from_ptr(wisp_last_error()) }.to_str().expect("UTF-8").to_owned()
 }
 
-/// A hum with bursts of noise.
-fn sound(length: usize, seed: u64) -> Vec<f32> {
-    let mut random = Random(seed);
-    let sample = |n: usize| {
-        let burst = if n % 9_000 < 3_000 { 0.2 } else { 0.01 };
-        0.2 * (n as f64 * 0.02).sin() + burst * (random.unit() - 0.5)
-    };
-    (0..length).map(sample).map(|x| x as f32).collect()
-}
-
 fn bits(samples: &[f32]) -> Vec<u32> {
     samples.iter().map(|x| x.to_bits()).collect()
 }
@@ -78,7 +68,7 @@ fn bits(samples: &[f32]) -> Vec<u32> {
 #[test]
 fn the_output_is_the_engines_whatever_the_layout_and_the_block() {
     for rate in [48_000, 11_025] {
-        let input = [sound(30_000, 1), sound(30_000, 2)];
+        let input = [hum(30_000, 1), hum(30_000, 2)];
         let controls =
             Controls { reduction_db: 18.0, ambience: 0.05, output_db: -3.0, ..Controls::default() };
         let mut expected = input.clone();
@@ -138,7 +128,7 @@ fn every_control_reaches_the_engine() {
     ] {
         let run = |controls: &Controls| {
             let mut engine = Engine::new(&Model::bundled(), 16_000, 2).expect("an engine");
-            let (mut left, mut right) = (sound(9_600, 4), sound(9_600, 5));
+            let (mut left, mut right) = (hum(9_600, 4), hum(9_600, 5));
             engine.process(controls, &mut [&mut left, &mut right]);
             (bits(&left), bits(&right))
         };
@@ -146,13 +136,13 @@ fn every_control_reaches_the_engine() {
         assert_ne!(expected, run(&plain), "{control:?} is heard");
         let handle = Handle::new(16_000, 2);
         assert_eq!(handle.set(control as i32, value), WispStatus::Ok, "{}", message());
-        let (mut left, mut right) = (sound(9_600, 4), sound(9_600, 5));
+        let (mut left, mut right) = (hum(9_600, 4), hum(9_600, 5));
         assert_eq!(handle.planar(&mut [&mut left, &mut right]), WispStatus::Ok);
         assert_eq!((bits(&left), bits(&right)), expected, "{control:?}");
         // As new, with the controls that were set.
         // SAFETY: as the header asks.
         assert_eq!(unsafe { wisp_engine_reset(handle.0) }, WispStatus::Ok);
-        let (mut left, mut right) = (sound(9_600, 4), sound(9_600, 5));
+        let (mut left, mut right) = (hum(9_600, 4), hum(9_600, 5));
         assert_eq!(handle.planar(&mut [&mut left, &mut right]), WispStatus::Ok);
         assert_eq!((bits(&left), bits(&right)), expected, "{control:?} after a reset");
     }
@@ -243,7 +233,7 @@ fn nonsense_is_refused_and_said() {
 fn the_audio_path_does_not_allocate_even_when_it_fails() {
     for (rate, channels) in [(48_000, 1), (44_100, 2), (11_025, 2)] {
         let handle = Handle::new(rate, channels);
-        let mut samples = sound(9_600, 6);
+        let mut samples = hum(9_600, 6);
         let ((), calls, _) = allocations::count(|| {
             for (i, block) in samples.chunks_mut(960).enumerate() {
                 assert_eq!(handle.interleaved(block, channels as usize), WispStatus::Ok);

@@ -11,7 +11,7 @@ use wisp::parameter::Control;
 use wisp::{Controls, Engine, Model};
 use wisp_lv2::port::{Format, Port, ports};
 use wisp_lv2::{ladspa, lv2};
-use wisp_testing::Random;
+use wisp_testing::{Random, hum};
 
 /// Either format's functions.
 #[derive(Clone, Copy)]
@@ -95,16 +95,6 @@ impl Drop for Loaded {
     }
 }
 
-/// A hum with bursts of noise.
-fn sound(length: usize, seed: u64) -> Vec<f32> {
-    let mut random = Random(seed);
-    let sample = |n: usize| {
-        let burst = if n % 9_000 < 3_000 { 0.2 } else { 0.01 };
-        0.2 * (n as f64 * 0.02).sin() + burst * (random.unit() - 0.5)
-    };
-    (0..length).map(sample).map(|x| x as f32).collect()
-}
-
 fn bits(channels: &[Vec<f32>]) -> Vec<u32> {
     channels.iter().flatten().map(|x| x.to_bits()).collect()
 }
@@ -137,7 +127,7 @@ fn the_output_is_the_engines_in_place_or_not_whatever_the_block() {
         let set = [(Control::Reduction, 18.0), (Control::Ambience, 5.0), (Control::Output, -3.0)];
         let mut controls = Controls::default();
         set.iter().for_each(|(control, value)| control.set(&mut controls, *value));
-        let input: Vec<Vec<f32>> = (0..channels).map(|c| sound(24_000, c as u64)).collect();
+        let input: Vec<Vec<f32>> = (0..channels).map(|c| hum(24_000, c as u64)).collect();
         let expected = expected(rate, &controls, &input);
         for (format, plugin) in plugins(channels) {
             let plugin = plugin.load(rate).expect("an instance");
@@ -174,7 +164,7 @@ fn the_output_is_the_engines_in_place_or_not_whatever_the_block() {
 
 #[test]
 fn every_control_is_heard_as_in_the_engine() {
-    let input = vec![sound(9_600, 1), sound(9_600, 2)];
+    let input = vec![hum(9_600, 1), hum(9_600, 2)];
     let plain = expected(16_000, &Controls::default(), &input);
     for control in Control::ALL {
         let mut controls = Controls::default();
@@ -231,7 +221,7 @@ fn running_does_not_allocate() {
     for (format, plugin) in plugins(2) {
         let plugin = plugin.load(44_100).expect("an instance");
         let mut values = values(format, 2, &[]);
-        let mut audio = [sound(4_410, 1), sound(4_410, 2)];
+        let mut audio = [hum(4_410, 1), hum(4_410, 2)];
         for (port, value) in values.iter_mut().enumerate() {
             let place = if port < 4 { audio[port % 2].as_mut_ptr() } else { value };
             plugin.connect(port, place);
