@@ -1,6 +1,7 @@
 //! The library's public items, listed in `docs/api.txt`, so that a change shows.
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use public_api::Builder;
@@ -12,21 +13,21 @@ const LISTING: &str = "docs/api.txt";
 /// What public-api reads: the JSON of Rust 1.95.
 const FORMAT: u32 = 57;
 
+/// Set by [`api`] when cargo is to run this program as rustdoc; holds the name of the real one.
+const RUSTDOC: &str = "WISP_RUSTDOC";
+
 /// Compares the listing with the library, or writes it anew.
 pub(crate) fn api(write: bool) -> Result<()> {
-    // A folder of its own: the variable makes dependencies build anew.
-    let folder = target_dir().join("api");
+    // Only rustdoc may see RUSTC_BOOTSTRAP: dependencies would be compiled again for it.
+    let real = std::env::var_os("RUSTDOC").unwrap_or_else(|| "rustdoc".into());
+    let this = std::env::current_exe().context("cannot find this program")?;
     let mut rustdoc =
         cargo(&["rustdoc", "--quiet", "-p", PACKAGE, "--lib", "--no-default-features"]);
-    rustdoc.arg("--target-dir").arg(&folder);
     rustdoc.args(["--", "-Z", "unstable-options", "--output-format", "json"]);
-    // rustdoc writes JSON on nightly Rust only, or when told that this is one.
-    run(rustdoc.env("RUSTC_BOOTSTRAP", "1"))?;
-    let json = folder.join("doc").join(format!("{NAME}.json"));
+    run(rustdoc.env("RUSTDOC", this).env(RUSTDOC, real))?;
+    let json = target_dir().join("doc").join(format!("{NAME}.json"));
     let Some(actual) = listing(&json)? else {
-        println!(
-            "{NOTE}{LISTING} not compared: this Rust writes its documentation in another format"
-        );
+        println!("{NOTE}{LISTING} not compared: that needs the rustdoc of Rust 1.95");
         return Ok(());
     };
     if write {
@@ -36,11 +37,20 @@ pub(crate) fn api(write: bool) -> Result<()> {
     let changes = changes(&expected, &actual);
     if !changes.is_empty() {
         bail!(
-            "the public items are not those of {LISTING}; `cargo xtask api` writes it anew:\n{}",
+            "{LISTING} does not list the library's public items. If the change is intended, run \
+             `cargo xtask api` and commit the file. Differences:\n{}",
             changes.join("\n")
         );
     }
     Ok(())
+}
+
+/// The real rustdoc with this program's arguments, if cargo runs this program in its place. It writes JSON on nightly Rust
+/// only, or when told that this is one.
+pub(crate) fn as_rustdoc() -> Option<Result<()>> {
+    let real = std::env::var_os(RUSTDOC)?;
+    let mut rustdoc = Command::new(real);
+    Some(run(rustdoc.args(std::env::args_os().skip(1)).env("RUSTC_BOOTSTRAP", "1")))
 }
 
 /// One item a line; nothing where rustdoc writes another version of its format.
@@ -60,7 +70,7 @@ fn listing(json: &Path) -> Result<Option<String>> {
     Ok(Some(api.items().map(|item| format!("{item}\n")).collect()))
 }
 
-/// Lines of one text alone.
+/// Lines that only one of the texts has.
 fn changes(expected: &str, actual: &str) -> Vec<String> {
     let gone = expected.lines().filter(|line| !actual.lines().any(|other| other == *line));
     let new = actual.lines().filter(|line| !expected.lines().any(|other| other == *line));
@@ -72,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_change_is_told_and_equal_lists_are_not() {
+    fn only_changes_are_listed() {
         assert!(changes("a\nb\n", "a\nb\n").is_empty());
         assert_eq!(changes("a\nb\n", "b\nc\n"), ["- a", "+ c"]);
     }

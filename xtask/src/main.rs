@@ -75,9 +75,9 @@ enum Task {
     },
     /// Update docs/editor*.png from the real window, playing sound
     Screenshots,
-    /// Write docs/api.txt anew: the public items of the library
+    /// Update docs/api.txt, the list of the library's public items
     Api {
-        /// Only compare, and say what differs
+        /// Only compare, and list what differs
         #[arg(long)]
         check: bool,
     },
@@ -97,6 +97,9 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<bool> {
+    if let Some(done) = api::as_rustdoc() {
+        return done.map(|()| true);
+    }
     let Args { yes, task } = Args::parse();
     if yes {
         tools::consent_to_install();

@@ -68,7 +68,8 @@ const STEPS: &[Step] = &[
     step("format", "rustfmt", format).after(&["tools"]),
     step("clippy", "no warnings, with and without features", clippy).after(&["tools"]),
     step("audit", "unsafe code, and dependencies by cargo-deny", audit),
-    step("docs", "documentation builds without warnings", docs).after(&["tools"]),
+    step("docs", "documentation without warnings, public items as in api.txt", docs)
+        .after(&["tools"]),
     step("hosts", "the command line, the plugin in a CLAP host", hosts).after(&["tools"]),
     step("xtask", "tests of these tasks", xtask),
     step("doors", "C, LADSPA, LV2: the command line's output", doors).after(&["tools", "bundle"]),
@@ -304,7 +305,8 @@ fn clippy() -> Result<()> {
 
 fn docs() -> Result<()> {
     let mut doc = cargo(&["doc", "--quiet", "-p", PACKAGE, "--no-deps", "--all-features"]);
-    run(doc.env("RUSTDOCFLAGS", "-D warnings"))
+    run(doc.env("RUSTDOCFLAGS", "-D warnings"))?;
+    crate::api::api(false)
 }
 
 fn core() -> Result<()> {
