@@ -20,7 +20,7 @@ use clack_host::process::audio_buffers::{
 };
 use egui::{Pos2, Rect};
 use wisp::plugin::editor::layout::Layout;
-use wisp::plugin::params::EditorMemory;
+use wisp::plugin::memory::EditorMemory;
 use x11rb::connection::Connection;
 use x11rb::protocol::Event;
 use x11rb::protocol::damage::{ConnectionExt as _, ReportLevel};

@@ -1410,7 +1410,7 @@ mod windows {
     }
 
     fn layout() -> wisp::plugin::editor::layout::Layout {
-        let size = wisp::plugin::params::EditorMemory::default();
+        let size = wisp::plugin::memory::EditorMemory::default();
         wisp::plugin::editor::layout::Layout::new(size.width, size.height)
     }
 

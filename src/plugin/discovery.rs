@@ -15,7 +15,8 @@ use clap_sys::version::CLAP_VERSION;
 use nice_plug::prelude::ClapPlugin;
 
 use super::Wisp;
-use super::params::{Control, LoadedPreset, WispParams};
+use super::memory::LoadedPreset;
+use super::params::{Control, WispParams};
 use super::presets::{self, FACTORY, Factory};
 use crate::preset;
 
@@ -298,7 +299,7 @@ pub(super) unsafe fn load(
                 params.handle(control).put(value);
             }
             let values = values.iter().map(|&(c, value)| (c.id().to_owned(), value)).collect();
-            let mut memory = params.sound_memory();
+            let mut memory = params.sound_memory(Clone::clone);
             memory.preset = LoadedPreset { name, values };
             params.set_sound_memory(memory);
             // SAFETY: the host's own calls, on its main thread, as this one is.

@@ -6,6 +6,7 @@ mod discovery;
 pub mod editor;
 pub mod history;
 mod instance;
+pub mod memory;
 pub mod meters;
 pub mod params;
 pub mod presets;

@@ -1,22 +1,21 @@
 //! The parameters a host sees, and their way into [`Controls`].
 //!
 //! Ids never change: hosts store automation and sessions by them.
-use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use nice_plug::plugin::ParamValue;
 use nice_plug::prelude::*;
-use serde::{Deserialize, Serialize};
 
+use super::memory::{EditorMemory, SoundMemory, Values};
 use crate::engine::{self, Controls};
 use crate::parameter::reduction_db;
 pub use crate::parameter::{
-    Control, OUTPUT_RANGE_DB, REDUCTION_FULL, REDUCTION_LIMIT_DB, SENSITIVITY_RANGE_DB, is_full,
+    Control, OUTPUT_RANGE_DB, REDUCTION_FULL, REDUCTION_LIMIT_DB, SENSITIVITY_RANGE_DB,
 };
-use crate::text::{decibels, percent};
-
-/// The text of what is no number.
-const NO_VALUE: &str = "–";
+use crate::text::{
+    ambience_from_string, ambience_to_string, reduction_from_string, reduction_to_string,
+    signed_from_string, signed_to_string, switch_from_string,
+};
 
 /// The output to listen to, as a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
@@ -109,85 +108,6 @@ impl<P: Param> Handle for P {
     }
     fn end(&self, setter: &ParamSetter<'_>) {
         setter.end_set_parameter(self);
-    }
-}
-
-/// Normalized values by the parameters' ids.
-pub type Values = BTreeMap<String, f32>;
-
-/// One of the two settings that are compared.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Slot {
-    /// The first.
-    #[default]
-    A,
-    /// The second.
-    B,
-}
-
-/// The preset that was last loaded or saved.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct LoadedPreset {
-    /// Its name.
-    pub name: String,
-    /// What it set.
-    pub values: Values,
-}
-
-/// The inactive setting.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct OtherSetting {
-    /// The preset it came from.
-    pub preset: LoadedPreset,
-    /// Its values.
-    pub values: Values,
-}
-
-/// State of the sound that is not a parameter, saved with the session.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct SoundMemory {
-    /// The preset of the active setting; no name: none.
-    pub preset: LoadedPreset,
-    /// The active setting.
-    pub slot: Slot,
-    /// The inactive setting, if it was ever used.
-    pub other: Option<OtherSetting>,
-}
-
-/// Editor state saved with the session.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct EditorMemory {
-    /// Width in logical points.
-    pub width: f32,
-    /// Height in logical points.
-    pub height: f32,
-}
-
-impl EditorMemory {
-    /// The smallest editor, logical points.
-    pub const MIN: (f32, f32) = (700.0, 460.0);
-    /// The largest editor, logical points.
-    pub const MAX: (f32, f32) = (1920.0, 1200.0);
-
-    /// The size clamped to the allowed range; the default if it is not finite.
-    pub fn clamped(self) -> Self {
-        if !(self.width.is_finite() && self.height.is_finite()) {
-            return Self::default();
-        }
-        Self {
-            width: self.width.clamp(Self::MIN.0, Self::MAX.0),
-            height: self.height.clamp(Self::MIN.1, Self::MAX.1),
-        }
-    }
-}
-
-impl Default for EditorMemory {
-    fn default() -> Self {
-        Self { width: 920.0, height: 580.0 }
     }
 }
 
@@ -319,9 +239,9 @@ impl WispParams {
             .collect()
     }
 
-    /// The remembered preset and comparison.
-    pub fn sound_memory(&self) -> SoundMemory {
-        self.sound.read().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Looks at the remembered preset and comparison.
+    pub fn sound_memory<T>(&self, look: impl FnOnce(&SoundMemory) -> T) -> T {
+        look(&self.sound.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Remembers preset and comparison.
@@ -341,141 +261,9 @@ impl WispParams {
     }
 }
 
-/// A Reduction value as text.
-pub fn reduction_to_string(plain: f32) -> String {
-    if plain.is_nan() {
-        return NO_VALUE.to_owned();
-    }
-    if is_full(plain) {
-        return "Full".to_owned();
-    }
-    format!("{} dB", one_decimal(plain.min(REDUCTION_LIMIT_DB)))
-}
-
-/// Text as a Reduction value: "24", "24 dB", "-24 dB" (a reduction either way) or "full".
-pub fn reduction_from_string(text: &str) -> Option<f32> {
-    let lower = text.trim().to_lowercase();
-    let bare = lower.strip_suffix("db").unwrap_or(&lower).trim();
-    if ["full", "max", "inf", "-inf", "∞", "-∞"].contains(&bare) {
-        return Some(REDUCTION_FULL);
-    }
-    let db = decibels(text)?.abs();
-    Some(if is_full(db) { REDUCTION_FULL } else { db.min(REDUCTION_LIMIT_DB) })
-}
-
-/// A Sensitivity or Output value as text.
-pub fn signed_to_string(plain: f32) -> String {
-    if plain.is_nan() {
-        return NO_VALUE.to_owned();
-    }
-    let text = one_decimal(plain);
-    if text.starts_with('-') || text == "0" { format!("{text} dB") } else { format!("+{text} dB") }
-}
-
-/// Text as a Sensitivity or Output value within a range either way: "-3", "+3 dB".
-pub fn signed_from_string(text: &str, range: f32) -> Option<f32> {
-    Some(decibels(text)?.clamp(-range, range))
-}
-
-/// An Ambience value as text.
-pub fn ambience_to_string(plain: f32) -> String {
-    if plain.is_nan() {
-        return NO_VALUE.to_owned();
-    }
-    format!("{} %", one_decimal(plain))
-}
-
-/// Text as an Ambience value: "25", "25 %", or the level of the noise that stays: "-12 dB".
-pub fn ambience_from_string(text: &str) -> Option<f32> {
-    Some(percent(text)?.clamp(0.0, 100.0))
-}
-
-/// Text as a switch.
-fn switch_from_string(text: &str) -> Option<bool> {
-    match text.trim().to_lowercase().as_str() {
-        "on" | "true" | "yes" | "1" | "bypassed" => Some(true),
-        "off" | "false" | "no" | "0" | "active" => Some(false),
-        _ => None,
-    }
-}
-
-/// At most one decimal, none for whole numbers, never "-0".
-fn one_decimal(value: f32) -> String {
-    let tenths = (value * 10.0).round();
-    if tenths == 0.0 {
-        "0".to_owned()
-    } else if tenths % 10.0 == 0.0 {
-        format!("{:.0}", tenths / 10.0)
-    } else {
-        format!("{:.1}", tenths / 10.0)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn reduction_text_goes_both_ways() {
-        for (text, value) in [
-            ("full", REDUCTION_FULL),
-            (" Full ", REDUCTION_FULL),
-            ("inf dB", REDUCTION_FULL),
-            ("24", 24.0),
-            ("24 dB", 24.0),
-            ("24.5dB", 24.5),
-            ("-12 db", 12.0),
-            ("0", 0.0),
-            ("60", 60.0),
-            ("1000", REDUCTION_FULL),
-        ] {
-            assert_eq!(reduction_from_string(text), Some(value), "{text:?}");
-        }
-        for text in ["", "dB", "loud", "nan", "12 dB dB"] {
-            assert_eq!(reduction_from_string(text), None, "{text:?}");
-        }
-        for tenths in 0..=600 {
-            let value = tenths as f32 / 10.0;
-            let text = reduction_to_string(value);
-            let back = reduction_from_string(&text).expect("own text is understood");
-            assert!((back - value).abs() < 1e-4, "{value} -> {text} -> {back}");
-        }
-        assert_eq!(reduction_to_string(REDUCTION_FULL), "Full");
-        assert_eq!(reduction_to_string(60.2), "60 dB");
-    }
-
-    #[test]
-    fn signed_text_goes_both_ways() {
-        for (value, text) in
-            [(0.0, "0 dB"), (-0.01, "0 dB"), (3.0, "+3 dB"), (-3.25, "-3.3 dB"), (24.0, "+24 dB")]
-        {
-            assert_eq!(signed_to_string(value), text);
-        }
-        for tenths in -240..=240 {
-            let value = tenths as f32 / 10.0;
-            let text = signed_to_string(value);
-            let back = signed_from_string(&text, OUTPUT_RANGE_DB).expect("own text");
-            assert!((back - value).abs() < 1e-4, "{value} -> {back}");
-        }
-        assert_eq!(signed_from_string("99", OUTPUT_RANGE_DB), Some(OUTPUT_RANGE_DB));
-        assert_eq!(signed_from_string("-99 dB", 12.0), Some(-12.0));
-        assert_eq!(signed_from_string("x", 12.0), None);
-    }
-
-    #[test]
-    fn ambience_text_goes_both_ways() {
-        for tenths in 0..=1000 {
-            let value = tenths as f32 / 10.0;
-            let back = ambience_from_string(&ambience_to_string(value)).expect("own text");
-            assert!((back - value).abs() < 1e-4, "{value} -> {back}");
-        }
-        assert_eq!(ambience_from_string(" 25%"), Some(25.0));
-        assert_eq!(ambience_from_string("-20 dB"), Some(10.0));
-        assert_eq!(ambience_from_string("300"), Some(100.0));
-        for text in ["", "%", "much", "nan %", "inf"] {
-            assert_eq!(ambience_from_string(text), None, "{text:?}");
-        }
-    }
 
     #[test]
     fn every_parameter_has_its_handle() {
@@ -491,27 +279,10 @@ mod tests {
     }
 
     #[test]
-    fn a_remembered_sound_tolerates_other_fields_and_refuses_nonsense() {
-        let memory: SoundMemory =
-            serde_json::from_str(r#"{"slot": "B", "new": [1]}"#).expect("json");
-        assert_eq!(memory, SoundMemory { slot: Slot::B, ..SoundMemory::default() });
-        assert!(serde_json::from_str::<SoundMemory>(r#"{"slot": "C"}"#).is_err());
-    }
-
-    #[test]
     fn full_reaches_the_engine_as_no_limit() {
         let params = WispParams::default();
         assert_eq!(params.controls(), Controls::default());
         assert_eq!(reduction_db(60.4), 60.0);
         assert_eq!(reduction_db(REDUCTION_FULL), f32::INFINITY);
-    }
-
-    #[test]
-    fn a_remembered_size_is_always_usable() {
-        let memory = EditorMemory { width: f32::NAN, height: 1e9 };
-        assert_eq!(memory.clamped(), EditorMemory::default());
-        let memory: EditorMemory = serde_json::from_str(r#"{"width": 5, "new": 1}"#).expect("json");
-        assert_eq!(memory.clamped().width, EditorMemory::MIN.0);
-        assert_eq!(memory.clamped().height, EditorMemory::default().height);
     }
 }

@@ -5,9 +5,8 @@ use std::time::Instant;
 use nice_plug::prelude::ParamSetter;
 
 use crate::plugin::history::{Change, History};
-use crate::plugin::params::{
-    Control, LoadedPreset, OtherSetting, Slot, SoundMemory, Values, WispParams,
-};
+use crate::plugin::memory::{LoadedPreset, OtherSetting, Slot, SoundMemory, Values};
+use crate::plugin::params::{Control, WispParams};
 
 /// State that outlives the window: the histories of both settings, and unfinished gestures.
 pub(super) struct Histories {
@@ -100,7 +99,7 @@ impl<'a> Hand<'a> {
 
     /// The history of the active setting.
     fn history<T>(&self, work: impl FnOnce(&mut History) -> T) -> T {
-        let slot = self.params.sound_memory().slot as usize;
+        let slot = self.params.sound_memory(|memory| memory.slot) as usize;
         work(&mut self.histories().each[slot])
     }
 
@@ -132,27 +131,31 @@ impl<'a> Hand<'a> {
     pub(super) fn load(&self, name: &str, values: &[(Control, f32)]) {
         self.change(values);
         let preset = LoadedPreset { name: name.to_owned(), values: by_id(values) };
-        self.params.set_sound_memory(SoundMemory { preset, ..self.params.sound_memory() });
+        self.params
+            .set_sound_memory(SoundMemory { preset, ..self.params.sound_memory(Clone::clone) });
     }
 
     /// Remembers that the current values are a preset's.
     pub(super) fn saved(&self, name: &str) {
         let preset = LoadedPreset { name: name.to_owned(), values: self.params.values() };
-        self.params.set_sound_memory(SoundMemory { preset, ..self.params.sound_memory() });
+        self.params
+            .set_sound_memory(SoundMemory { preset, ..self.params.sound_memory(Clone::clone) });
     }
 
     /// Whether the values differ from the loaded preset's.
     pub(super) fn is_changed(&self) -> bool {
-        let memory = self.params.sound_memory();
-        Control::SOUND.iter().any(|&control| {
-            let now = self.params.handle(control).normalized();
-            memory.preset.values.get(control.id()).is_some_and(|value| (value - now).abs() > 1e-4)
+        self.params.sound_memory(|memory| {
+            Control::SOUND.iter().any(|&control| {
+                let now = self.params.handle(control).normalized();
+                let value = memory.preset.values.get(control.id());
+                value.is_some_and(|value| (value - now).abs() > 1e-4)
+            })
         })
     }
 
     /// Switches to one of the two settings; the second starts as a copy of the first.
     pub(super) fn switch(&self, slot: Slot) {
-        let memory = self.params.sound_memory();
+        let memory = self.params.sound_memory(Clone::clone);
         if memory.slot == slot {
             return;
         }
@@ -169,7 +172,7 @@ impl<'a> Hand<'a> {
 
     /// Copies the active setting to the other one.
     pub(super) fn copy_to_other(&self) {
-        let memory = self.params.sound_memory();
+        let memory = self.params.sound_memory(Clone::clone);
         let other = Some(self.setting(&memory));
         self.params.set_sound_memory(SoundMemory { other, ..memory });
     }

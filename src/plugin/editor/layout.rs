@@ -143,7 +143,7 @@ impl Layout {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plugin::params::EditorMemory;
+    use crate::plugin::memory::EditorMemory;
 
     #[test]
     fn nothing_overlaps_or_sticks_out_at_any_size() {

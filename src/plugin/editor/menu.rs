@@ -46,7 +46,7 @@ impl PresetMenu {
     /// Draws name, arrows and menu; returns a message.
     pub(super) fn show(&mut self, ui: &mut Ui, layout: &Layout, hand: &Hand<'_>) -> Option<Notice> {
         let mut notice = None;
-        let name = hand.params.sound_memory().preset.name;
+        let name = hand.params.sound_memory(|memory| memory.preset.name.clone());
         let well = layout.previous_preset.union(layout.next_preset);
         ui.painter().rect_filled(well, 6.0, PANEL);
         if button::sign(ui, layout.previous_preset, Sign::Previous, true, "Previous preset") {

@@ -2,7 +2,9 @@
 mod button;
 mod choice;
 mod dial;
+mod footer;
 mod hand;
+mod header;
 pub mod layout;
 mod level;
 mod menu;
@@ -13,7 +15,7 @@ use std::error::Error;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use egui::{Align2, Key, Modifiers, Rect, Ui, ViewportCommand, pos2, vec2};
+use egui::{Key, Modifiers, Rect, Ui, ViewportCommand, pos2, vec2};
 use nice_plug::context::gui::GuiContext;
 use nice_plug::editor::dpi::{LogicalSize, NativeSize};
 use nice_plug::editor::{HostMethods, SpawnedEditor};
@@ -25,7 +27,6 @@ use nice_plug_egui::{
     create_egui_editor,
 };
 
-use self::button::Sign;
 use self::choice::Position;
 use self::dial::Dial;
 use self::hand::{Hand, Histories};
@@ -33,9 +34,10 @@ use self::layout::Layout;
 use self::level::{LevelMeter, ReductionMeter};
 use self::menu::{Notice, PresetMenu};
 use self::spectrogram::Spectrogram;
-use self::theme::{ALARM, BACKGROUND, CORNER, LABEL, LINE, NOISE, PANEL, TEXT, VOICE};
+use self::theme::{BACKGROUND, CORNER, LABEL, LINE, NOISE, PANEL};
+use super::memory::EditorMemory;
 use super::meters::Meters;
-use super::params::{Control, EditorMemory, Listen, REDUCTION_FULL, Slot, Stereo, WispParams};
+use super::params::{Control, Listen, REDUCTION_FULL, Stereo, WispParams};
 use super::window::{self, ClosingHandle, OnClose};
 
 /// Seconds between frames.
@@ -265,93 +267,11 @@ impl Window {
         panel(ui, layout.picture);
         let picture = layout.picture.shrink(6.0);
         self.spectrogram.show(&ui.painter_at(layout.picture), picture, meters.sample_rate());
-        heard(ui, picture, hand.params, meters);
+        if let Some(text) = heard(hand.params, meters) {
+            pill(ui, picture, text);
+        }
         self.levels(ui, layout.levels, meters.channels());
         self.footer(ui, layout.footer, meters);
-    }
-
-    fn header(&mut self, ui: &mut Ui, layout: &Layout, hand: &Hand<'_>) {
-        logo(ui.painter(), layout.logo);
-        if let Some(notice) = self.presets.show(ui, layout, hand) {
-            self.notice = Some((notice, NOTICE));
-        }
-        let can = (hand.can_undo(), hand.can_redo());
-        if button::sign(ui, layout.undo, Sign::Undo, can.0, "Undo (Ctrl+Z)") {
-            hand.undo();
-        }
-        if button::sign(ui, layout.redo, Sign::Redo, can.1, "Redo (Ctrl+Shift+Z)") {
-            hand.redo();
-        }
-        let slot = hand.params.sound_memory().slot;
-        for (rect, text, this) in [(layout.slot_a, "A", Slot::A), (layout.slot_b, "B", Slot::B)] {
-            let tooltip = "A and B hold two settings. Switch between them to compare.";
-            if button::letter(ui, rect, text, slot == this, tooltip) {
-                hand.switch(this);
-            }
-        }
-        let (tooltip, copied) = match slot {
-            Slot::A => ("Copy A to B", "Copied A to B"),
-            Slot::B => ("Copy B to A", "Copied B to A"),
-        };
-        if button::sign(ui, layout.copy, Sign::Copy, true, tooltip) {
-            hand.copy_to_other();
-            self.notice = Some((Notice { text: copied.to_owned(), alarm: false }, NOTICE));
-        }
-        choice::bypass(ui, layout.bypass, &hand.params.bypass, hand);
-    }
-
-    /// Voice indicator, notice, latency and load.
-    fn footer(&self, ui: &mut Ui, rect: Rect, meters: &Meters) {
-        let painter = ui.painter().clone();
-        let cell = Rect::from_min_size(rect.min, vec2(62.0, rect.height()));
-        let light = pos2(cell.left() + 10.0, cell.center().y);
-        painter.circle_filled(light, 8.0, VOICE.gamma_multiply(0.25 * self.voice));
-        painter.circle_filled(light, 4.5, theme::mix(LINE, VOICE, self.voice.clamp(0.0, 1.0)));
-        let place = light + vec2(12.0, 0.0);
-        painter.text(place, Align2::LEFT_CENTER, "Voice", theme::regular(12.0), LABEL);
-        ui.interact(cell, ui.scope_id().with("voice"), egui::Sense::hover())
-            .on_hover_text("Lights up while Wisp detects a voice.");
-
-        // Right to left.
-        let latency = meters.latency_ms().map_or("–".to_owned(), |ms| format!("{ms:.1} ms"));
-        let load = if meters.sample_rate() == 0 { "–" } else { &self.load_text };
-        let mut right = rect.right() - 6.0;
-        for (label, value, width, tooltip) in [
-            ("CPU", load, 78.0, "Share of one processor core that this instance uses."),
-            (
-                "Latency",
-                &*latency,
-                106.0,
-                "Delay through Wisp. It is reported to the host, which can compensate for it.",
-            ),
-        ] {
-            let cell =
-                Rect::from_min_max(pos2(right - width, rect.top()), pos2(right, rect.bottom()));
-            let middle = cell.center().y;
-            let place = pos2(cell.right(), middle);
-            let value = painter.text(place, Align2::RIGHT_CENTER, value, theme::strong(12.0), TEXT);
-            let place = pos2(value.left() - 6.0, middle);
-            painter.text(place, Align2::RIGHT_CENTER, label, theme::regular(12.0), LABEL);
-            ui.interact(cell, ui.scope_id().with(label), egui::Sense::hover())
-                .on_hover_text(tooltip);
-            right -= width + 18.0;
-        }
-
-        if let Some((notice, _)) = &self.notice {
-            let room = Rect::from_min_max(
-                pos2(cell.right() + 8.0, rect.top()),
-                pos2(right, rect.bottom()),
-            );
-            let color = if notice.alarm { ALARM } else { TEXT };
-            let font = theme::regular(12.0);
-            ui.painter_at(room).text(
-                room.left_center(),
-                Align2::LEFT_CENTER,
-                &notice.text,
-                font,
-                color,
-            );
-        }
     }
 
     fn levels(&mut self, ui: &mut Ui, rect: Rect, channels: usize) {
@@ -467,17 +387,21 @@ fn controls(ui: &mut Ui, layout: &Layout, hand: &Hand<'_>, stereo: bool) {
     );
 }
 
-/// A label if the output is not the result.
-fn heard(ui: &Ui, picture: Rect, params: &WispParams, meters: &Meters) {
-    let text = if !meters.denoises() {
-        "SOUND PASSES UNCHANGED: THE SAMPLE RATE IS NOT 8 TO 384 KHZ"
+/// A label for the picture while the output is not the result.
+fn heard(params: &WispParams, meters: &Meters) -> Option<&'static str> {
+    if !meters.denoises() {
+        Some("SOUND PASSES UNCHANGED: THE SAMPLE RATE IS NOT 8 TO 384 KHZ")
     } else if params.bypass.unmodulated_plain_value() {
-        "BYPASSED"
+        Some("BYPASSED")
     } else if params.listen.unmodulated_plain_value() == Listen::Removed {
-        "LISTENING TO REMOVED SOUND"
+        Some("LISTENING TO REMOVED SOUND")
     } else {
-        return;
-    };
+        None
+    }
+}
+
+/// Text on a rounded background in the picture's corner.
+fn pill(ui: &Ui, picture: Rect, text: &str) {
     let painter = ui.painter_at(picture);
     let galley = painter.layout_no_wrap(text.to_owned(), theme::strong(10.5), BACKGROUND);
     let size = galley.size() + vec2(20.0, 10.0);
@@ -489,24 +413,6 @@ fn heard(ui: &Ui, picture: Rect, params: &WispParams, meters: &Meters) {
 
 fn panel(ui: &Ui, rect: Rect) {
     ui.painter().rect_filled(rect, CORNER, PANEL);
-}
-
-/// Three strands, the noisy one fading away, and the name.
-fn logo(painter: &egui::Painter, rect: Rect) {
-    let left = rect.left() + 4.0;
-    let middle = rect.center().y;
-    for (offset, color, sway) in [(-5.0, VOICE, 1.0), (0.0, TEXT, 0.6), (5.0, NOISE, 1.4)] {
-        let points: Vec<_> = (0..=24)
-            .map(|i| {
-                let t = i as f32 / 24.0;
-                let swing = (t * 7.0 + offset * 0.3).sin() * 3.0 * sway * (1.0 - t);
-                pos2(left + t * 26.0, middle + offset * (1.0 - t) + swing)
-            })
-            .collect();
-        painter.line(points, egui::Stroke::new(1.6, color));
-    }
-    let place = pos2(left + 36.0, middle);
-    painter.text(place, Align2::LEFT_CENTER, "wisp", theme::strong(20.0), TEXT);
 }
 
 /// A corner to drag the window by, for hosts that offer no border.
@@ -531,5 +437,25 @@ fn resize_corner(ui: &mut Ui, area: Rect) {
         if wanted != area.size() {
             ui.ctx().send_viewport_cmd(ViewportCommand::InnerSize(wanted));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_shows_while_the_output_is_not_the_result() {
+        let (params, meters) = (WispParams::default(), Meters::default());
+        assert_eq!(heard(&params, &meters), None);
+        params.handle(Control::Listen).put(1.0);
+        assert!(heard(&params, &meters).is_some_and(|text| text.contains("REMOVED")));
+        params.handle(Control::Bypass).put(1.0);
+        assert_eq!(heard(&params, &meters), Some("BYPASSED"));
+        // At such a rate the sound passes unchanged, whatever the settings.
+        meters.set_setup(7_000, 0, 2, false);
+        assert!(heard(&params, &meters).is_some_and(|text| text.contains("UNCHANGED")));
+        meters.set_setup(48_000, 960, 2, true);
+        assert_eq!(heard(&params, &meters), Some("BYPASSED"));
     }
 }
