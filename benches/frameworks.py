@@ -1,10 +1,10 @@
-"""The same network, frame by frame with explicit state, in PyTorch, ONNX Runtime and tract, beside Wisp, one thread each.
+"""The same network, frame by frame with explicit state, in PyTorch, ONNX Runtime, tract and Wisp, one thread each.
 
     pip install -r train/requirements.txt onnx onnxruntime
     python benches/frameworks.py [--steps 5000] [--weights bundled/wisp.safetensors]
 
-Prints microseconds of the thread's processor time per frame of 10 ms, from features to mask. Each first shows that it gives
-what `Folded` of train/export.py gives. Wisp is built by cargo, and so is benches/tract, which takes minutes the first time.
+Prints thread time per 10 ms frame in microseconds, from features to mask. Every framework's output is first compared with
+`Folded` in train/export.py. Cargo builds Wisp and benches/tract, which takes minutes the first time.
 """
 
 import argparse
@@ -46,8 +46,8 @@ class Step(nn.Module):
     """One frame: low (1, 2, 1, 160), bands (n, 24/n) and the state -> real, imag (heads taps, 160), gains (heads 24) and the
     new state.
 
-    State: the frames before for each encoder layer (1, C, time_kernel - 1, F), then (positions, hidden) for each memory, and
-    (1, low_hidden) and (1, full_hidden) where the lowest bins and the whole spectrum have one.
+    State: each encoder layer's previous frames (1, C, time_kernel - 1, F), then (positions, hidden) for each memory, and
+    (1, low_hidden) and (1, full_hidden) if the network has those memories.
     """
 
     def __init__(self, folded: Folded):
@@ -198,7 +198,7 @@ def version_in(lock: Path, package: str) -> str:
 
 
 def figures(text: str, name: str) -> list[float]:
-    """p50, p99, p99.9 and max of the line that begins with the name."""
+    """p50, p99, p99.9 and maximum from the line that starts with the name."""
     found = re.search(rf"^{name}\s+([\d. ]+)$", text, re.MULTILINE)
     assert found, f"no line {name!r}"
     return [float(x) for x in found[1].split()[:4]]
@@ -217,7 +217,7 @@ def main() -> None:
     want = expected(folded, low, bands)
     model = ROOT / "target/wisp.onnx"
     model.parent.mkdir(exist_ok=True)
-    warnings.filterwarnings("ignore")  # of traces with fixed sizes, which is what these are
+    warnings.filterwarnings("ignore")  # traces have fixed sizes, as intended here
     state_names = [f"state_{i}" for i in range(len(step.zero_state()))]
     torch.onnx.export(
         step,

@@ -1,14 +1,15 @@
-//! Time per hop of networks from weights' files: one thread, mono, medians of interleaved rounds.
+//! Time per hop of networks from weights files: one thread, mono, medians of interleaved rounds.
 //!
 //! ```text
 //! cargo run --release --no-default-features --example hops -- 48000 bundled/wisp.safetensors other.safetensors
 //! ```
 //!
-//! Prints one JSON object per file, in the order given.
+//! Prints one JSON object per file, in order.
 use std::error::Error;
 
 use cpu_time::ThreadTime;
 use wisp::{Controls, Engine, Model};
+use wisp_testing::Random;
 
 const ROUNDS: usize = 31;
 const HOPS: usize = 200;
@@ -22,13 +23,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         engines.push(Engine::new(&Model::from_file(file)?, rate, 1)?);
     }
     let hop = (rate / 100) as usize;
-    let mut seed = 1u32;
-    let noise: Vec<f32> = (0..HOPS * hop)
-        .map(|_| {
-            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (seed >> 8) as f32 / (1 << 23) as f32 * 0.1 - 0.1
-        })
-        .collect();
+    let mut random = Random(1);
+    let noise: Vec<f32> = (0..HOPS * hop).map(|_| 0.1 * random.sample()).collect();
     let mut times = vec![Vec::with_capacity(ROUNDS); files.len()];
     for _ in 0..ROUNDS {
         for (engine, times) in engines.iter_mut().zip(&mut times) {

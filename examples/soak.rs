@@ -1,24 +1,25 @@
-//! Hours of audio through one engine, faster than real time, with settings that change at random.
+//! Runs hours of audio through one engine, faster than real time, with randomly changing settings.
 //!
 //! ```text
 //! cargo xtask soak --hours 24
 //! ```
 //!
-//! Fails where the output is not finite or too loud, where the sound moves against the input, where memory grows, or
-//! where the end takes much longer than the beginning.
+//! Fails if the output is not finite or too loud, if the sound drifts against the input, if memory grows, or if the end
+//! takes much longer than the beginning.
 use std::error::Error;
 use std::time::Instant;
 
 use wisp::{Controls, Engine, Listen, Model, Stereo};
+use wisp_testing::Random;
 
 const RATE: u32 = 48_000;
-/// A stretch of audio, after which figures are taken: a minute.
+/// Samples between measurements: one minute.
 const STRETCH: usize = 60 * RATE as usize;
-/// Twelve times what the loudest input can become with the gains that are set here.
+/// Twelve times the loudest possible output with the gains used here.
 const BOUND: f32 = 64.0 * 10.0 * 64.0;
-/// What memory may grow by after the first stretch, KiB.
+/// Allowed memory growth after the first stretch, KiB.
 const GROWTH: u64 = 2048;
-/// How much slower the last quarter may be than the first: other programs want the processor too.
+/// How much slower the last quarter may be than the first, as other programs may be running.
 const SLOWER: f64 = 3.0;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -66,12 +67,12 @@ struct Soak {
     engine: Engine,
     random: Random,
     controls: Controls,
-    /// Loops of different lengths, whose sum does not repeat.
+    /// Loops of different lengths, so that their sum does not repeat.
     loops: [Vec<f32>; 2],
     at: usize,
-    /// The newest input, for the check against the output; as long as the latency.
+    /// The latest input, as long as the latency, to compare with the output.
     history: [Vec<f32>; 2],
-    /// Samples since the engine was last told to leave the sound alone.
+    /// Samples since the settings last became transparent.
     untouched: usize,
     blocks: u64,
     changes: u64,
@@ -90,7 +91,7 @@ impl Soak {
                     let t = i as f32 / RATE as f32;
                     let phase = 900.0 * t + 3.0 * (4.0 * t).sin();
                     let voice: f32 = (1..6).map(|k| (phase * k as f32).sin() / k as f32).sum();
-                    0.1 * voice * (3.0 * t).sin().max(0.0) + 0.03 * random.signed()
+                    0.1 * voice * (3.0 * t).sin().max(0.0) + 0.03 * random.sample()
                 })
                 .collect()
         });
@@ -120,7 +121,7 @@ impl Soak {
             if self.random.below(20) == 0 {
                 self.change();
             }
-            // Now and then what no microphone gives.
+            // Now and then a value that no microphone produces.
             let odd = match self.random.below(2000) {
                 0 => Some(f32::NAN),
                 1 => Some(f32::INFINITY),
@@ -171,7 +172,7 @@ impl Soak {
         self.untouched = 0;
     }
 
-    /// Finite; and once the settings leave the sound alone, the input itself, as late as the engine says.
+    /// The output is finite, and with transparent settings it is the input, delayed by the reported latency.
     fn check(
         &mut self,
         input: &[Vec<f32>; 2],
@@ -191,7 +192,7 @@ impl Soak {
             history.extend_from_slice(&input[..samples]);
             if settled {
                 let expected = &history[..samples];
-                // What is not finite reads as 0, and what is absurdly loud is clamped.
+                // The engine reads non-finite samples as 0 and clamps extreme ones.
                 let same =
                     |x: f32, y: f32| y == if x.is_finite() { x.clamp(-64.0, 64.0) } else { 0.0 };
                 let moved =
@@ -207,7 +208,7 @@ impl Soak {
         Ok(())
     }
 
-    /// An engine that comes and goes, at another rate, for some seconds.
+    /// A short-lived engine at another rate.
     fn side_engine(&mut self) -> Result<(), Box<dyn Error>> {
         let rates = [8_000, 11_025, 16_000, 22_050, 44_100, 88_200, 96_000, 192_000];
         let rate = rates[self.random.below(rates.len())];
@@ -226,34 +227,13 @@ impl Soak {
     }
 }
 
-/// splitmix64: the same run every time.
-struct Random(u64);
-
-impl Random {
-    fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, n: usize) -> usize {
-        (self.bits() % n as u64) as usize
-    }
-
-    /// -1..1
-    fn signed(&mut self) -> f32 {
-        (self.bits() >> 40) as f32 / (1u64 << 23) as f32 - 1.0
-    }
-}
-
 fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     sorted[sorted.len() / 2]
 }
 
-/// Memory of this process in KiB, where the system tells.
+/// Memory of this process in KiB, if the system reports it.
 fn resident() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;

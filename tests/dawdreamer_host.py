@@ -1,4 +1,4 @@
-"""The built VST3 in another real host (JUCE, by dawdreamer). WISP_VST3 names the bundle."""
+"""The built VST3 in another real host (JUCE, through dawdreamer). WISP_VST3 names the bundle."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,7 @@ BUNDLE = os.environ.get("WISP_VST3", str(Path(__file__).parents[1] / "target" / 
 
 
 def render(sound, rate, block, settings=None, automation=None):
-    """-> the sound that comes out, the reported latency, the names of the parameters."""
+    """-> output, reported latency, parameter names."""
     engine = dawdreamer.RenderEngine(rate, block)
     source = engine.make_playback_processor("source", sound)
     plugin = engine.make_plugin_processor("wisp", BUNDLE)

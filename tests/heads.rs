@@ -1,4 +1,4 @@
-//! A network with two heads: each hop is made of two frames, of either as the formulas have it.
+//! A network with two heads: every hop is built from two frames, as in the formulas.
 mod common;
 
 use std::f64::consts::{PI, TAU};
@@ -12,7 +12,7 @@ use wisp::nn::{Dccrn, Features, HIGH_BANDS, LOW_BINS, Mask};
 const HOP: usize = 480;
 const BINS: usize = HOP + 1;
 
-/// What a head makes of its frame, with the frames heard so far, the newest last, and the expander's gain in it.
+/// A head's output for its frame, given all frames so far (newest last), and the expander's gain in it.
 fn kept(
     mask: &Mask,
     head: usize,
@@ -23,7 +23,7 @@ fn kept(
     let taps = heard.iter().rev().enumerate();
     let mut y: Vec<Complex64> = (0..BINS)
         .map(|bin| {
-            // Bin 0 is served by bin 1's filter, bin 160 by bin 159's.
+            // Bin 0 uses bin 1's filter, bin 160 uses bin 159's.
             let filter = bin.clamp(1, LOW_BINS - 1) - 1;
             let taps = taps.clone();
             taps.map(|(k, x)| wide(mask.coefficient(head, k, filter)) * wide(x[bin])).sum()
@@ -35,7 +35,6 @@ fn kept(
     for ((y, x), gain) in y.iter_mut().zip(frame).skip(1 + LOW_BINS).zip(gains) {
         *y = wide(*x) * gain;
     }
-    // The expander.
     let power = |x: &[Complex64]| x.iter().map(|x| x.norm_sqr()).sum::<f64>();
     let before: Vec<Complex64> = frame.iter().map(|x| wide(*x)).collect();
     let faint = 1e-4 * power(&before) + 1e-14;
@@ -54,7 +53,7 @@ fn sample(spectrum: &[Complex64], n: usize) -> f64 {
     (twice + 0.5 * ends) * (PI * n as f64 / (2 * HOP) as f64).sin()
 }
 
-/// The signal's hops, each from the frame that begins and the frame that ends with it, and the expander's least gain.
+/// The signal's hops, each from the frame that starts and the frame that ends with it, and the lowest expander gain.
 fn offline(network: &Dccrn, signal: &[f32]) -> (Vec<f64>, f64) {
     let (mut stft, bands) = (Stft::new(HOP), Bands::new(BINS));
     let (mut state, mut mask) = (network.new_state(), network.new_mask());
@@ -77,7 +76,7 @@ fn offline(network: &Dccrn, signal: &[f32]) -> (Vec<f64>, f64) {
         let (first, gain_first) = kept(&mask, 0, &heard, newest);
         let (second, gain_second) = kept(&mask, 1, &heard, before);
         gain = gain.min(gain_first).min(gain_second);
-        // What head 0 made of the frame before fades into what head 1 makes of it.
+        // Crossfade from head 0's output for the previous frame to head 1's.
         let fade = |n: usize| (n as f64 / (HOP / 20) as f64).min(1.0);
         let overlap = |n: usize| {
             let (old, new) = (sample(&previous, HOP + n), sample(&second, HOP + n));
@@ -94,7 +93,7 @@ fn streaming_equals_offline() {
     let mut signal = noisy_voice(48_000, 0.3, 8000.0);
     signal.truncate(signal.len() / HOP * HOP);
     let plain = File::random(2);
-    // A network that hears no voice, so that the expander has something to do.
+    // A network that detects no voice, so that the expander acts.
     let mut quiet = File::random(2);
     for name in ["decoder.1.weight", "decoder.1.bias", "low_memory.linear.weight"] {
         quiet.tensors.get_mut(name).unwrap().1.iter_mut().for_each(|x| *x *= 0.003);
@@ -116,15 +115,15 @@ fn streaming_equals_offline() {
     }
 }
 
-/// With a first head that leaves all and a second that removes all, the second halves of all frames fade out at once.
+/// If the first head keeps everything and the second removes everything, the second half of every frame fades out.
 #[test]
 fn each_head_makes_its_half() {
     let mut file = File::random(2).removing();
-    // The filter's bound is a tanh: at 20 it is 1.
+    // The filter is bounded by tanh, which is 1 at 20.
     file.tensors.get_mut("decoder.1.bias").unwrap().1[0] = 20.0;
     let gains = &mut file.tensors.get_mut("full_memory.gains.bias").unwrap().1;
     gains[..24].fill(80.0);
-    gains[24..48].fill(160.0); // the high positions say -80
+    gains[24..48].fill(160.0); // outweighs the high positions' -80
     let mut engine = Engine::new(&file.network(), 48_000, 1).unwrap();
     let signal = vec![0.5; 4800];
     let out = run(&mut engine, &full(), &[signal], || 480);

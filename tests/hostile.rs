@@ -1,11 +1,11 @@
-//! Whatever comes in, what goes out is finite, and a reset forgets it all.
+//! The output is finite for any input, and a reset restores the initial state.
 mod common;
 
 use common::{File, Random, bits, full, networks, noisy_voice, run, white};
 use proptest::prelude::*;
 use wisp::{Controls, Engine, Listen, Model, Stereo};
 
-/// Dry signal clamped to 64, and at most thrice that removed in each of the taps, with 36 dB of gain.
+/// The dry signal is clamped to 64; each tap removes at most three times that; 36 dB of gain.
 const BOUND: f32 = 64.0 * 10.0 * 64.0;
 
 fn sample() -> impl Strategy<Value = f32> {
@@ -41,7 +41,7 @@ fn controls() -> impl Strategy<Value = Controls> {
     )
 }
 
-/// Blocks: controls, length, samples that are repeated, and whether the engine is reset after it.
+/// Blocks: controls, length, samples to repeat, and whether a reset follows.
 fn blocks() -> impl Strategy<Value = Vec<(Controls, usize, Vec<f32>, bool)>> {
     let block = (
         controls(),
@@ -92,7 +92,7 @@ proptest! {
 
 #[test]
 fn bad_samples_leave_no_trace() {
-    // NaN and infinity are as good as silence, to the bit; and what follows comes back, after a click of any loudness too.
+    // NaN and infinity count as silence, bit for bit, and the sound after them recovers, as after a click of any level.
     let mut engine = Engine::new(&Model::bundled(), 48_000, 1).unwrap();
     let clean_in = noisy_voice(48_000, 6.0, 8000.0);
     let mut out = |range: std::ops::RangeInclusive<usize>, value: f32, last: f32| {
@@ -103,7 +103,7 @@ fn bad_samples_leave_no_trace() {
         run(&mut engine, &full(), &[signal], || 480)
     };
     let clean = out(0..=0, 0.0, clean_in[0]);
-    // Amid the voice, and while the network has heard nothing yet: which of this signal's steady tones are noise hangs on the first hops.
+    // Within the voice, and at the start: the first hops decide which of this signal's steady tones count as noise.
     let bad = out(49_000..=51_000, f32::NAN, f32::INFINITY);
     assert!(bits(&bad) == bits(&out(49_000..=51_000, 0.0, 0.0)));
     let early = out(1000..=3000, f32::NAN, f32::INFINITY);
@@ -126,7 +126,7 @@ fn bad_samples_leave_no_trace() {
 #[test]
 fn silence_in_is_silence_out() {
     for (kind, network) in networks() {
-        let reach = network.network().sizes().taps - 1; // frames that the filter reaches back
+        let reach = network.network().sizes().taps - 1; // frames the filter looks back
         for rate in [11_025, 16_000, 48_000] {
             let mut engine = Engine::new(&network, rate, 2).unwrap();
             let mut signal = white(rate as usize, 0.5);
@@ -149,7 +149,8 @@ fn silence_in_is_silence_out() {
 
 #[test]
 fn silence_before_a_sound_is_as_good_as_none() {
-    // A clip after digital silence of whole hops is, to the bit, the clip fresh; amid a recording the network waits, too.
+    // After whole hops of digital silence, a clip's output is bit-identical to a fresh start; the network also pauses in
+    // the middle of a recording.
     let mut random = Random(3);
     for (rate, channels, seconds) in [
         (48_000, 1, &[0.01, 0.05, 1.0, 2.0, 10.0, 40.0, 60.0][..]),
@@ -168,7 +169,7 @@ fn silence_before_a_sound_is_as_good_as_none() {
         let other = vec![noisy_voice(rate, 0.5, 3000.0); channels];
         let networks = networks();
         for (kind, network) in networks.iter().take(if rate == 48_000 { 3 } else { 1 }) {
-            // What becomes of the clip after so many samples of silence, and those after something else or after nothing.
+            // The clip's output after this much silence, which may follow other sound.
             let mut heard = |before: &[Vec<f32>], silence: usize| {
                 let mut engine = Engine::new(network, rate, channels).unwrap();
                 let signals: Vec<Vec<f32>> = clip
@@ -198,7 +199,7 @@ fn silence_before_a_sound_is_as_good_as_none() {
 
 #[test]
 fn silence_that_ends_amid_a_hop_is_as_good_as_none() {
-    // The frames lie elsewhere over the clip, so its bits differ, but not how it sounds.
+    // The frames fall differently, so the bits differ, but not the sound.
     for rate in [22_050, 48_000] {
         let clip = noisy_voice(rate, 4.0, 3500.0);
         let out = |silence: usize| {
@@ -222,7 +223,7 @@ fn silence_that_ends_amid_a_hop_is_as_good_as_none() {
     }
 }
 
-/// A file may hold finite weights of any size; the state must not blow up.
+/// Weights may have any finite size; the state must stay finite.
 #[test]
 fn absurd_weights_give_finite_sound() {
     for mut file in [File::bundled(), File::random(1), File::random(2)] {
@@ -233,7 +234,7 @@ fn absurd_weights_give_finite_sound() {
         let sound = noisy_voice(48_000, 0.5, 8000.0);
         let out = run(&mut engine, &full(), &[sound], || 480);
         assert!(out[0].iter().all(|y| y.is_finite()));
-        // And once there is silence, all is well again.
+        // Silence brings it back to normal.
         let out = run(&mut engine, &full(), &[vec![0.0; 9600]], || 480);
         assert!(out[0][4800..].iter().all(|&y| y == 0.0));
     }

@@ -1,4 +1,4 @@
-//! The output does not depend on how the host cuts the signal into blocks, to the bit.
+//! The output is bit-identical for any division of the signal into blocks.
 mod common;
 
 use common::{RATES, Random, bits, full, networks, noisy_voice, run};
@@ -90,7 +90,7 @@ fn other_layouts_give_the_same_bits() {
         let length = input[0].len();
         let mut audio: Vec<f32> =
             (0..length * channels).map(|i| input[i % channels][i / channels]).collect();
-        audio.resize(audio.len() + channels - 1, 7.0); // a frame that is not whole
+        audio.resize(audio.len() + channels - 1, 7.0); // an incomplete frame
         for block in audio.chunks_mut(700 * channels) {
             engine.process_interleaved(&full(), block);
         }

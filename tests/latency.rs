@@ -1,11 +1,11 @@
-//! The reported latency is what the signal shows.
+//! The reported latency is the measured one.
 mod common;
 
 use common::{File, RATES, db, full, networks, noisy_voice, power, run};
 use std::f64::consts::TAU;
 use wisp::{Controls, Engine, Listen, Model};
 
-/// More rates that are no multiple of 100 Hz.
+/// More rates that are not multiples of 100 Hz.
 const ODD: [u32; 5] = [8_001, 44_056, 47_952, 88_211, 383_999];
 
 #[test]
@@ -48,7 +48,7 @@ fn no_reduction_and_bypass_give_the_input_to_the_bit() {
     }
 }
 
-/// Weights that remove everything leave next to nothing only if what is removed lines up with the dry signal.
+/// With weights that remove everything, the output is silent only if the removed signal is aligned with the dry one.
 #[test]
 fn what_is_removed_lines_up_with_the_dry_signal() {
     let networks = [1, 2].map(|heads| File::random(heads).removing().network());

@@ -1,4 +1,4 @@
-//! The network against PyTorch, layer by layer, on the golden vectors that `train/export.py` writes with the weights.
+//! The network against PyTorch, layer by layer, on golden vectors that `train/export.py` writes with the weights.
 use safetensors::SafeTensors;
 use wisp::nn::{Features, HIGH_BANDS, LOW_BINS, Layer};
 use wisp::{Controls, Engine, Model};
@@ -13,14 +13,14 @@ impl Golden {
         Self(SafeTensors::deserialize(GOLDEN).expect("tests/golden/parity.safetensors"))
     }
 
-    /// The tensor's shape and its data.
+    /// A tensor's shape and data.
     fn get(&self, name: &str) -> (Vec<usize>, Vec<f32>) {
         let view = self.0.tensor(name).unwrap_or_else(|e| panic!("{name}: {e}"));
         let (words, _) = view.data().as_chunks::<4>();
         (view.shape().to_vec(), words.iter().map(|&b| f32::from_le_bytes(b)).collect())
     }
 
-    /// Row `t` of a tensor whose first dimension is the frame.
+    /// Row `t` of a tensor whose first dimension is time in frames.
     fn frame(&self, name: &str, t: usize) -> Vec<f32> {
         let (shape, data) = self.get(name);
         let len: usize = shape[1..].iter().product();

@@ -6,13 +6,13 @@ use realfft::RealFftPlanner;
 use std::f64::consts::TAU;
 use wisp::{Controls, Engine, Model};
 
-/// The denoised sound without its latency, at the times of `step` input samples.
+/// Denoised sound without latency, every `step`th sample.
 fn denoise(rate: u32, step: usize, seconds: f64) -> Vec<f32> {
     let out = denoised(rate, &full(), noisy_voice(rate, seconds, 7000.0));
     out.iter().copied().step_by(step).collect()
 }
 
-/// The signal's result without the latency.
+/// A denoised signal without latency.
 fn denoised(rate: u32, controls: &Controls, signal: Vec<f32>) -> Vec<f32> {
     let mut engine = Engine::new(&Model::bundled(), rate, 1).unwrap();
     let latency = engine.latency_samples();
@@ -37,31 +37,31 @@ fn bands(signal: &[f32]) -> [f64; 20] {
     powers.map(db)
 }
 
-/// Noise that falls by 3 dB an octave: sums of random numbers that change at every step, every second, every fourth (Voss).
+/// Pink noise by Voss's method: a sum of random values that change every sample, every second, every fourth, ...
 fn pink(length: usize, level: f32) -> Vec<f32> {
     let mut random = Random(5);
     let mut rows = [0.0f32; 12];
     (0..length)
         .map(|n| {
             let row = ((n + 1).trailing_zeros() as usize).min(rows.len() - 1);
-            rows[row] = level * (2.0 * random.unit() - 1.0) as f32;
-            rows.iter().sum::<f32>() + level * (2.0 * random.unit() - 1.0) as f32
+            rows[row] = level * random.sample();
+            rows.iter().sum::<f32>() + level * random.sample()
         })
         .collect()
 }
 
-/// Rates that are no multiples of 100 Hz, near and far from one; the last are as far as can be.
+/// Rates that are not multiples of 100 Hz; the last are as far from one as possible.
 const ODD: [u32; 16] = [
     8_001, 8_049, 11_025, 12_345, 22_050, 22_255, 44_056, 47_952, 48_048, 88_211, 96_010, 176_390,
     192_001, 383_999, 8_050, 9_950,
 ];
-/// Bands of [`bands`] below .45 of the rate.
+/// The bands of [`bands`] below 0.45 of the rate.
 const BELOW: std::ops::Range<usize> = 0..18;
 
-/// Levels in dB of what is left of a sound in each band, and by how much that is less than before.
+/// Level of the output in each band, and its attenuation there, dB.
 fn left(rate: u32, controls: &Controls, signal: &[f32]) -> ([f64; 20], [f64; 20]) {
     let out = denoised(rate, controls, signal.to_vec());
-    // Without the network's start.
+    // Skip the network's start.
     let from = signal.len() / 4;
     let (before, after) = (bands(&signal[from..out.len()]), bands(&out[from..]));
     (after, std::array::from_fn(|band| before[band] - after[band]))
@@ -93,7 +93,7 @@ fn noise_falls_at_every_rate_as_at_a_multiple_of_100_hz() {
                     assert!(near, "{rate} Hz, {kind}: {falls:.1?}, at {neighbour} Hz {there:.1?}");
                 }
             }
-            // The same samples give the same result as at the nearest multiple.
+            // Compare with the same samples at the nearest multiple.
             let nearest = (rate + 50) / 100 * 100;
             let there = denoised(nearest, &full(), noise.clone());
             assert!(
@@ -104,7 +104,7 @@ fn noise_falls_at_every_rate_as_at_a_multiple_of_100_hz() {
     }
 }
 
-/// A voice in white noise, and the voice alone.
+/// A voice in white noise, and the clean voice.
 fn voice_in_noise(rate: u32) -> (Vec<f32>, Vec<f32>) {
     let length = 4 * rate as usize;
     let voice: Vec<f32> = (0..length)
@@ -116,7 +116,7 @@ fn voice_in_noise(rate: u32) -> (Vec<f32>, Vec<f32>) {
             (0.15 * syllable * sum) as f32
         })
         .collect();
-    // Of the same power in each Hz at every rate.
+    // The same power density at every rate.
     let noise = white(length, 0.0015 * (f64::from(rate) / 8000.0).sqrt() as f32);
     (voice.iter().zip(noise).map(|(v, n)| v + n).collect(), voice)
 }
@@ -132,7 +132,7 @@ fn a_voice_comes_out_at_every_rate_as_at_a_multiple_of_100_hz() {
             let (voice, out) = (&voice[from..out.len()], &out[from..]);
             let (heard, wanted) = (bands(out), bands(voice));
             let loudest = wanted.into_iter().fold(f64::MIN, f64::max);
-            // Where the voice is, that is not where only noise is.
+            // Only bands with voice.
             let there = (0..20).map(|i| (wanted[i] > loudest - 30.0).then(|| heard[i] - wanted[i]));
             let noise: Vec<f32> = out.iter().zip(voice).map(|(y, v)| y - v).collect();
             (there.collect::<Vec<_>>(), db(power(voice) / power(&noise)))
@@ -146,7 +146,7 @@ fn a_voice_comes_out_at_every_rate_as_at_a_multiple_of_100_hz() {
             "{rate:6} Hz: levels {apart:.2} dB apart, SDR {own_ratio:.1} dB and {ratio:.1} dB"
         );
         assert!(apart < 1.0, "{rate} Hz: {own:.1?}, {there:.1?}");
-        // The noise lies elsewhere in the voice.
+        // The noise differs from that at the nearest multiple.
         assert!(own_ratio > ratio - 1.5, "{rate} Hz: {own_ratio:.1} dB, {ratio:.1} dB");
     }
 }

@@ -1,11 +1,12 @@
-//! Nothing that the audio thread calls allocates.
-#[path = "common/allocations.rs"]
-mod allocations;
+//! Nothing called on the audio thread allocates.
 mod common;
 
-use allocations::count;
 use common::{full, networks, noisy_voice, run};
 use wisp::{Controls, Engine, Listen, Model, Role, Stereo};
+use wisp_testing::allocations::{Counting, count};
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
 
 #[test]
 fn the_counter_counts() {
@@ -16,7 +17,7 @@ fn the_counter_counts() {
     assert_eq!((kept.len(), calls, held), (30, 3, 30));
 }
 
-/// Beyond the weights, which all instances share.
+/// Not counting the weights, which all instances share.
 #[test]
 fn an_instance_needs_little_memory() {
     Model::bundled();
@@ -67,7 +68,7 @@ fn process_and_reset_do_not_allocate() {
     }
 }
 
-/// Denormals neither slow the engine down nor change how the host's own arithmetic treats them.
+/// The engine flushes denormals inside, and leaves the host's setting unchanged.
 #[test]
 fn denormals_are_flushed_inside_and_left_alone_outside() {
     let tiny = std::hint::black_box(f32::MIN_POSITIVE);

@@ -1,5 +1,5 @@
-//! The channel from the audio thread to the editor under loom, which tries the orders of steps that two threads can take, and
-//! the stale values that the memory model lets them read (not values of the future: a release of the slots is beyond it).
+//! The channel from the audio thread to the editor under loom, which tries the possible interleavings of two threads and the
+//! stale reads that the memory model allows (but not load buffering, so it cannot check the release of slots).
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use loom::thread;
@@ -11,12 +11,12 @@ const SLOTS: usize = 2;
 const WIDTH: usize = 2;
 type Ring = ring::Ring<SLOTS, WIDTH>;
 
-/// Two bytes that belong together, so that a torn frame shows.
+/// Two related bytes, so that a torn frame is detected.
 fn frame(n: u8) -> [u8; WIDTH] {
     [n, 100 + n]
 }
 
-/// Takes what there is; every frame is whole, and later than those before it.
+/// Takes all frames; each must be whole and newer than the one before.
 fn take(ring: &Ring, newest: &mut u8) -> usize {
     let mut taken = 0;
     while let Some(seen) = ring.pop() {
@@ -33,8 +33,8 @@ fn frames_come_whole_and_in_order_and_none_is_lost_unsaid() {
     loom::model(|| {
         let ring = Arc::new(Ring::new());
         let (to_write, to_read) = (Arc::clone(&ring), Arc::clone(&ring));
-        // More than there are slots: one is used again while the reader is at it. The reader comes second: loom looks for
-        // another order where a read follows a write, not where a write follows a read.
+        // More frames than slots, so one is reused while the reader is active. The reader runs second because loom explores
+        // alternatives for a read after a write, but not for a write after a read.
         let writer = thread::spawn(move || (1..=3).filter(|&n| to_write.push(frame(n))).count());
         let reader = thread::spawn(move || {
             let mut newest = 0;
@@ -61,7 +61,7 @@ fn an_editor_that_opens_meanwhile_sees_whole_frames() {
             })
         };
         ring.clear();
-        // The one from before is gone.
+        // The earlier frame is gone.
         let mut newest = 1;
         take(&ring, &mut newest);
         writer.join().unwrap();

@@ -1,4 +1,4 @@
-//! Two channels, and changes of the controls while sound runs.
+//! Two channels, and control changes during processing.
 mod common;
 
 use common::{bits, db, full, networks, noisy_voice, power, run, white};
@@ -55,14 +55,14 @@ fn independent_channels_are_two_mono_engines() {
     }
 }
 
-/// The largest step from sample to sample, on a low tone that has none.
+/// The largest step from one sample to the next.
 fn largest_step(signal: &[f32]) -> f32 {
     signal.windows(2).map(|w| (w[1] - w[0]).abs()).fold(0.0, f32::max)
 }
 
 #[test]
 fn changes_of_the_controls_do_not_click() {
-    // A tone of 100 Hz moves by at most 0.0066 from sample to sample.
+    // A 100 Hz tone changes by at most 0.0066 per sample.
     let tone: Vec<f32> = (0..RATE as usize / 2)
         .map(|n| 0.5 * (std::f32::consts::TAU * 100.0 * n as f32 / RATE as f32).sin())
         .collect();
@@ -94,7 +94,7 @@ fn changes_of_the_controls_do_not_click() {
 
 #[test]
 fn linked_channels_keep_the_place_of_a_voice() {
-    // A voice 6 dB to the left, noise of its own on each side.
+    // A voice 6 dB louder on the left, with independent noise on each side.
     let voice = common::noisy_voice(RATE, 3.0, 8000.0);
     let noise = white(2 * voice.len(), 0.01);
     let side = |gain: f32, noise: &[f32]| -> Vec<f32> {
@@ -104,7 +104,7 @@ fn linked_channels_keep_the_place_of_a_voice() {
     for (sensitivity_db, ambience) in [(0.0, 0.0), (6.0, 0.0), (-6.0, 0.3), (12.0, 0.0)] {
         let controls = Controls { sensitivity_db, ambience, ..full() };
         let out = run(&mut engine(2), &controls, &channels, || 480);
-        // Where the voice is loud: blocks of 50 ms over half the loudest.
+        // Blocks of 50 ms with more than half of the highest level.
         let difference = |channels: &[Vec<f32>]| {
             let blocks = |i: usize| channels[i][RATE as usize..].chunks(2400).map(power);
             let loudest = blocks(0).fold(0.0, f64::max);
@@ -122,7 +122,7 @@ fn linked_channels_keep_the_place_of_a_voice() {
 
 #[test]
 fn ambience_keeps_a_steady_share_of_the_room() {
-    // Noise throughout, a voice in the middle: the pauses before and after it keep the same share.
+    // Noise throughout, a voice in the middle: the pauses before and after keep the same share of noise.
     let length = 6 * RATE as usize;
     let noise = white(length, 0.03);
     let mut signal = noise.clone();
@@ -159,7 +159,7 @@ fn an_eager_network_takes_more() {
 
 #[test]
 fn reduction_is_limited_to_what_was_asked() {
-    // Noise alone: nearly all of it goes at full reduction, and no more than the limit otherwise.
+    // Noise only: full reduction removes nearly all of it, a limit no more than the limit.
     let noise = white(3 * RATE as usize, 0.05);
     let level = |reduction_db| {
         let controls = Controls { reduction_db, ..full() };
@@ -176,7 +176,7 @@ fn reduction_is_limited_to_what_was_asked() {
 fn telemetry_follows_the_sound() {
     let mut engine = engine(1);
     let controls = full();
-    // One sample more: a frame is measured after its hop.
+    // One more sample, because a frame is measured after its hop.
     run(&mut engine, &controls, &[white(RATE as usize + 1, 0.1)], || 480);
     let t = *engine.telemetry();
     assert_eq!(t.frame, 100);

@@ -1,4 +1,4 @@
-//! More than two channels, and channels that are passed through.
+//! More than two channels, and passed channels.
 mod common;
 
 use common::{bits, db, full, noisy_voice, power, run, white};
@@ -6,7 +6,7 @@ use wisp::{Controls, Engine, Listen, Model, Role, Stereo};
 
 const RATE: u32 = 48_000;
 
-/// 4.0, 5.1 and 7.1 in WAV's order, and a layout whose first channel is passed through.
+/// 4.0, 5.1 and 7.1 in WAV's order, and a layout whose first channel is passed.
 fn layouts() -> [(&'static str, Vec<Role>); 4] {
     let with = |channels: usize, passed: Option<usize>| {
         let mut roles = vec![Role::Denoised; channels];
@@ -25,7 +25,7 @@ fn engine(rate: u32, roles: &[Role]) -> Engine {
     Engine::with_roles(&Model::bundled(), rate, roles).unwrap()
 }
 
-/// A noisy voice of another level and other noise in each channel.
+/// A noisy voice with a different level and different noise in each channel.
 fn sound(rate: u32, seconds: f64, channels: usize) -> Vec<Vec<f32>> {
     let voice = noisy_voice(rate, seconds, 3500.0);
     let noise = white(channels * voice.len(), 0.01);
@@ -91,7 +91,7 @@ fn linked_channels_keep_the_place_of_a_voice() {
         let out = run(&mut engine(RATE, &roles), &full(), &input, || 480);
         let denoised: Vec<usize> =
             (0..roles.len()).filter(|&i| roles[i] == Role::Denoised).collect();
-        // Where the voice is loud: blocks of 50 ms over half the loudest.
+        // Blocks of 50 ms with more than half of the highest level.
         let levels = |channels: &[Vec<f32>], i: usize| -> Vec<f64> {
             channels[i][RATE as usize..].chunks(2400).map(power).collect()
         };

@@ -1,22 +1,14 @@
-//! Weights of every released version load, and say what they said (docs/versioning.md).
+//! Weights of every released version load and give the same output (docs/versioning.md).
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use wisp::nn::{Features, HIGH_BANDS, LOW_BINS};
 use wisp::{Controls, Engine, Model};
-
-fn versions() -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/versions");
-    let versions = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let versions: Vec<_> = versions.filter(|path| path.is_dir()).collect();
-    assert!(!versions.is_empty());
-    versions
-}
+use wisp_testing::versions;
 
 #[test]
 fn weights_of_every_version_load_and_give_the_same_mask() {
-    for version in versions() {
+    for version in versions::folders() {
         let model = Model::from_file(version.join("weights.safetensors")).unwrap();
         let network = model.network();
         let text = fs::read_to_string(version.join("mask.json")).unwrap();
@@ -38,15 +30,18 @@ fn weights_of_every_version_load_and_give_the_same_mask() {
             let expected = expected.as_f64().unwrap();
             assert!((f64::from(actual) - expected).abs() < 1e-4, "{what}: {actual}, {expected}");
         };
-        for tap in 0..network.sizes().taps {
+        let (heads, taps) = (network.sizes().heads, network.sizes().taps);
+        for (head, tap) in (0..heads).flat_map(|head| (0..taps).map(move |tap| (head, tap))) {
             for (i, bin) in [0, 40, 80, 159].into_iter().enumerate() {
-                let coefficient = mask.coefficient(0, tap, bin);
-                close(coefficient.re, &expected["real"][tap][i], "real");
-                close(coefficient.im, &expected["imag"][tap][i], "imaginary");
+                let coefficient = mask.coefficient(head, tap, bin);
+                close(coefficient.re, &expected["real"][head * taps + tap][i], "real");
+                close(coefficient.im, &expected["imag"][head * taps + tap][i], "imaginary");
             }
         }
-        for (i, band) in [0, 8, 16, 23].into_iter().enumerate() {
-            close(mask.gains(0)[band], &expected["gains"][i], "gain");
+        for head in 0..heads {
+            for (i, band) in [0, 8, 16, 23].into_iter().enumerate() {
+                close(mask.gains(head)[band], &expected["gains"][4 * head + i], "gain");
+            }
         }
         let mut engine = Engine::new(&model, 48_000, 1).unwrap();
         let mut sound = vec![0.1; 4800];

@@ -1,7 +1,7 @@
-"""The built VST3 in a real host (JUCE, by pedalboard).
+"""The built VST3 in a real host (JUCE, through pedalboard).
 
 WISP_VST3 names the bundle; WISP_SPEECH may name a clean recording (WAV, one voice, with pauses),
-else espeak-ng speaks one.
+otherwise espeak-ng speaks one.
 """
 
 import os
@@ -49,13 +49,13 @@ def speech_file(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def speech(speech_file):
-    """A function that gives the clean voice at a rate, float32, peak 0.4, pauses around it."""
+    """-> a function from sample rate to clean voice: float32, peak 0.4, with pauses around it."""
     samples, rate = soundfile.read(speech_file, dtype="float32", always_2d=True)
     mono = samples[:, 0] / np.abs(samples[:, 0]).max() * 0.4
 
     def at(wanted):
         length = int(len(mono) * wanted / rate)
-        # Band-limited: the spectrum is cut or padded.
+        # Resample by cutting or padding the spectrum.
         spectrum = np.fft.rfft(mono)
         bins = length // 2 + 1
         resized = np.zeros(bins, dtype=complex)
@@ -69,7 +69,7 @@ def speech(speech_file):
 
 
 def noise(length, rate, seed=1):
-    """Steady noise that falls with frequency, with hum; rms 1."""
+    """Steady noise with hum, falling with frequency; RMS 1."""
     random = np.random.default_rng(seed)
     spectrum = np.fft.rfft(random.standard_normal(length))
     frequency = np.fft.rfftfreq(length, 1 / rate)
@@ -130,7 +130,7 @@ def test_every_block_size_gives_the_same_sound(plugin, channels):
 def test_bypass_nulls_against_the_input(plugin, rate, channels):
     plugin.parameters["bypass"].raw_value = 1.0
     sound = stereo(rate)[:channels]
-    # The host takes the reported latency away, so a wrong report would not null.
+    # The host compensates for the reported latency, so a wrong one would not null.
     assert difference_db(plugin.process(sound, rate), sound) < -120
 
 
@@ -198,13 +198,13 @@ def test_automation_does_not_click(plugin, name):
         plugin.parameters["reduction"].raw_value = 0.0
     out = []
     for i, start in enumerate(range(0, rate, 480)):
-        # Up and down, a step every 10 ms, with a jump now and then.
+        # Up and down in steps of 10 ms, with occasional jumps.
         place = abs(i % 20 - 10) / 10 if i % 7 else float(i % 2)
         plugin.parameters[name].raw_value = 0.25 + 0.5 * place if name == "output" else place
         out.append(plugin.process(sound[:, start : start + 480], rate, reset=False))
     out = np.concatenate([block for block in out if block.size], axis=1)
     step = float(np.abs(np.diff(out)).max())
-    # Output may make it 12 dB louder.
+    # Output adds up to 12 dB.
     assert step < (6 if name == "output" else 3) * steepest
 
 
@@ -241,12 +241,12 @@ def test_the_state_makes_a_round_trip(plugin):
 def test_noisy_speech_is_cleaned(plugin, speech, rate, channels):
     voice = speech(rate)
     level = rms(voice[np.abs(voice) > 1e-3])
-    # 6 dB: a noise that a listener would want gone.
+    # 6 dB SNR: clearly audible noise.
     noisy = np.stack([voice + 0.5 * level * noise(len(voice), rate, c) for c in range(channels)])
     clean = plugin.process(noisy, rate)[0]
     before = noisy[0]
 
-    # Pauses at both ends; the first half second is for the network to settle.
+    # Pauses at both ends, without the first half second, while the network settles.
     ends = np.r_[rate // 2 : rate - rate // 10, len(voice) - rate + rate // 2 : len(voice)]
     fall = float(db(rms(before[ends]) / max(rms(clean[ends]), 1e-9)))
 

@@ -1,4 +1,4 @@
-//! A weights' file is taken whole and right, or refused with a reason.
+//! A weights file is either complete and valid, or refused with a reason.
 mod common;
 
 use std::error::Error;
@@ -137,7 +137,7 @@ fn damaged_files_are_refused_without_a_panic() {
     for length in (0..200).chain((200..BUNDLED.len()).step_by(4099)) {
         assert!(Model::from_bytes(&BUNDLED[..length]).is_err(), "cut to {length} bytes");
     }
-    // Damage to the header; some of it (a digit of the training's notes) does no harm.
+    // Damage to the header, some of it harmless (a digit in the training notes).
     let header = 8 + u64::from_le_bytes(BUNDLED[..8].try_into().unwrap()) as usize;
     let mut random = Random(3);
     let mut refused = 0;

@@ -1,4 +1,4 @@
-//! The time that this thread has had the processor for.
+//! Processor time of this thread.
 use std::hint::black_box;
 
 use cpu_time::ThreadTime;
@@ -10,12 +10,12 @@ pub(crate) fn time<T>(work: impl FnOnce() -> T) -> f64 {
     start.elapsed().as_secs_f64() * 1e6
 }
 
-/// Microseconds that [`time`] finds in nothing: to be taken off short times.
+/// What [`time`] measures for no work, microseconds; to subtract from short times.
 pub(crate) fn overhead() -> f64 {
     Times::new((0..10_000).map(|_| time(|| ()))).quantile(0.5)
 }
 
-/// Many times of the same work, sorted.
+/// Sorted times of the same work.
 pub(crate) struct Times(Vec<f64>);
 
 impl Times {

@@ -1,33 +1,35 @@
-//! What Wisp costs, all in one run: beside nnnoiseless, in small callbacks, by rate and channels, in memory, by layer.
+//! What Wisp costs, all in one run: compared with nnnoiseless, in small callbacks, by rate and channels, in memory, by layer.
 //!
 //! ```text
 //! cargo bench --no-default-features --bench peers                 # 100 000 hops
 //! cargo bench --no-default-features --bench peers -- --quick      # 5 000
-//! cargo bench --no-default-features --bench peers -- --hops 100   # nothing but so many hops, to count their instructions
+//! cargo bench --no-default-features --bench peers -- --hops 100   # only the hops, to count their instructions
 //! ```
 //!
-//! Times are of the thread's processor time, in microseconds, less what reading the clock takes. The run fails where a
-//! bound breaks that no busy machine moves: ratios of medians, with room, and bytes.
-#[path = "../../tests/common/allocations.rs"]
-mod allocations;
+//! Times are thread processor time in microseconds, minus the cost of reading the clock. The run fails if a limit is
+//! exceeded that does not depend on how busy the machine is: ratios of medians, with a margin, and bytes.
 mod clock;
 mod peak;
 
 use std::hint::black_box;
 use std::time::Instant;
 
-use allocations::count;
 use clock::{Times, overhead, time};
 use nnnoiseless::DenoiseState;
 use realfft::num_complex::Complex32;
 use wisp::dsp::{Bands, Stft};
 use wisp::nn::{Dccrn, Features, HIGH_BANDS, LOW_BINS, Layer};
 use wisp::{Controls, Engine, Model, Stereo};
+use wisp_testing::Random;
+use wisp_testing::allocations::{Counting, count};
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
 
 const RATE: u32 = 48_000;
 const HOP: usize = 480;
 
-/// A second of a buzzing voice in noise, over and over.
+/// A second of a buzzing voice in noise, looped.
 struct Signal {
     samples: Vec<f32>,
     at: usize,
@@ -35,10 +37,9 @@ struct Signal {
 
 impl Signal {
     fn new(rate: u32, scale: f32) -> Self {
-        let mut seed = 1u32;
+        let mut random = Random(1);
         let sample = |n| {
-            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            let noise = (seed >> 8) as f32 / (1 << 24) as f32 - 0.5;
+            let noise = 0.5 * random.sample();
             let t = n as f32 / rate as f32;
             let voice: f32 = (1..20).map(|k| (880.0 * t * k as f32).sin() / k as f32).sum();
             scale * (0.1 * voice + 0.05 * noise)
@@ -54,7 +55,7 @@ impl Signal {
     }
 }
 
-/// Blocks of one size through an engine, each timed without what makes its input.
+/// An engine fed with blocks of one size; making the input is not timed.
 struct Blocks {
     engine: Engine,
     controls: Controls,
@@ -110,7 +111,7 @@ fn main() {
     layers(network, few);
 }
 
-/// For a program that counts instructions: see `cargo xtask test instructions`.
+/// For counting instructions (`cargo xtask test instructions`).
 fn only_hops(hops: usize) {
     let model = Model::bundled();
     let network = model.network();
@@ -128,7 +129,7 @@ fn title(text: &str) {
     println!("\n{text}");
 }
 
-/// A hop of 10 ms at 48 kHz, mono, the two in turn. Returns nnnoiseless's median.
+/// A 10 ms hop at 48 kHz, mono, alternating between the two. Returns nnnoiseless's median.
 fn beside_nnnoiseless(hops: usize) -> f64 {
     title("per hop of 10 ms at 48 kHz, mono    p50      p99    p99.9      max  p99.9/p50");
     let mut wisp = Blocks::mono();
@@ -138,13 +139,13 @@ fn beside_nnnoiseless(hops: usize) -> f64 {
     let features = Features::default();
     let mut network_next = || time(|| network.forward(&features, &mut state, &mut mask));
     let mut peer = DenoiseState::new();
-    let mut signal = Signal::new(RATE, 32_768.0); // it takes samples of 16-bit size
+    let mut signal = Signal::new(RATE, 32_768.0); // nnnoiseless expects the 16-bit range
     let (mut input, mut output) = ([0.0; HOP], [0.0; HOP]);
     let mut peer_next = || {
         signal.fill(&mut input);
         time(|| peer.process_frame(&mut output, &input))
     };
-    // As much work as a hop, but with no memory to wait for: how it spreads is the machine's doing.
+    // As long as a hop, but without memory access: its spread is the machine's.
     let work = peak::work(wisp.median(1_000));
     let work_next = || work.as_ref().map_or(f64::NAN, time);
     let mut times = [const { Vec::new() }; 4];
@@ -165,7 +166,7 @@ fn beside_nnnoiseless(hops: usize) -> f64 {
     ] {
         let [p50, p99, p999, max] = [0.5, 0.99, 0.999, 1.0].map(|q| times.quantile(q));
         if p50.is_nan() {
-            continue; // no such instructions here
+            continue; // not available here
         }
         println!("{name:30} {p50:8.1} {p99:8.1} {p999:8.1} {max:8.1} {:10.2}", p999 / p50);
     }
@@ -176,7 +177,7 @@ fn beside_nnnoiseless(hops: usize) -> f64 {
     theirs
 }
 
-/// Callbacks of 64 samples, of which 30 hold four hops: each of the 30 by itself, over and over.
+/// Callbacks of 64 samples. 30 of them make four hops; each of the 30 has its own statistics.
 fn callbacks(rounds: usize) {
     const SIZE: usize = 64;
     const PATTERN: usize = 30;
@@ -211,7 +212,7 @@ fn rates(hops: usize) {
     }
 }
 
-/// Sound so faint that all of it is denormal.
+/// Input so quiet that every sample is denormal.
 fn denormals(hops: usize) {
     let mut both = [1.0, 1e-39].map(|scale| Blocks::new(RATE, 1, Stereo::Linked, HOP, scale));
     let mut times = [Vec::new(), Vec::new()];
@@ -227,7 +228,7 @@ fn denormals(hops: usize) {
     assert!(denormal <= 1.3 * normal, "denormals are slow");
 }
 
-/// Making an engine, and what it holds beyond the weights.
+/// Time to make an engine, and its memory without the weights.
 fn instances(rounds: usize) {
     let file = std::fs::read("bundled/wisp.safetensors").expect("the weights' file");
     let load = Times::new((0..20).map(|_| time(|| Model::from_bytes(&file)))).quantile(0.5);
@@ -244,12 +245,12 @@ fn instances(rounds: usize) {
     }
 }
 
-/// A project's worth of instances in turn on one core, hop by hop, beside what one nnnoiseless took.
+/// Many instances in turn on one core, hop by hop, relative to one nnnoiseless.
 fn many_at_once(hops: usize, peer: f64) {
     const COUNT: usize = 64;
     let mut all: Vec<Blocks> = (0..COUNT).map(|_| Blocks::mono()).collect();
     let overhead = overhead();
-    // The best of three medians: caches are shared with the host's other guests, who come and go.
+    // The best of three medians, because other virtual machines may share the caches.
     let mut median = || {
         let rounds = (0..hops).map(|_| all.iter_mut().map(|b| b.next() - overhead).sum::<f64>());
         Times::new(rounds).quantile(0.5)
@@ -257,12 +258,12 @@ fn many_at_once(hops: usize, peer: f64) {
     let round = (0..3).map(|_| median()).fold(f64::INFINITY, f64::min);
     title("64 instances at 48 kHz, mono, on one core");
     println!("{:.1} each, real-time factor of all {:.2}", round / COUNT as f64, round / 1e4);
-    // Of a peer in the same run: what a host has left for its guests changes by half within minutes.
+    // Relative to a peer in the same run: a virtual machine's speed can change by half within minutes.
     let each = round / COUNT as f64;
     assert!(each <= 2.5 * peer, "{each:.1} each, more than 2.5 times one nnnoiseless");
 }
 
-/// Where a hop's time goes, and how near each layer comes to what the core can do at most.
+/// Where a hop's time goes, and each layer's speed relative to the core's peak.
 fn layers(network: &Dccrn, frames: usize) {
     let peak = peak::measure();
     let names: Vec<String> = network.layers().map(|layer| layer.to_string()).collect();
@@ -293,7 +294,7 @@ fn layers(network: &Dccrn, frames: usize) {
         network.features(&low, &energies, &mut state, &mut features);
         times[rest + 1].push(since(start) - overhead);
 
-        // Ahead of a frame: first each encoder layer, then each memory, as `prepare` has it.
+        // Work done ahead of a frame: each encoder layer, then each memory, in the order of `prepare`.
         let ahead = (0..network.parts()).map(|part| {
             let start = Instant::now();
             network.prepare(&mut state, part + 1);
@@ -322,7 +323,7 @@ fn layers(network: &Dccrn, frames: usize) {
         times[rest + 3].push(since(start) - overhead);
         black_box((&mask, &hop));
     }
-    // The fast ones, as the peak is of the fastest: where nothing else runs on the core.
+    // Low quantiles, because the peak is a best case too.
     let fast: Vec<f64> =
         times.into_iter().map(|t| Times::new(t.into_iter()).quantile(0.02)).collect();
 

@@ -1,18 +1,18 @@
-//! How many multiply-adds per microsecond one core can do with the vectors that the kernels use.
-#![allow(unsafe_code)] // calls a function compiled for instructions that the processor was asked for
+//! One core's peak in multiply-adds per microsecond, with the kernels' vector width.
+#![allow(unsafe_code)] // calls functions compiled for detected instruction sets
 
 use std::hint::black_box;
 
 use crate::clock::time;
 
 const ROUNDS: usize = 20_000;
-/// Enough of them to keep two units busy over the instruction's latency.
+/// Enough independent chains to hide the latency of two units.
 const CHAINS: usize = 12;
 
-/// A name, lanes, and rounds of multiply-adds in registers.
+/// Name, lanes, and a function that runs rounds of multiply-adds in registers.
 type Best = Option<(&'static str, usize, fn(usize))>;
 
-/// Chains of fused multiply-adds that do not wait for each other.
+/// Independent chains of fused multiply-adds.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 macro_rules! chains {
     ($name:ident, $feature:literal, $splat:ident, |$sum:ident, $a:ident| $step:expr) => {
@@ -40,11 +40,11 @@ mod native {
 
     pub(super) fn best() -> super::Best {
         if is_x86_feature_detected!("avx512f") {
-            // SAFETY: the processor has the instructions.
+            // SAFETY: the instructions were detected.
             return Some(("AVX-512", 16, |rounds| unsafe { avx512(rounds) }));
         }
         let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
-        // SAFETY: the processor has the instructions.
+        // SAFETY: the instructions were detected.
         avx2.then_some(("AVX2", 8, |rounds| unsafe { self::avx2(rounds) }))
     }
 }
@@ -57,7 +57,7 @@ mod native {
     chains!(neon, "neon", vdupq_n_f32, |s, a| vfmaq_f32(a, *s, a));
 
     pub(super) fn best() -> super::Best {
-        // SAFETY: every processor of this architecture that Rust's standard library runs on has the instructions.
+        // SAFETY: NEON is part of this architecture's baseline.
         Some(("NEON", 4, |rounds| unsafe { neon(rounds) }))
     }
 }
@@ -69,14 +69,14 @@ mod native {
     }
 }
 
-/// Best of many runs, with the name of the instructions; none for plain Rust, whose peak is the compiler's.
+/// Name of the instruction set and the best of many runs; `None` without one.
 pub(crate) fn measure() -> Option<(&'static str, f64)> {
     let (name, lanes, run) = native::best()?;
     let fastest = (0..300).map(|_| time(|| run(ROUNDS))).fold(f64::MAX, f64::min);
     Some((name, (ROUNDS * CHAINS * lanes) as f64 / fastest))
 }
 
-/// Work in registers alone that takes about so many microseconds, each time the same.
+/// Constant work in registers that takes about `us` microseconds.
 pub(crate) fn work(us: f64) -> Option<impl Fn()> {
     let (_, _, run) = native::best()?;
     let fastest = (0..300).map(|_| time(|| run(ROUNDS))).fold(f64::MAX, f64::min);

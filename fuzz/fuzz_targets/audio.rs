@@ -2,7 +2,7 @@
 
 libfuzzer_sys::fuzz_target!(
     init: {
-        // The command line makes a panic of a decoder the error of its file (docs/upstream.md); the fuzzer would end at it.
+        // The command line reports a decoder's panic as an error of that file (docs/upstream.md), but libFuzzer would stop.
         let end = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
             let decoder = |file: &str| file.contains("/symphonia-") || file.contains("/ruopus-");

@@ -1,5 +1,5 @@
-//! What several tests share: signals, blocks, weights made to order.
-// Each test binary compiles this for itself and uses its part.
+//! Signals, block-wise processing, and custom weights for tests.
+// Every test binary compiles this and uses part of it.
 #![allow(dead_code, unreachable_pub)]
 
 use std::collections::HashMap;
@@ -10,18 +10,18 @@ use safetensors::{Dtype, SafeTensors};
 use wisp::{Controls, Engine, Model};
 pub use wisp_testing::Random;
 
-/// Rates of the matrix: multiples of 100 Hz, whose hops are 10 ms to the sample, and others.
+/// Common rates: multiples of 100 Hz, where a hop is exactly 10 ms, and others.
 pub const RATES: [u32; 10] =
     [8_000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000, 88_200, 96_000, 192_000];
 
 pub const BUNDLED: &[u8] = include_bytes!("../../bundled/wisp.safetensors");
 
-/// All that the network would remove is removed.
+/// Full reduction.
 pub fn full() -> Controls {
     Controls { reduction_db: f32::INFINITY, ..Controls::default() }
 }
 
-/// A voice of harmonics with a moving pitch and syllables, and noise, the same sound at every rate: all of it below
+/// A harmonic voice with moving pitch and syllables, in noise; the same sound at every rate, all of it below
 /// `limit` Hz.
 pub fn noisy_voice(rate: u32, seconds: f64, limit: f64) -> Vec<f32> {
     let mut random = Random(7);
@@ -46,10 +46,10 @@ pub fn noisy_voice(rate: u32, seconds: f64, limit: f64) -> Vec<f32> {
 /// White noise.
 pub fn white(length: usize, level: f32) -> Vec<f32> {
     let mut random = Random(11);
-    (0..length).map(|_| level * (2.0 * random.unit() - 1.0) as f32).collect()
+    (0..length).map(|_| level * random.sample()).collect()
 }
 
-/// The signal through an engine, every channel alike in length, in blocks of the sizes that `size` tells.
+/// Runs channels of equal length through an engine, in blocks of the sizes that `size` returns.
 pub fn run(
     engine: &mut Engine,
     controls: &Controls,
@@ -80,7 +80,7 @@ pub fn db(power: f64) -> f64 {
     10.0 * power.max(1e-30).log10()
 }
 
-/// The bundled network, and a small one of random weights of each kind: with one head and with two.
+/// The bundled network, and two small random ones: with one head and with two.
 pub fn networks() -> [(&'static str, Model); 3] {
     [
         ("bundled", Model::bundled()),
@@ -89,7 +89,7 @@ pub fn networks() -> [(&'static str, Model); 3] {
     ]
 }
 
-/// A weights' file taken apart, to be changed and put together again.
+/// A weights file, unpacked for editing.
 pub struct File {
     pub tensors: HashMap<String, (Vec<usize>, Vec<f32>)>,
     pub metadata: String,
@@ -108,8 +108,8 @@ impl File {
         Self { tensors: tensors.collect(), metadata }
     }
 
-    /// A small network of random weights: with two heads also a memory of the whole spectrum, with one in a file that knows
-    /// of neither.
+    /// A small network with random weights. With two heads it has a full-band memory; with one, the file mentions neither
+    /// heads nor full-band memory.
     pub fn random(heads: usize) -> Self {
         let (channels, time_kernel, mix_hidden, hidden, ratio, blocks) = ([8, 16], 2, 8, 12, 2, 2);
         let (high_positions, taps, low_hidden) = (4, 3, 10);
@@ -198,7 +198,7 @@ impl File {
         Self { tensors, metadata }
     }
 
-    /// The same network with weights that remove everything at once: all zero, the high band's gains held down by their bias.
+    /// The same network with weights that remove everything: all zero, with a bias that mutes the high band.
     pub fn removing(mut self) -> Self {
         self.tensors.values_mut().for_each(|(_, data)| data.fill(0.0));
         self.tensors.get_mut("high_out.bias").unwrap().1.fill(-80.0);

@@ -1,8 +1,8 @@
 //! The network as ONNX in tract, frame by frame with explicit state: `wisp-tract MODEL FRAMES STEPS`.
 //!
-//! FRAMES is float32, little-endian: the number of frames n and of numbers per frame in `low`, `bands` and the outputs,
-//! then n times `low`, n times `bands`, and n times the outputs that a run from zero state must give. Prints p50, p99,
-//! p99.9 and max of the thread's processor time per frame, in microseconds, and the largest difference.
+//! FRAMES is little-endian float32: the number of frames n; the sizes per frame of `low`, `bands` and the outputs; then
+//! n times `low`, n times `bands`, and n times the expected outputs from zero state. Prints p50, p99,
+//! p99.9 and maximum thread time per frame in microseconds, and the largest difference from the expected outputs.
 use std::error::Error;
 
 use cpu_time::ThreadTime;

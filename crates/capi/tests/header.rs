@@ -1,7 +1,7 @@
-//! `include/wisp.h` says what the library does.
+//! `include/wisp.h` matches the library.
 use std::path::Path;
 
-/// Set, it writes the header anew.
+/// If set, the test rewrites the header.
 const WRITE: &str = "WISP_WRITE_HEADER";
 
 #[test]

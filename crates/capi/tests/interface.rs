@@ -1,15 +1,16 @@
-//! The functions as C calls them.
-#![allow(unsafe_code)] // pointers to C and from it
-
-#[path = "../../../tests/common/allocations.rs"]
-mod allocations;
+//! Calls the functions as C code does.
+#![allow(unsafe_code)] // C pointers
 
 use std::ffi::CStr;
 use std::ptr::{self, null, null_mut};
 
 use wisp::{Controls, Engine, Listen, Model, Stereo};
 use wisp_capi::*;
+use wisp_testing::allocations::{Counting, count};
 use wisp_testing::{Random, hum};
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
 
 /// An engine that frees itself.
 struct Handle(*mut WispEngine);
@@ -17,20 +18,20 @@ struct Handle(*mut WispEngine);
 impl Handle {
     fn new(rate: u32, channels: u32) -> Self {
         let mut engine = null_mut();
-        // SAFETY: as the header asks.
+        // SAFETY: follows the header's rules.
         let status = unsafe { wisp_engine_new(rate, channels, &mut engine) };
         assert_eq!(status, WispStatus::Ok);
         Self(engine)
     }
 
     fn set(&self, control: i32, value: f32) -> WispStatus {
-        // SAFETY: as the header asks.
+        // SAFETY: follows the header's rules.
         unsafe { wisp_engine_set_control(self.0, control, value) }
     }
 
     fn get(&self, control: i32) -> f32 {
         let mut value = f32::NAN;
-        // SAFETY: as the header asks.
+        // SAFETY: follows the header's rules.
         assert_eq!(unsafe { wisp_engine_get_control(self.0, control, &mut value) }, WispStatus::Ok);
         value
     }
@@ -38,13 +39,13 @@ impl Handle {
     fn planar(&self, channels: &mut [&mut [f32]]) -> WispStatus {
         let samples = channels[0].len();
         let pointers: Vec<*mut f32> = channels.iter_mut().map(|c| c.as_mut_ptr()).collect();
-        // SAFETY: as the header asks.
+        // SAFETY: follows the header's rules.
         unsafe { wisp_engine_process(self.0, pointers.as_ptr(), samples) }
     }
 
     fn interleaved(&self, samples: &mut [f32], channels: usize) -> WispStatus {
         let frames = samples.len() / channels;
-        // SAFETY: as the header asks.
+        // SAFETY: follows the header's rules.
         unsafe { wisp_engine_process_interleaved(self.0, samples.as_mut_ptr(), frames) }
     }
 }
@@ -57,7 +58,7 @@ impl Drop for Handle {
 }
 
 fn message() -> String {
-    // SAFETY: a string that ends.
+    // SAFETY: null-terminated.
     unsafe { CStr::from_ptr(wisp_last_error()) }.to_str().expect("UTF-8").to_owned()
 }
 
@@ -86,7 +87,7 @@ fn the_output_is_the_engines_whatever_the_layout_and_the_block() {
                 assert_eq!(handle.set(control as i32, value), WispStatus::Ok);
                 assert_eq!(handle.get(control as i32), value);
             }
-            // SAFETY: an engine.
+            // SAFETY: a live engine.
             let (latency, tail) =
                 unsafe { (wisp_engine_latency(handle.0), wisp_engine_tail(handle.0)) };
             assert_eq!((latency, tail), (engine.latency_samples(), engine.tail_samples()));
@@ -139,8 +140,8 @@ fn every_control_reaches_the_engine() {
         let (mut left, mut right) = (hum(9_600, 4), hum(9_600, 5));
         assert_eq!(handle.planar(&mut [&mut left, &mut right]), WispStatus::Ok);
         assert_eq!((bits(&left), bits(&right)), expected, "{control:?}");
-        // As new, with the controls that were set.
-        // SAFETY: as the header asks.
+        // The initial state, but with the controls that were set.
+        // SAFETY: follows the header's rules.
         assert_eq!(unsafe { wisp_engine_reset(handle.0) }, WispStatus::Ok);
         let (mut left, mut right) = (hum(9_600, 4), hum(9_600, 5));
         assert_eq!(handle.planar(&mut [&mut left, &mut right]), WispStatus::Ok);
@@ -175,7 +176,7 @@ fn values_outside_their_range_change_nothing() {
 #[test]
 fn nonsense_is_refused_and_said() {
     let mut engine = ptr::dangling_mut();
-    // SAFETY: nothing is read but what is there.
+    // SAFETY: only existing memory is read.
     unsafe {
         for (rate, channels, status, part) in [
             (7_999, 1, WispStatus::SampleRate, "7999 Hz"),
@@ -234,13 +235,13 @@ fn the_audio_path_does_not_allocate_even_when_it_fails() {
     for (rate, channels) in [(48_000, 1), (44_100, 2), (11_025, 2)] {
         let handle = Handle::new(rate, channels);
         let mut samples = hum(9_600, 6);
-        let ((), calls, _) = allocations::count(|| {
+        let ((), calls, _) = count(|| {
             for (i, block) in samples.chunks_mut(960).enumerate() {
                 assert_eq!(handle.interleaved(block, channels as usize), WispStatus::Ok);
                 assert_eq!(handle.set(0, i as f32), WispStatus::Ok);
                 assert_eq!(handle.set(0, -1.0), WispStatus::Value);
             }
-            // SAFETY: as the header asks.
+            // SAFETY: follows the header's rules.
             assert_eq!(unsafe { wisp_engine_reset(handle.0) }, WispStatus::Ok);
         });
         assert_eq!(calls, 0, "{rate} Hz");
@@ -249,7 +250,7 @@ fn the_audio_path_does_not_allocate_even_when_it_fails() {
 
 #[test]
 fn the_version_is_the_packages() {
-    // SAFETY: a string that ends.
+    // SAFETY: null-terminated.
     let version = unsafe { CStr::from_ptr(wisp_version()) };
     assert_eq!(version.to_str(), Ok(env!("CARGO_PKG_VERSION")));
 }

@@ -1,14 +1,14 @@
-//! Bytes as an audio file, through all of the command line: a result of the promised length, or a reason.
+//! Bytes as an audio file, through the whole command line: a result of the right length, or an error.
 use std::fs;
 use std::sync::OnceLock;
 
 use tempfile::TempDir;
 use wisp::cli::clean_at_most;
 
-/// Seconds of audio after which a file is stopped, as by Ctrl-C: each second does the same.
+/// Processing stops after this many seconds of audio, as if by Ctrl-C; more would test nothing new.
 const LONGEST: u64 = 20;
 
-/// Cleans the file.
+/// Denoises the file.
 pub fn run(data: &[u8]) {
     static FOLDER: OnceLock<TempDir> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| tempfile::tempdir().expect("a folder"));

@@ -1,13 +1,13 @@
-//! Bytes as a host without manners: blocks of any size, any samples, controls and resets at any time.
+//! Bytes as calls of a hostile host: blocks of any size, any samples, controls and resets at any time.
 use wisp::{Controls, Engine, Listen, Model, Stereo};
 
 const RATES: [u32; 9] = [8_000, 11_025, 16_000, 22_050, 44_100, 48_000, 88_211, 96_000, 192_000];
-/// Dry signal clamped to 64, and at most thrice that removed in each of the taps, with 36 dB of gain.
+/// The dry signal is clamped to 64; each tap removes at most three times that; 36 dB of gain.
 const BOUND: f32 = 64.0 * 10.0 * 64.0;
-/// Samples in all, so that no input takes long.
+/// Total samples, so that no input takes long.
 const LONGEST: usize = 40_000;
 
-/// Takes bytes until there are none; then all is over.
+/// Reads values from bytes; `None` at their end ends the run.
 struct Bytes<'a>(&'a [u8]);
 
 impl Bytes<'_> {
@@ -28,7 +28,7 @@ impl Bytes<'_> {
     }
 }
 
-/// Runs one such host.
+/// Runs the calls.
 pub fn run(data: &[u8]) {
     let mut bytes = Bytes(data);
     play(&mut bytes);
@@ -56,7 +56,7 @@ fn play(bytes: &mut Bytes) -> Option<()> {
                 engine.reset();
                 like_new(&mut engine, &new, channels);
             }
-            // A storm: other controls for every sample or few.
+            // New controls every few samples.
             4 => {
                 let count = bytes.below(64)?.min(left);
                 let (sample, db) = (bytes.float()?, bytes.float()?);
@@ -125,7 +125,7 @@ fn block(
     assert!(t.input.iter().chain(&t.output).all(|x| x.is_finite()), "{t:?}");
 }
 
-/// After a reset two hops and a little sound as from a new engine, to the bit; then it is reset again.
+/// After a reset, two hops and a bit sound bit-identical to a new engine; then resets again.
 fn like_new(engine: &mut Engine, new: &dyn Fn() -> Engine, channels: usize) {
     let length = engine.latency_samples() + 37;
     let signal: Vec<f32> = (0..length).map(|i| 0.3 * (i as f32 * 0.05).sin()).collect();

@@ -1,4 +1,4 @@
-//! What fuzzing runs (`fuzz/`): each target takes bytes and panics where Wisp breaks a promise.
+//! The fuzz targets (`fuzz/`): each takes bytes and panics if Wisp misbehaves.
 #[cfg(feature = "cli")]
 pub mod audio;
 pub mod engine;

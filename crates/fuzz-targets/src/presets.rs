@@ -1,4 +1,4 @@
-//! Bytes as a preset's file, and short ones as its name: values in their range or a reason, and no file elsewhere.
+//! Bytes as a preset file, and short ones as a preset's name: values in range or an error, and no file elsewhere.
 use std::fs;
 use std::sync::OnceLock;
 
@@ -7,10 +7,10 @@ use tempfile::TempDir;
 use wisp::plugin::params::{Control, WispParams};
 use wisp::plugin::presets::Presets;
 
-/// Names are at most this long; longer input is a file alone. Saving is slow.
+/// Longer input is only used as a file, because saving is slow.
 const LONGEST_NAME: usize = 64;
 
-/// Loads the file; saves one of the name.
+/// Loads the bytes as a file, and saves a preset with them as its name.
 pub fn run(data: &[u8]) {
     static FOLDER: OnceLock<TempDir> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| tempfile::tempdir().expect("a folder"));
@@ -20,7 +20,7 @@ pub fn run(data: &[u8]) {
     fs::create_dir_all(presets.folder()).expect("the folder");
     let params = WispParams::default();
     if let Some(values) = load(&presets, data, &params) {
-        // What it means, written as people would, means the same.
+        // The values written as text load as the same values.
         let texts = |values: &[(Control, f32)]| -> Map<String, Value> {
             let text = |&(control, value): &(Control, f32)| {
                 (control.id().to_owned(), params.handle(control).text(value).into())
@@ -60,7 +60,7 @@ fn load(presets: &Presets, data: &[u8], params: &WispParams) -> Option<Vec<(Cont
     }
 }
 
-/// Either it is listed and comes back, or nothing is there.
+/// A saved preset is listed and loads; a refused one leaves nothing.
 fn save(presets: &Presets, name: &str, params: &WispParams) {
     let saved = presets.save(name, params, true).is_ok();
     assert_eq!(presets.names().iter().any(|other| other == name), saved, "{name:?}");

@@ -1,10 +1,10 @@
-//! Bytes as a weights' file: taken and then harmless, or refused.
+//! Bytes as a weights file: refused, or accepted and harmless.
 use wisp::{Controls, Engine, Model};
 
-/// Networks larger than this are not run: each takes its time, and all do the same.
+/// Larger files are only loaded: running them takes long and tests nothing new.
 const LARGEST: usize = 1 << 20;
 
-/// Reads the file and, where it is taken, runs its network.
+/// Loads the file and runs its network.
 pub fn run(data: &[u8]) {
     let Ok(model) = Model::from_bytes(data) else { return };
     if data.len() > LARGEST {

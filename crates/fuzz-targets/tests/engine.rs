@@ -1,4 +1,4 @@
-//! A bounded run of the fuzzing targets that need the engine alone (`fuzz/`).
+//! A bounded run of the fuzz targets that only need the engine (`fuzz/`).
 use wisp_fuzz_targets::{engine, weights};
 use wisp_testing::Random;
 use wisp_testing::corpus::run_changed;
@@ -9,7 +9,7 @@ fn no_host_breaks_the_engine() {
     let words = floats.map(f32::to_le_bytes);
     let mut random = Random(1);
     run_changed("engine", &words, &mut random, 150, engine::run);
-    // Nothing but chance.
+    // Purely random bytes.
     for _ in 0..100 {
         let length = 40 + random.below(400);
         engine::run(&(0..length).map(|_| random.bits() as u8).collect::<Vec<u8>>());

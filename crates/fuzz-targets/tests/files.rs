@@ -1,4 +1,4 @@
-//! A bounded run of the fuzzing target that reads files (`fuzz/`).
+//! A bounded run of the fuzz target that reads audio files (`fuzz/`).
 use wisp_fuzz_targets::audio;
 use wisp_testing::Random;
 use wisp_testing::corpus::run_changed;

@@ -1,4 +1,4 @@
-//! A bounded run of the fuzzing targets that need the plugin (`fuzz/`).
+//! A bounded run of the fuzz targets that need the plugin (`fuzz/`).
 use wisp_fuzz_targets::{presets, state};
 use wisp_testing::Random;
 use wisp_testing::corpus::run_changed;
@@ -28,7 +28,7 @@ fn no_state_breaks_the_plugin() {
         "\"fields\"",
     ];
     run_changed("state", &words, &mut Random(4), 10_000, state::run);
-    // Numbers of any size where numbers belong.
+    // Extreme numbers in number fields.
     for number in
         ["1e38", "-1e38", "1e39", "-1e300", "1e999", "0", "-0.0", "1e-45", "61.0001", "60.7"]
     {

@@ -1,9 +1,9 @@
-//! The bundle's files say what the library does.
+//! The bundle's files match the library.
 use std::path::Path;
 
 use wisp_lv2::turtle;
 
-/// Set, it writes the files anew.
+/// If set, the test rewrites the files.
 const WRITE: &str = "WISP_WRITE_BUNDLE";
 
 #[test]

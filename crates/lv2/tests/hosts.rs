@@ -1,8 +1,5 @@
-//! The plugins as hosts call them.
-#![allow(unsafe_code)] // a host's part
-
-#[path = "../../../tests/common/allocations.rs"]
-mod allocations;
+//! Calls the plugins as hosts do.
+#![allow(unsafe_code)] // calls C interfaces
 
 use std::ffi::{CStr, c_void};
 use std::ptr::{null, null_mut};
@@ -11,16 +8,20 @@ use wisp::parameter::Control;
 use wisp::{Controls, Engine, Model};
 use wisp_lv2::port::{Format, Port, ports};
 use wisp_lv2::{ladspa, lv2};
+use wisp_testing::allocations::{Counting, count};
 use wisp_testing::{Random, hum};
 
-/// Either format's functions.
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// A plugin's functions in either format.
 #[derive(Clone, Copy)]
 enum Plugin {
     Ladspa(&'static ladspa::Descriptor),
     Lv2(&'static lv2::Descriptor),
 }
 
-/// An instance as a host has it.
+/// An instance, from the host's side.
 struct Loaded {
     plugin: Plugin,
     handle: *mut c_void,
@@ -28,7 +29,7 @@ struct Loaded {
 
 fn plugins(channels: usize) -> [(Format, Plugin); 2] {
     let index = channels - 1;
-    // SAFETY: a descriptor that stays.
+    // SAFETY: descriptors are static.
     let (ladspa, lv2) = unsafe {
         (
             ladspa::ladspa_descriptor(index as _).as_ref().expect("a LADSPA plugin"),
@@ -40,7 +41,7 @@ fn plugins(channels: usize) -> [(Format, Plugin); 2] {
 
 impl Plugin {
     fn load(self, rate: u32) -> Option<Loaded> {
-        // SAFETY: as the formats ask.
+        // SAFETY: follows the format's rules.
         let handle = unsafe {
             match self {
                 Self::Ladspa(d) => (d.instantiate)(d, rate.into()),
@@ -53,7 +54,7 @@ impl Plugin {
 
 impl Loaded {
     fn connect(&self, port: usize, place: *mut f32) {
-        // SAFETY: as the formats ask.
+        // SAFETY: follows the format's rules.
         unsafe {
             match self.plugin {
                 Plugin::Ladspa(d) => (d.connect_port)(self.handle, port as _, place),
@@ -63,7 +64,7 @@ impl Loaded {
     }
 
     fn activate(&self) {
-        // SAFETY: as the formats ask.
+        // SAFETY: follows the format's rules.
         unsafe {
             match self.plugin {
                 Plugin::Ladspa(d) => d.activate.expect("a function")(self.handle),
@@ -73,7 +74,7 @@ impl Loaded {
     }
 
     fn run(&self, samples: usize) {
-        // SAFETY: as the formats ask.
+        // SAFETY: follows the format's rules.
         unsafe {
             match self.plugin {
                 Plugin::Ladspa(d) => (d.run)(self.handle, samples as _),
@@ -85,7 +86,7 @@ impl Loaded {
 
 impl Drop for Loaded {
     fn drop(&mut self) {
-        // SAFETY: as the formats ask.
+        // SAFETY: follows the format's rules.
         unsafe {
             match self.plugin {
                 Plugin::Ladspa(d) => (d.cleanup)(self.handle),
@@ -107,7 +108,7 @@ fn expected(rate: u32, controls: &Controls, input: &[Vec<f32>]) -> Vec<Vec<f32>>
     out
 }
 
-/// Values of the control ports: the defaults, but for some.
+/// Control port values: the defaults, except those that are set.
 fn values(format: Format, channels: usize, set: &[(Control, f32)]) -> Vec<f32> {
     let value = |port: &Port| match port {
         Port::Control(control) => {
@@ -196,7 +197,7 @@ fn nonsense_harms_nothing() {
             let plugin = plugin.load(48_000).expect("an instance");
             plugin.connect(99, null_mut());
             plugin.activate();
-            // Nothing is connected, then the output alone, then values that no host should give.
+            // First nothing is connected, then only the output, then invalid values.
             plugin.run(1_000);
             let mut out = vec![f32::NAN; 4_800];
             plugin.connect(channels, out.as_mut_ptr());
@@ -226,7 +227,7 @@ fn running_does_not_allocate() {
             let place = if port < 4 { audio[port % 2].as_mut_ptr() } else { value };
             plugin.connect(port, place);
         }
-        let ((), calls, _) = allocations::count(|| {
+        let ((), calls, _) = count(|| {
             plugin.activate();
             (0..5).for_each(|_| plugin.run(882));
         });
@@ -238,7 +239,7 @@ fn running_does_not_allocate() {
 fn hosts_find_them_by_name() {
     for channels in [1, 2] {
         for (_, plugin) in plugins(channels) {
-            // SAFETY: strings that end.
+            // SAFETY: null-terminated.
             let name = unsafe {
                 CStr::from_ptr(match plugin {
                     Plugin::Ladspa(d) => d.label,

@@ -1,14 +1,14 @@
-//! What fuzzing starts from, and changes of it that are the same in every run.
+//! Fuzzing seeds, and mutations of them that are the same in every run.
 use std::fs;
 use std::path::Path;
 
 use crate::Random;
 
-/// The seeds of a fuzzing target.
+/// A fuzz target's seeds.
 ///
 /// # Panics
 ///
-/// Panics where there are none.
+/// Panics if there are none.
 pub fn seeds(target: &str) -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds").join(target);
     let mut paths: Vec<_> = fs::read_dir(&folder)
@@ -20,7 +20,7 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
     paths.iter().map(|path| fs::read(path).expect("a seed")).collect()
 }
 
-/// Runs a target with each of its seeds, then with `times` changes of them.
+/// Runs a target with each of its seeds, then with `times` mutations of them.
 pub fn run_changed(
     target: &str,
     words: &[impl AsRef<[u8]>],
@@ -36,7 +36,7 @@ pub fn run_changed(
     }
 }
 
-/// A seed with a few changes: bytes, bits, cuts, pieces moved or repeated, words put in.
+/// A seed with a few mutations: bytes and bits changed, pieces cut, moved or repeated, words inserted.
 fn changed(seeds: &[Vec<u8>], words: &[&[u8]], random: &mut Random) -> Vec<u8> {
     let mut data = seeds[random.below(seeds.len())].clone();
     for _ in 0..1 + random.below(4) {
@@ -60,7 +60,7 @@ fn changed(seeds: &[Vec<u8>], words: &[&[u8]], random: &mut Random) -> Vec<u8> {
                 data.splice(at.min(to)..to, word.iter().copied());
             }
             _ => {
-                // Another seed's end.
+                // Splice in the end of another seed.
                 let other = &seeds[random.below(seeds.len())];
                 let from = random.below(other.len().max(1));
                 data.truncate(at);

@@ -1,7 +1,13 @@
-//! What Wisp's tests share.
+//! Helpers for Wisp's tests, benches and fuzz targets. None of them depends on Wisp.
+pub mod allocations;
+#[cfg(feature = "clap")]
+pub mod clap;
 pub mod corpus;
-pub mod hum;
+pub mod display;
 pub mod random;
+pub mod signals;
+pub mod versions;
 
-pub use hum::hum;
+pub use display::Display;
 pub use random::Random;
+pub use signals::hum;

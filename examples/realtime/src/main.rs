@@ -4,7 +4,7 @@
 //! cargo run --release -p wisp-realtime
 //! ```
 //!
-//! On Linux it needs the headers of ALSA (`libasound2-dev`), so it is a package of its own.
+//! On Linux it needs ALSA's headers (`libasound2-dev`), so it is a package of its own.
 use std::error::Error;
 
 use cpal::traits::{DeviceTrait, HostTrait, StreamTrait};
@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let second = rate as usize * channels;
     let (mut to_output, mut from_input) = rtrb::RingBuffer::<f32>::new(second);
     let mut block = vec![0.0; 1024 * channels];
-    // Two devices have two clocks and two sizes of block: a twentieth of a second evens them out.
+    // The devices have their own clocks and block sizes; 50 ms of buffer absorbs the difference.
     for _ in 0..second / 20 / channels * channels {
         to_output.push(0.0)?;
     }
@@ -33,10 +33,10 @@ fn main() -> Result<(), Box<dyn Error>> {
             let block = &mut block[..input.len()];
             block.copy_from_slice(input);
             engine.process_interleaved(&controls, block);
-            // A full ring means that nobody listens: the sound is dropped, by whole frames.
+            // If the ring is full, the output has stalled: drop whole frames.
             if to_output.slots() >= block.len() {
                 for &mut y in block {
-                    let _ = to_output.push(y); // there is room
+                    let _ = to_output.push(y); // cannot fail: there is room
                 }
             }
         }

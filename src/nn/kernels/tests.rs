@@ -1,18 +1,15 @@
-//! Each instruction set against plain sums and the plain one.
+//! Every instruction set against plain Rust and direct sums.
+use wisp_testing::Random;
+
 use super::packed::Buffer;
 use super::{Kernels, PANEL, Packed, PackedScan};
 
-/// Numbers in -1..1, the same in every run.
-fn numbers(count: usize, seed: u32) -> Vec<f32> {
-    let mut state = seed;
-    let next = |_| {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 8) as f32 / (1 << 23) as f32 - 1.0
-    };
-    (0..count).map(next).collect()
+fn numbers(count: usize, seed: u64) -> Vec<f32> {
+    let mut random = Random(seed);
+    (0..count).map(|_| random.sample()).collect()
 }
 
-/// What a kernel leaves in a copy of `data`, for every variant; the last is the plain one.
+/// The result of running on a copy of `data`, for every variant; the last is plain Rust.
 fn variants(data: &[f32], run: impl Fn(Kernels, &mut [f32])) -> Vec<(Kernels, Vec<f32>)> {
     let of = |kernels| {
         let mut copy = Buffer::new(data.len());
@@ -60,7 +57,7 @@ fn all_alike(data: &[f32], tolerance: f32, run: impl Fn(Kernels, &mut [f32])) {
     }
 }
 
-/// Every case, or what an interpreter of the memory model (Miri) finishes in minutes: few, but of every kind.
+/// All cases; under Miri only a few of each kind, so that it finishes in minutes.
 fn cases<T: Copy>(all: &[T], few: &[T]) -> Vec<T> {
     if cfg!(miri) { few.to_vec() } else { all.to_vec() }
 }
@@ -149,7 +146,7 @@ fn variants_agree_with_the_plain_one() {
     all_alike(&x, 2e-6, |k, y| k.bound(y, &mut imag.clone()));
 }
 
-/// Every step of 2^-12 over twice what the functions are clamped to.
+/// In steps of 2^-12 over twice the clamped range.
 #[test]
 fn tanh_and_sigmoid_err_by_no_more_than_stated() {
     let step = cases(&[1], &[1001])[0];

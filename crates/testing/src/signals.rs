@@ -1,48 +1,42 @@
-//! Sounds that tests make themselves, and measures of what came of them.
-#![allow(dead_code)] // Each test takes what it needs.
-use std::f32::consts::TAU;
+//! Synthetic sounds, and measures of what a denoiser made of them.
+use std::f32::consts::{FRAC_PI_2, PI, TAU};
 
-/// A small generator of equally distributed numbers in -1..1, the same on every machine.
-pub(crate) struct Random(u64);
+use crate::Random;
 
-impl Random {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
-    }
-
-    pub(crate) fn next(&mut self) -> f32 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 40) as f32 / (1u64 << 23) as f32 - 1.0
-    }
+/// A hum with bursts of noise, for tests that only compare two outputs.
+pub fn hum(length: usize, seed: u64) -> Vec<f32> {
+    let mut random = Random(seed);
+    let sample = |n: usize| {
+        let burst = if n % 9_000 < 3_000 { 0.2 } else { 0.01 };
+        0.2 * (n as f64 * 0.02).sin() + burst * (random.unit() - 0.5)
+    };
+    (0..length).map(sample).map(|x| x as f32).collect()
 }
 
-/// Noise of about unit power that falls by some 3 dB per octave above 500 Hz, with hum.
-pub(crate) fn noise(rate: u32, seconds: f32, seed: u64) -> Vec<f32> {
-    let mut random = Random::new(seed);
+/// Noise of about unit power with hum; the level falls by about 3 dB per octave above 500 Hz.
+pub fn noise(rate: u32, seconds: f32, seed: u64) -> Vec<f32> {
+    let mut random = Random(seed);
     let pole = (-TAU * 500.0 / rate as f32).exp();
     let mut low = 0.0;
     let scale = (rate as f32 / 48_000.0).sqrt();
     (0..(seconds * rate as f32) as usize)
         .map(|i| {
-            let white = random.next() * 1.7 * scale;
+            let white = random.sample() * 1.7 * scale;
             low = pole * low + (1.0 - pole) * white;
             0.6 * white + 4.0 * low + 0.3 * (i as f32 * 100.0 * TAU / rate as f32).sin()
         })
         .collect()
 }
 
-/// Whether the voice of [`voice`] sounds at a time: three syllables, then a pause.
+/// Index and phase (0..1) of the syllable that [`voice`] has at a time, in seconds; none in a pause.
 fn syllable(time: f32) -> Option<(usize, f32)> {
     let place = time / 0.22;
     let n = place as usize;
     (n % 6 < 4 && time > 0.5).then_some((n, place.fract()))
 }
 
-/// A sung-and-spoken kind of voice: glottal pulses through moving formants, in syllables with a
-/// gliding pitch, and with pauses.
-pub(crate) fn voice(rate: u32, seconds: f32) -> Vec<f32> {
+/// A synthetic voice, peak 0.4: glottal pulses through moving formants, in syllables with a gliding pitch, and pauses.
+pub fn voice(rate: u32, seconds: f32) -> Vec<f32> {
     const VOWELS: [[f32; 4]; 5] = [
         [730.0, 1090.0, 2440.0, 3400.0],
         [270.0, 2290.0, 3010.0, 3700.0],
@@ -59,15 +53,14 @@ pub(crate) fn voice(rate: u32, seconds: f32) -> Vec<f32> {
         .map(|i| {
             let time = i as f32 / rate_f;
             let (n, place) = syllable(time).unwrap_or((0, 0.0));
-            let gate =
-                syllable(time).map_or(0.0, |_| (place * std::f32::consts::PI).sin().powf(0.6));
+            let gate = syllable(time).map_or(0.0, |_| (place * PI).sin().powf(0.6));
             let pitch = 125.0 - 14.0 * place + 9.0 * (time * 2.1).sin() + 1.5 * (time * 33.0).sin();
             phase = (phase + pitch / rate_f).fract();
-            // A rising slope and a fast fall, as vocal folds close; its change excites the throat.
+            // Glottal flow: a slow rise and a fast fall. Its derivative excites the vocal tract.
             let flow = if phase < 0.6 {
-                0.5 - 0.5 * (phase / 0.6 * std::f32::consts::PI).cos()
+                0.5 - 0.5 * (phase / 0.6 * PI).cos()
             } else if phase < 0.72 {
-                ((phase - 0.6) / 0.12 * std::f32::consts::FRAC_PI_2).cos()
+                ((phase - 0.6) / 0.12 * FRAC_PI_2).cos()
             } else {
                 0.0
             };
@@ -79,7 +72,7 @@ pub(crate) fn voice(rate: u32, seconds: f32) -> Vec<f32> {
                 resonators.iter_mut().zip(&mut formants).zip(target.iter().zip(WIDTHS))
             {
                 *formant += (goal - *formant) * (40.0 / rate_f);
-                let radius = (-std::f32::consts::PI * width / rate_f).exp();
+                let radius = (-PI * width / rate_f).exp();
                 let (a, b) = (2.0 * radius * (TAU * *formant / rate_f).cos(), -radius * radius);
                 let y = (1.0 - a - b) * sound + a * state[0] + b * state[1];
                 *state = [y, state[0]];
@@ -93,40 +86,53 @@ pub(crate) fn voice(rate: u32, seconds: f32) -> Vec<f32> {
     out
 }
 
-pub(crate) fn rms(signal: &[f32]) -> f32 {
+/// [`voice`] with a little [`noise`], different in each channel.
+pub fn noisy(rate: u32, channels: usize, seconds: f32) -> Vec<Vec<f32>> {
+    let voice = voice(rate, seconds);
+    (0..channels)
+        .map(|channel| {
+            let noise = noise(rate, seconds, channel as u64 + 1);
+            voice.iter().zip(noise).map(|(v, n)| v + 0.02 * n).collect()
+        })
+        .collect()
+}
+
+/// Root mean square.
+pub fn rms(signal: &[f32]) -> f32 {
     let sum: f64 = signal.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
     (sum / signal.len().max(1) as f64).sqrt() as f32
 }
 
-pub(crate) fn db(ratio: f32) -> f32 {
+/// An amplitude ratio in dB.
+pub fn db(ratio: f32) -> f32 {
     20.0 * ratio.max(1e-12).log10()
 }
 
-/// Level of `a - b` against `b`, dB.
-pub(crate) fn level_of_difference(a: &[f32], b: &[f32]) -> f32 {
+/// Level of `a - b` relative to `b`, dB.
+pub fn level_of_difference(a: &[f32], b: &[f32]) -> f32 {
     let difference: Vec<f32> = a.iter().zip(b).map(|(a, b)| a - b).collect();
     db(rms(&difference) / rms(b).max(1e-12))
 }
 
 /// The largest step from one sample to the next.
-pub(crate) fn largest_step(signal: &[f32]) -> f32 {
+pub fn largest_step(signal: &[f32]) -> f32 {
     signal.windows(2).map(|pair| (pair[1] - pair[0]).abs()).fold(0.0, f32::max)
 }
 
-/// What became of a noisy voice.
+/// How a denoiser changed a noisy voice.
 #[derive(Debug)]
-pub(crate) struct Report {
-    /// How much quieter the pauses are.
-    pub(crate) pauses_fall_db: f32,
-    /// Change of the level of the voice where it sounds.
-    pub(crate) voice_changes_db: f32,
-    /// Gain of the ratio of voice to everything else, scale-invariant.
-    pub(crate) snr_gain_db: f32,
+pub struct Report {
+    /// Attenuation in the pauses.
+    pub pauses_fall_db: f32,
+    /// Change in level where the voice is loud.
+    pub voice_changes_db: f32,
+    /// Improvement in scale-invariant SDR.
+    pub snr_gain_db: f32,
 }
 
 impl Report {
-    /// Compares aligned signals, without their first `skip` samples.
-    pub(crate) fn new(voice: &[f32], input: &[f32], output: &[f32], skip: usize) -> Self {
+    /// Compares aligned signals, leaving out their first `skip` samples.
+    pub fn new(voice: &[f32], input: &[f32], output: &[f32], skip: usize) -> Self {
         let frame = 480;
         let (mut pauses, mut sounds) = ([0.0f64; 2], [0.0f64; 2]);
         let power = |x: &[f32]| f64::from(rms(x)).powi(2) * x.len() as f64;
