@@ -10,13 +10,13 @@ use crate::paths::{NAME, PACKAGE, target_dir};
 use crate::tools::{NOTE, cargo, run};
 
 const LISTING: &str = "docs/api.txt";
-/// What public-api reads: the JSON of Rust 1.95.
+/// The format version that public-api reads: Rust 1.95's.
 const FORMAT: u32 = 57;
 
-/// Set by [`api`] when cargo is to run this program as rustdoc; holds the name of the real one.
+/// Set by [`api`] so that cargo runs this program as rustdoc; holds the name of the real one.
 const RUSTDOC: &str = "WISP_RUSTDOC";
 
-/// Compares the listing with the library, or writes it anew.
+/// Compares the listing with the library, or updates it.
 pub(crate) fn api(write: bool) -> Result<()> {
     // Only rustdoc may see RUSTC_BOOTSTRAP: dependencies would be compiled again for it.
     let real = std::env::var_os("RUSTDOC").unwrap_or_else(|| "rustdoc".into());
@@ -45,15 +45,15 @@ pub(crate) fn api(write: bool) -> Result<()> {
     Ok(())
 }
 
-/// The real rustdoc with this program's arguments, if cargo runs this program in its place. It writes JSON on nightly Rust
-/// only, or when told that this is one.
+/// Runs the real rustdoc if cargo has started this program in its place. Stable rustdoc only writes JSON with
+/// RUSTC_BOOTSTRAP.
 pub(crate) fn as_rustdoc() -> Option<Result<()>> {
     let real = std::env::var_os(RUSTDOC)?;
     let mut rustdoc = Command::new(real);
     Some(run(rustdoc.args(std::env::args_os().skip(1)).env("RUSTC_BOOTSTRAP", "1")))
 }
 
-/// One item a line; nothing where rustdoc writes another version of its format.
+/// One item per line; `None` if rustdoc writes another format version.
 fn listing(json: &Path) -> Result<Option<String>> {
     let read = || format!("cannot read {}", json.display());
     let text = fs::read(json).with_context(read)?;

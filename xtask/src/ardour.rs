@@ -1,4 +1,4 @@
-//! A session in Ardour, without its window, that renders through the bundled VST3.
+//! Renders a session through the bundled VST3 in Ardour, without its window.
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -12,30 +12,30 @@ use crate::synth::{rms, si_sdr};
 use crate::tools::run;
 use crate::validate;
 
-/// Makes a session and opens one again.
+/// Creates and reopens sessions.
 const SCRIPT: &str = include_str!("ardour.lua");
-/// Versions whose sessions this writes.
+/// Supported versions.
 const VERSIONS: [u32; 2] = [7, 8];
 const SESSION: &str = "voice";
-/// What is set before the session is saved; and the same for the command line.
+/// Settings in the session, and the same for the command line.
 const PARAMETERS: &str = "Reduction=30.00;Sensitivity=3.00";
 const OPTIONS: [&str; 4] = ["--reduction", "30", "--sensitivity", "3"];
-/// Noise before the first word must fall by so much, and the voice's SI-SDR rise.
+/// Required attenuation of the noise before the first word, and rise of the voice's SI-SDR, dB.
 const LEAST_FALL_DB: f64 = 25.0;
 const LEAST_RISE_DB: f64 = 3.0;
-/// Most that the render may differ from what the command line makes of the same recording: frames lie elsewhere.
+/// Largest difference from the command line's output for the same recording, whose frames fall differently.
 const DIFFERENCE_DB: f64 = -15.0;
-/// Seconds before the first word, without its beginning.
+/// Seconds before the first word, without the very start.
 const PAUSE: std::ops::Range<f64> = 0.15..0.45;
 
-/// Ardour's programs of a version.
+/// The programs of one Ardour version.
 struct Ardour {
     version: u32,
     home: PathBuf,
 }
 
 impl Ardour {
-    /// The newest that is installed, with a home of its own in `folder`.
+    /// The newest installed version, with its home in `folder`.
     fn find(folder: &Path) -> Option<Self> {
         let there = |version: &u32| Path::new(&format!("/usr/bin/ardour{version}-lua")).exists();
         let version = VERSIONS.into_iter().rev().find(there)?;
@@ -45,14 +45,14 @@ impl Ardour {
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(format!("/usr/bin/ardour{}-{program}", self.version));
         command.env("HOME", &self.home);
-        // Without them, all is below HOME, also what the scanner wrote.
+        // Without these, everything is below HOME, including the scanner's cache.
         for folder in validate::XDG_FOLDERS {
             command.env_remove(folder);
         }
         command
     }
 
-    /// Runs the script; the lines that it prints.
+    /// Runs the script and returns the lines it prints.
     fn lua(&self, task: &str, folder: &Path) -> Result<Vec<String>> {
         let script = folder.join("session.lua");
         fs::write(&script, SCRIPT).with_context(|| format!("cannot write {}", script.display()))?;
@@ -74,7 +74,7 @@ impl Ardour {
     }
 }
 
-/// Renders a voice beside a fan in Ardour, and says how that compares with the recording and the command line; none
+/// Renders a voice near a fan in Ardour and reports how it compares with the recording and the command line; `None`
 /// without Ardour.
 pub(crate) fn render() -> Result<Option<String>> {
     let start = Instant::now();
@@ -118,10 +118,10 @@ pub(crate) fn render() -> Result<Option<String>> {
     Ok(Some(format!("Ardour {}: {comparison}; {seconds:.0} s", ardour.version)))
 }
 
-/// The recording of the session.
+/// The session's recording.
 const NOISY: &str = "noisy.wav";
 
-/// Puts the bundle where Ardour looks, and has it scanned.
+/// Puts the bundle where Ardour looks, and scans it.
 fn install(ardour: &Ardour) -> Result<()> {
     let plugins = ardour.home.join(".vst3");
     fs::create_dir_all(&plugins).with_context(|| format!("cannot make {}", plugins.display()))?;
@@ -144,7 +144,7 @@ fn parameters(lines: &[String]) -> Result<Vec<&str>> {
     Ok(parameters)
 }
 
-/// Puts the recording on the track, from the session's beginning to its end: Ardour imports by its window alone.
+/// Puts the recording on the track, for the whole session, because Ardour can only import through its window.
 fn place(folder: &Path, noisy: &[f32]) -> Result<()> {
     let session = folder.join(SESSION);
     let file = session.join(format!("{SESSION}.ardour"));
@@ -156,7 +156,7 @@ fn place(folder: &Path, noisy: &[f32]) -> Result<()> {
     fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))
 }
 
-/// A session with a recording of so many samples on its track.
+/// A session with a recording of this many samples on its track.
 fn with_recording(session: &str, samples: usize) -> Result<String> {
     let ticks =
         session.split_once("superclocks-per-second=\"").and_then(|(_, rest)| rest.split_once('"'));
@@ -197,7 +197,7 @@ fn with_recording(session: &str, samples: usize) -> Result<String> {
     Ok(format!("{before}<Playlist {playlist}>{region}</Playlist>{after}"))
 }
 
-/// What the render is, in words; an error where it is late, of another length, or not denoised.
+/// Describes the render; fails if it is late, of the wrong length, or not denoised.
 fn compare(voice: &[f32], noisy: &[f32], rendered: &[f32], cleaned: &[f32]) -> Result<String> {
     let (expected, actual) = (noisy.len(), rendered.len());
     ensure!(actual == expected, "{actual} samples were rendered, expected {expected}");
@@ -226,7 +226,7 @@ fn compare(voice: &[f32], noisy: &[f32], rendered: &[f32], cleaned: &[f32]) -> R
     ))
 }
 
-/// By how many samples the second is later, at most a tenth of a second either way.
+/// By how many samples the second signal lags, at most 0.1 s either way.
 fn lag(first: &[f32], second: &[f32]) -> isize {
     let most = RATE as isize / 10;
     let at = |lag: isize| -> f64 {
@@ -238,13 +238,14 @@ fn lag(first: &[f32], second: &[f32]) -> isize {
 
 #[cfg(test)]
 mod tests {
+    use wisp_testing::Random;
+
     use super::*;
-    use crate::synth::Noise;
 
     #[test]
     fn lags_are_found_to_the_sample() {
-        let mut noise = Noise::new(3);
-        let signal: Vec<f32> = (0..9_000).map(|_| noise.next() as f32).collect();
+        let mut random = Random(3);
+        let signal: Vec<f32> = (0..9_000).map(|_| random.sample()).collect();
         assert_eq!(lag(&signal, &signal), 0);
         assert_eq!(lag(&signal[960..], &signal), 960);
         assert_eq!(lag(&signal, &signal[7..]), -7);

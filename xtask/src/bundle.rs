@@ -20,14 +20,14 @@ pub(crate) fn bundle_named(args: &[String]) -> Result<()> {
     }
 }
 
-/// Builds the plugin and the programs, and puts what hosts and people open into [`bundled_dir`].
+/// Builds the plugin and the programs, and puts bundles and programs into [`bundled_dir`].
 pub(crate) fn bundle(cargo_args: &[String]) -> Result<()> {
     let all: Vec<String> = cargo_args.iter().cloned().chain(patched::arguments()?).collect();
     nice_plug_xtask::build(&[PACKAGE.to_owned()], &all)?;
-    // It expects the library and the program to have the package's name.
+    // The bundler expects the library and the program to have the package's name.
     nice_plug_xtask::bundle(&target_dir(), NAME, cargo_args, false)?;
     describe_module()?;
-    // It copies only the program of that name.
+    // The bundler only copies the program of that name.
     let standalone = format!("wisp-standalone{}", std::env::consts::EXE_SUFFIX);
     let built = profile_dir(cargo_args).join(&standalone);
     if cargo_args.iter().any(|arg| arg.contains("standalone")) && built.exists() {
@@ -39,7 +39,7 @@ pub(crate) fn bundle(cargo_args: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Puts into the VST3 bundle what hosts read instead of loading it.
+/// Adds moduleinfo.json to the VST3 bundle, which hosts read instead of loading the plugin.
 pub(crate) fn describe_module() -> Result<()> {
     let source = Path::new("packaging/moduleinfo.json");
     let text = fs::read_to_string(source)
@@ -50,14 +50,14 @@ pub(crate) fn describe_module() -> Result<()> {
     let file = folder.join("moduleinfo.json");
     fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
     if cfg!(target_os = "macos") {
-        // The signature that the bundle got covers what is in it.
+        // The bundle's signature covers its contents, so sign again.
         let mut codesign = Command::new("codesign");
         run(codesign.args(["--force", "--sign", "-"]).arg(vst3_bundle()))?;
     }
     Ok(())
 }
 
-/// The plugin in release, as people install it.
+/// Bundles the release build, which is what people install.
 pub(crate) fn bundle_wisp() -> Result<()> {
     bundle(&["--release".to_string()])
 }

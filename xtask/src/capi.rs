@@ -12,12 +12,12 @@ use crate::reference::{Reference, pipe};
 use crate::tools::{NOTE, cargo, run};
 
 const PACKAGE: &str = "wisp-capi";
-/// Where its sources are.
+/// The package's folder.
 const SOURCE: &str = "crates/capi";
-/// What a program that links to the static library needs of the system.
+/// System libraries that a program needs if it links the static library.
 const SYSTEM: &str = if cfg!(target_os = "macos") { "-liconv -lm" } else { "-lpthread -ldl -lm" };
 
-/// Builds it into a folder that may be copied anywhere; where it is.
+/// Builds it into a folder that can be copied anywhere; returns the folder.
 pub(crate) fn build(profile: Profile) -> Result<PathBuf> {
     run(&mut cargo(&["build", "--profile", profile.name(), "-p", PACKAGE]))?;
     let home = profile.home().join("capi");
@@ -75,7 +75,7 @@ fn link(_: &str, _: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The example in C, linked to the shared library and to the static one, beside the command line.
+/// Compares the C example, linked to the shared and the static library, with the command line.
 pub(crate) fn test(reference: &Reference) -> Result<()> {
     let home = absolute(build(Profile::Dev)?)?;
     if !cfg!(unix) {
@@ -100,7 +100,7 @@ pub(crate) fn test(reference: &Reference) -> Result<()> {
         Ok(text.split_whitespace().map(str::to_owned).collect())
     };
     let shared = flags(&["--cflags", "--libs"])?;
-    // By its file name, since the linker prefers the shared one.
+    // By file name, because the linker prefers the shared library.
     let mut whole = flags(&["--static", "--cflags", "--libs"])?;
     let archive = home.join("lib/libwisp.a").to_string_lossy().into_owned();
     whole.iter_mut().filter(|flag| *flag == "-lwisp").for_each(|flag| *flag = archive.clone());

@@ -12,7 +12,7 @@ use crate::synth::{resample, rms, room, si_sdr};
 use crate::tools::{cargo, install_packages, run, works};
 
 pub(crate) const RATE: u32 = 48_000;
-/// Level of the voice over the noise.
+/// Level of the voice above the noise.
 const SNR_DB: f64 = 4.0;
 const SENTENCES: [(&str, &str); 2] = [
     ("en-us", "This voice was recorded next to a loud fan, while somebody was typing."),
@@ -38,12 +38,12 @@ pub(crate) fn demo() -> Result<()> {
     Ok(())
 }
 
-/// Installs the program that speaks, if it is missing.
+/// Installs the speech synthesizer if it is missing.
 fn install_speech() -> Result<()> {
     if works("espeak-ng", "--version") { Ok(()) } else { install_packages(&["espeak-ng"]) }
 }
 
-/// Needs the command-line program; describes the files that it has made.
+/// Needs the command-line program; describes the files it makes.
 pub(crate) fn make_clips() -> Result<String> {
     install_speech()?;
     let folder = target_dir().join("demo");
@@ -99,7 +99,7 @@ pub(crate) fn noisy_clip(folder: &Path) -> Result<PathBuf> {
     Ok(file)
 }
 
-/// The voice alone, and what a recording of it beside a fan holds: `noisy.wav` in `folder`.
+/// The clean voice, and the same voice near a fan, also written to `noisy.wav` in `folder`.
 pub(crate) fn noisy_voice(folder: &Path) -> Result<(Vec<f32>, Vec<f32>)> {
     install_speech()?;
     let voice = speak(folder)?;

@@ -1,15 +1,16 @@
-//! An X server without a screen, and the standalone's real window in it.
-use std::io::{BufRead, BufReader, Write};
+//! The standalone's real window on a virtual display.
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use wisp_testing::display::{Display, Process};
 
 use crate::tools::{install_packages, run};
 
-/// The server, OpenGL in software, libraries that the window layer loads, and the tool that drives it.
+/// The server, software OpenGL, libraries that the window layer loads, and xdotool.
 pub(crate) const PACKAGES: &[&str] = &[
     "xvfb",
     "x11-utils",
@@ -27,68 +28,16 @@ const FILM: &[&str] = &["ffmpeg"];
 /// Longest wait for anything to appear.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Ends a program when it goes out of scope.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// A display of its own.
-pub(crate) struct Display {
-    name: String,
-    _server: Running,
-}
-
-impl Display {
-    /// A screen of 1920 x 1200 logical points at a scale.
-    pub(crate) fn new(scale: u32) -> Result<Self> {
-        install_packages(PACKAGES)?;
-        let screen = format!("{}x{}x24", 1920 * scale, 1200 * scale);
-        let mut server = Command::new("Xvfb")
-            // Without a client it would start afresh and forget its resources.
-            .args(["-displayfd", "1", "-noreset", "-nolisten", "tcp", "-screen", "0", &screen])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .context("cannot run Xvfb")?;
-        let stdout = server.stdout.take();
-        let server = Running(server);
-        let mut number = String::new();
-        BufReader::new(stdout.context("Xvfb says nothing")?).read_line(&mut number)?;
-        ensure!(!number.trim().is_empty(), "Xvfb did not start");
-        let display = Self { name: format!(":{}", number.trim()), _server: server };
-        let resources = format!("Xft.dpi:\t{}\n", 96 * scale);
-        run(display
-            .command("xprop")
-            .args(["-root", "-f", "RESOURCE_MANAGER", "8s", "-set", "RESOURCE_MANAGER"])
-            .arg(resources))?;
-        Ok(display)
-    }
-
-    /// As in `DISPLAY`.
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// A program on this display.
-    pub(crate) fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
-        let mut command = Command::new(program);
-        command.env("DISPLAY", &self.name).env("LIBGL_ALWAYS_SOFTWARE", "1");
-        command.env_remove("WAYLAND_DISPLAY");
-        command
-    }
-
-    fn said(&self, program: &str, args: &[&str]) -> Result<String> {
-        let output = self.command(program).args(args).stderr(Stdio::null()).output();
-        let output = output.with_context(|| format!("cannot run {program}"))?;
-        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-    }
+/// A screen of 1920 x 1200 logical points at a scale.
+pub(crate) fn display(scale: u32) -> Result<Display> {
+    install_packages(PACKAGES)?;
+    let display = Display::new(1920 * scale, 1200 * scale).context("cannot run Xvfb")?;
+    let resources = format!("Xft.dpi:\t{}\n", 96 * scale);
+    run(display
+        .command("xprop")
+        .args(["-root", "-f", "RESOURCE_MANAGER", "8s", "-set", "RESOURCE_MANAGER"])
+        .arg(resources))?;
+    Ok(display)
 }
 
 /// The standalone's window.
@@ -96,7 +45,7 @@ pub(crate) struct Window<'a> {
     display: &'a Display,
     id: String,
     scale: f32,
-    _program: Running,
+    _program: Process,
 }
 
 impl<'a> Window<'a> {
@@ -112,14 +61,14 @@ impl<'a> Window<'a> {
         if let Some(recording) = recording {
             command.arg("--play").arg(recording);
         }
-        // Presets go where nobody's are.
+        // Not among the user's presets.
         command.args(["--backend", "dummy"]).env("XDG_DATA_HOME", home).env("HOME", home);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let program = Running(command.spawn().context("cannot run the standalone")?);
+        let program = Process(command.spawn().context("cannot run the standalone")?);
         let start = Instant::now();
         loop {
-            let found =
-                display.said("xdotool", &["search", "--onlyvisible", "--name", "^Wisp$"])?;
+            let args = ["search", "--onlyvisible", "--name", "^Wisp$"];
+            let found = display.output("xdotool", &args).context("cannot run xdotool")?;
             if let Some(id) = found.lines().next() {
                 let window = Self { display, id: id.to_owned(), scale, _program: program };
                 window.wait(1.5);
@@ -190,13 +139,13 @@ impl<'a> Window<'a> {
         let mut recorder = Command::new("ffmpeg")
             .args(["-y", "-loglevel", "error", "-f", "x11grab", "-draw_mouse", "1"])
             .args(["-framerate", "10", "-video_size", &area, "-window_id", &self.id])
-            .args(["-i", &self.display.name, "-c:v", "ffv1"])
+            .args(["-i", self.display.name(), "-c:v", "ffv1"])
             .arg(&whole)
             .stdin(Stdio::piped())
             .spawn()
             .context("cannot run ffmpeg")?;
         let acted = act();
-        // It ends the file when it reads q, and when the pipe closes.
+        // ffmpeg finishes the file when it reads q or the pipe closes.
         if let Some(mut keys) = recorder.stdin.take() {
             keys.write_all(b"q").context("cannot stop ffmpeg")?;
         }

@@ -5,15 +5,14 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::patched::plugin_cargo;
-use crate::paths::{PACKAGE, absolute, clap_bundle, vst3_bundle};
+use crate::paths::{absolute, clap_bundle, vst3_bundle};
 use crate::tools::python_with;
 
-/// The test of the bundled CLAP, in release.
-pub(crate) fn clap_host() -> Result<Command> {
+/// The test that loads the bundled CLAP; `build` says how the test itself is built.
+pub(crate) fn clap_host(build: &[&str]) -> Result<Command> {
     let clap = absolute(clap_bundle())?;
-    let args = ["test", "--quiet", "-p", PACKAGE, "--release", "--test", "clap_host"];
-    let mut test = plugin_cargo(&args)?;
-    test.env("WISP_CLAP", clap);
+    let mut test = plugin_cargo(&["test", "--quiet"])?;
+    test.args(build).args(["--test", "clap_host"]).env("WISP_CLAP", clap);
     Ok(test)
 }
 

@@ -19,7 +19,7 @@ const PANEL_STEP: usize = 480;
 const BAR: Area = Area { left: 1_290, top: 70, width: 22, height: 400 };
 const PAPER: Colour = [250, 250, 248];
 const INK: Colour = [38, 40, 48];
-/// From silence to loud, rising in lightness all the way.
+/// From silent to loud, with increasing lightness.
 const STOPS: [Colour; 6] =
     [[8, 9, 20], [44, 24, 82], [118, 34, 112], [204, 66, 84], [248, 146, 64], [252, 246, 190]];
 
@@ -33,7 +33,7 @@ struct Area {
     height: usize,
 }
 
-/// Where a text's given point lies in it, horizontally.
+/// Horizontal anchor of a text.
 enum Align {
     Left,
     Centre,
@@ -50,7 +50,7 @@ pub(crate) fn draw_spectrograms(path: &Path, clips: &[(&str, &[f32])], rate: u32
         let area = Area { top: PANEL.top + i * PANEL_STEP, ..PANEL };
         let levels = levels_db(clip);
         canvas.image(area, |x, y| {
-            // Several frames fall on one column: the loudest shows, so that clicks are not lost.
+            // Several frames share a column; the loudest is drawn, so that clicks remain visible.
             let first = x * levels.len() / area.width;
             let last = ((x + 1) * levels.len() / area.width).max(first + 1).min(levels.len());
             let bin = (area.height - 1 - y) * (WINDOW / 2) / (area.height - 1);
@@ -74,7 +74,7 @@ fn levels_db(clip: &[f32]) -> Vec<Vec<f32>> {
                 let hann = 0.5 - 0.5 * (std::f32::consts::TAU * i as f32 / WINDOW as f32).cos();
                 *x = hann * clip.get(t * HOP + i).copied().unwrap_or(0.0);
             }
-            // Fails for wrong lengths only; these are the plan's own.
+            // Fails only for wrong lengths; these come from the plan.
             let done = fft.process(&mut frame, &mut spectrum);
             debug_assert!(done.is_ok());
             let scale = 4.0 / WINDOW as f32;

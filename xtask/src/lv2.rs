@@ -12,9 +12,9 @@ use crate::suite::output_of;
 use crate::tools::{NOTE, cargo, run};
 
 const PACKAGE: &str = "wisp-lv2";
-/// The bundle's files beside the library.
+/// The bundle's files besides the library.
 const BUNDLE: &str = "crates/lv2/bundle";
-/// Where Debian puts LV2's own descriptions, against which ours is held.
+/// Where Debian puts LV2's own descriptions, against which ours is validated.
 const SPECIFICATIONS: &str = "/usr/lib/lv2";
 const PLUGINS: [(u32, &str); 2] = [(1, "mono"), (2, "stereo")];
 
@@ -54,7 +54,7 @@ pub(crate) fn build(profile: Profile) -> Result<()> {
     Ok(())
 }
 
-/// What the tools that come with the formats say of the plugins, and what ffmpeg makes with them beside the command line.
+/// Runs the formats' own tools on the plugins, and compares ffmpeg's output through them with the command line's.
 pub(crate) fn test(reference: &Reference) -> Result<()> {
     build(Profile::Dev)?;
     if cfg!(not(target_os = "linux")) {
@@ -106,7 +106,7 @@ fn applied(library: &Path) -> Result<()> {
     let mut apply = Command::new("applyplugin");
     apply.arg(&noisy).arg(&out).arg(library).args(["wisp_mono", "0", "0", "0", "0", "0", "0"]);
     run(&mut apply)?;
-    // A reduction of 0 dB is the input, late.
+    // At reduction 0 the output is the delayed input.
     let (before, rate) = crate::demo::read(&noisy)?;
     let (after, _) = crate::demo::read(&out)?;
     let latency = rate as usize / 50;

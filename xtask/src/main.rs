@@ -1,4 +1,4 @@
-//! `cargo xtask`: bundles the plugin, shows what Wisp does, runs every test.
+//! `cargo xtask`: bundles the plugin, runs the demo and all tests.
 mod api;
 mod ardour;
 mod audit;

@@ -13,14 +13,14 @@ use crate::paths::{NAME, PACKAGE, Profile, bundled_dir, clap_bundle, target_dir,
 use crate::tools::{run, works};
 use crate::validate;
 
-/// What goes beside the programs.
+/// Other files in the archive.
 const PAPERS: [&str; 4] = ["README.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE"];
 /// A virtual microphone for PipeWire, in the folder `packaging`.
 const MICROPHONE: &str = "wisp-microphone.conf";
 /// The two halves of a universal program.
 const APPLE_TARGETS: [&str; 2] = ["x86_64-apple-darwin", "aarch64-apple-darwin"];
 
-/// Builds everything, makes the archive and tries it; where it is.
+/// Builds everything, makes the archive and tests it; returns its path.
 ///
 /// On macOS `CODESIGN_IDENTITY` signs all of it.
 pub(crate) fn package(universal: bool, cargo_args: &[String]) -> Result<PathBuf> {
@@ -109,7 +109,7 @@ fn sign(folder: &Path, programs: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// A zip where people expect one, else a compressed tar.
+/// A zip on systems where people expect one, otherwise a compressed tar.
 fn pack(home: &Path, name: &str) -> Result<PathBuf> {
     let (ending, program, args): (_, _, &[&str]) = match OS {
         "macos" => ("zip", "ditto", &["-c", "-k", "--keepParent", name]),
@@ -126,7 +126,7 @@ fn pack(home: &Path, name: &str) -> Result<PathBuf> {
     Ok(home.join(archive))
 }
 
-/// Unpacks, installs for an imaginary user, looks, and uninstalls.
+/// Unpacks, installs for a made-up user, checks, and uninstalls.
 fn try_archive(archive: &Path, name: &str, programs: &[&str]) -> Result<()> {
     let scratch = std::env::temp_dir().join(format!("wisp package {}", std::process::id()));
     let result = try_in(&scratch, archive, name, programs);
@@ -136,7 +136,7 @@ fn try_archive(archive: &Path, name: &str, programs: &[&str]) -> Result<()> {
 }
 
 fn try_in(scratch: &Path, archive: &Path, name: &str, programs: &[&str]) -> Result<()> {
-    // Names with blanks are where scripts fail first.
+    // Spaces in names, because scripts often fail on them.
     let home = scratch.join("a home");
     fs::create_dir_all(&home).with_context(|| format!("cannot make {}", home.display()))?;
     let mut unpack = Command::new(if OS == "macos" { "ditto" } else { "tar" });
@@ -173,7 +173,7 @@ fn try_in(scratch: &Path, archive: &Path, name: &str, programs: &[&str]) -> Resu
         let unpacked = scratch.join(name).join(program);
         installed.push((home.join(".local/bin").join(program), unpacked));
     }
-    // The second time over what is there.
+    // The second time over the first installation.
     for _ in 0..2 {
         script("install.sh")?;
         for (there, original) in &installed {
@@ -207,7 +207,7 @@ fn try_in(scratch: &Path, archive: &Path, name: &str, programs: &[&str]) -> Resu
     Ok(())
 }
 
-/// A file, a link, or a folder with all that is in it.
+/// Copies a file, a link, or a folder with its contents.
 pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {
     let name = || format!("cannot copy {} to {}", from.display(), to.display());
     #[cfg(unix)]
@@ -226,7 +226,7 @@ pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Whether two files, or two folders, hold the same.
+/// Whether two files or folders have the same contents.
 fn same(a: &Path, b: &Path) -> Result<bool> {
     if a.is_dir() != b.is_dir() {
         return Ok(false);
@@ -281,11 +281,11 @@ mod tests {
         assert_eq!(version.split('.').count(), 3, "{version}");
     }
 
-    /// A scratch folder with install.sh, a plugin to install, and one that is there already.
+    /// A scratch folder with install.sh, a plugin to install, and one that is already installed.
     #[cfg(unix)]
     fn installation(name: &str) -> (PathBuf, PathBuf) {
         let scratch = std::env::temp_dir().join(format!("wisp {name} {}", std::process::id()));
-        // What an earlier run with the same number left.
+        // Left over from an earlier run with the same number.
         let _ = fs::remove_dir_all(&scratch);
         let home = scratch.join("a home");
         crate::go_to_workspace().expect("workspace");
@@ -308,7 +308,7 @@ mod tests {
         (scratch, home)
     }
 
-    /// Runs install.sh with a program of this text in front of the system's; whether it succeeded.
+    /// Runs install.sh with a script that shadows a system program; whether it succeeded.
     #[cfg(unix)]
     fn install(scratch: &Path, home: &Path, instead: Option<(&str, &str)>) -> bool {
         use std::os::unix::fs::PermissionsExt;
@@ -329,7 +329,7 @@ mod tests {
         output.expect("sh").status.success()
     }
 
-    /// What is installed, and whether anything else lies beside it.
+    /// The installed version, and whether there are leftovers.
     #[cfg(unix)]
     fn installed(home: &Path) -> (Option<String>, Option<String>, bool) {
         let read = |file: &str| fs::read_to_string(home.join(file)).ok();
@@ -343,7 +343,7 @@ mod tests {
     #[test]
     fn what_cannot_be_installed_leaves_the_old_one_whole() {
         let (old, new) = (Some("old".to_owned()), Some("new".to_owned()));
-        // Each stands in for the system's: the last word of the line is where it goes.
+        // Each replaces a system program; the last argument is the destination.
         let real = |program: &str| format!("for to; do :; done\nexec /bin/{program} \"$@\"");
         let last = "for to; do :; done";
         for (name, program, text) in [
@@ -378,7 +378,7 @@ mod tests {
             assert!(!install(&scratch, &home, Some(("mv", kill))));
             assert_eq!(installed(&home).0, None, "between its two moves");
             if next == "install.sh" {
-                // The old one comes back before anything else is tried.
+                // The old version is restored first.
                 assert!(!install(&scratch, &home, Some(("cp", "exit 1"))));
                 assert_eq!(installed(&home), (Some("old".into()), Some("old".into()), true));
                 assert!(install(&scratch, &home, None));

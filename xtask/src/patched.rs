@@ -1,9 +1,9 @@
-//! On Linux: this workspace with a mended nice-plug, for whatever is built with the plugin
+//! On Linux: this workspace with a patched nice-plug, for builds with the plugin
 //! (docs/upstream/nice-plug-vst3-file-descriptors.md).
 //!
-//! In the target folder lie the framework's sources with the changes below, and a workspace whose entries are links to those
-//! of the real one, but for a manifest that names them. Nothing outside the target folder changes, and a plain `cargo build`
-//! works as ever, without the changes.
+//! The target folder gets a copy of the framework with the changes below, and a workspace of links to the real one with
+//! a manifest that uses the copy. Nothing outside the target folder changes, and a plain `cargo build` still uses the
+//! original framework.
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,12 +17,12 @@ use crate::tools::cargo;
 const NAME: &str = "nice-plug";
 const VERSION: &str = "0.4.2";
 const FILE: &str = "src/wrapper/vst3/view.rs";
-/// Gets a line in front: cargo shows the warnings of what lies on this disk, and those are not ours.
+/// Gets [`NO_WARNINGS`] at the top, because cargo shows warnings of path dependencies.
 const ROOT: &str = "src/lib.rs";
 const NO_WARNINGS: &str = "#![allow(warnings)]\n";
 
-/// What is replaced in [`FILE`], and by what: the handler of the host's event loop keeps a plain pointer to itself instead of a
-/// reference that nobody gives back, and the host is told that it goes before it goes.
+/// Replacements in [`FILE`]: the handler of the host's event loop keeps a plain pointer to itself instead of a leaked
+/// reference, and is unregistered before it is dropped.
 const CHANGES: &[(&str, &str)] = &[
     (
         "handler.to_com_ptr::<IEventHandler>().unwrap().into_raw();",
@@ -85,7 +85,7 @@ impl<P: Vst3Plugin> Drop for WrapperView<P> {
     ),
 ];
 
-/// `cargo` with these arguments, in the workspace with the mended framework where there is one.
+/// `cargo` with these arguments, in the patched workspace if this system has one.
 pub(crate) fn plugin_cargo(args: &[&str]) -> Result<Command> {
     let mut command = cargo(args);
     let place = arguments()?;
@@ -96,7 +96,7 @@ pub(crate) fn plugin_cargo(args: &[&str]) -> Result<Command> {
     Ok(command)
 }
 
-/// What cargo must be told to build there; nothing where the fault does not exist.
+/// Arguments that make cargo build there; none on systems without the bug.
 pub(crate) fn arguments() -> Result<Vec<String>> {
     if cfg!(not(target_os = "linux")) {
         return Ok(Vec::new());
@@ -107,7 +107,7 @@ pub(crate) fn arguments() -> Result<Vec<String>> {
     Ok(vec!["--manifest-path".into(), text(manifest), "--target-dir".into(), target])
 }
 
-/// Makes the workspace or brings it up to date. Files that are right already stay untouched: cargo goes by their times.
+/// Creates or updates the workspace. Files that are up to date stay untouched, because cargo compares their times.
 fn workspace() -> Result<PathBuf> {
     let folder = target_dir().join("patched");
     let (original, framework) = (sources()?, folder.join(NAME));
@@ -129,7 +129,7 @@ fn workspace() -> Result<PathBuf> {
             continue;
         }
         let (from, to) = (absolute(PathBuf::from(&name))?, here.join(&name));
-        // A checkout that was moved or copied has links to where it was.
+        // In a moved or copied checkout, links point to the old place.
         if fs::read_link(&to).ok().as_ref() != Some(&from) {
             link(&from, &to)?;
         }
@@ -155,7 +155,7 @@ fn sources() -> Result<PathBuf> {
     Ok(folder.as_std_path().to_owned())
 }
 
-/// The file's text with every change made.
+/// The file's text with all changes.
 fn changed(text: &str) -> Result<String> {
     let mut text = text.to_string();
     for (old, new) in CHANGES {
@@ -166,7 +166,7 @@ fn changed(text: &str) -> Result<String> {
     Ok(text)
 }
 
-/// The lock file of a workspace that has the framework beside it.
+/// The lock file for a workspace with the framework as a path dependency.
 fn unlocked(lock: &str) -> Result<String> {
     let head = format!("name = \"{NAME}\"\nversion = \"{VERSION}\"\n");
     let (before, after) = lock.split_once(&head).context("Cargo.lock does not name it")?;
@@ -189,7 +189,7 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A copy that was cut short is not.
+/// Whether a copy is complete.
 fn as_long(old: &Path, new: &Path) -> bool {
     let length = |file: &Path| fs::metadata(file).ok().map(|data| data.len());
     length(new).is_some_and(|new| length(old) == Some(new))

@@ -1,4 +1,4 @@
-//! Names of what is built, and where it is.
+//! Names and paths of build outputs.
 use std::fs;
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ pub(crate) const PACKAGE: &str = "wisp-denoise";
 /// The name of its library, its command-line program and its bundles.
 pub(crate) const NAME: &str = "wisp";
 
-/// Where cargo builds to.
+/// Cargo's target folder.
 pub(crate) fn target_dir() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from)
 }
@@ -17,9 +17,9 @@ pub(crate) fn target_dir() -> PathBuf {
 /// How the libraries for other languages and hosts are compiled, and where they end up.
 #[derive(Clone, Copy)]
 pub(crate) enum Profile {
-    /// As people get them.
+    /// As released.
     Release,
-    /// As the tests of Rust code are, which have compiled most of it.
+    /// As for Rust tests, which have already compiled most of it.
     Dev,
 }
 

@@ -1,4 +1,4 @@
-//! What the command line makes of a noisy voice: everything else that is built on the engine has to sound the same.
+//! The command line's output for a noisy voice, which everything else built on the engine must match.
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -20,7 +20,7 @@ pub(crate) struct Reference {
 }
 
 impl Reference {
-    /// Makes the voice; builds the command line unless it is there.
+    /// Makes the voice; builds the command line if needed.
     pub(crate) fn new() -> Result<Self> {
         if !command_line_program().exists() {
             bundle_wisp()?;
@@ -31,7 +31,7 @@ impl Reference {
         Ok(Self { folder, voice })
     }
 
-    /// A file with the noisy voice, in both channels if there are two: on the right later and softer.
+    /// A file with the noisy voice; in stereo it is later and quieter on the right.
     pub(crate) fn input(&self, channels: u32) -> Result<PathBuf> {
         const LATER: usize = 30;
         let samples: Vec<f32> = match channels {
@@ -46,7 +46,7 @@ impl Reference {
         Ok(path)
     }
 
-    /// Holds what `name` made of [`Self::input`] against the command line, and says how far apart they are.
+    /// Compares the output of `name` for [`Self::input`] with the command line's, and reports the difference.
     pub(crate) fn hold(
         &self,
         name: &str,
@@ -71,7 +71,7 @@ impl Reference {
     }
 }
 
-/// What a program makes of a file on its standard input.
+/// A program's output for a file on its standard input.
 pub(crate) fn pipe(command: &mut Command, input: &Path) -> Result<Vec<u8>> {
     let name = command.get_program().to_string_lossy().into_owned();
     let file = fs::File::open(input).with_context(|| format!("cannot read {}", input.display()))?;
@@ -88,7 +88,7 @@ fn samples(bytes: &[u8]) -> Vec<f32> {
     bytes.as_chunks::<4>().0.iter().map(|&b| f32::from_le_bytes(b)).collect()
 }
 
-/// Power of the difference over that of `expected`.
+/// Power of the difference relative to `expected`.
 fn difference_db(got: &[f32], expected: &[f32]) -> Result<f64> {
     ensure!(got.len() == expected.len(), "{} samples, expected {}", got.len(), expected.len());
     let power = |samples: &mut dyn Iterator<Item = f64>| samples.map(|x| x * x).sum::<f64>();

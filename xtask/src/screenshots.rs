@@ -5,12 +5,12 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 
 use crate::demo::noisy_clip;
-use crate::display::{Display, Window};
+use crate::display::{Window, display};
 use crate::patched::plugin_cargo;
 use crate::paths::{PACKAGE, target_dir};
 use crate::tools::run;
 
-/// Places to click, logical points in a window of the size that it opens with.
+/// Places to click, in logical points, in a window of default size.
 const SIZE: (f32, f32) = (920.0, 580.0);
 const SMALLEST: (f32, f32) = (700.0, 460.0);
 const LARGEST: (f32, f32) = (1920.0, 1200.0);
@@ -46,8 +46,8 @@ pub(crate) fn screenshots() -> Result<()> {
     let clip = noisy_clip(&home)?;
     let docs = Path::new("docs");
 
-    let display = Display::new(1)?;
-    let open = |recording| Window::open(&display, 1.0, &program, recording, &home);
+    let screen = display(1)?;
+    let open = |recording| Window::open(&screen, 1.0, &program, recording, &home);
     {
         let window = open(None)?;
         window.point(SIZE.0 / 2.0, SIZE.1 - 4.0)?;
@@ -88,10 +88,10 @@ pub(crate) fn screenshots() -> Result<()> {
         window.wait(FULL);
         window.photograph(&docs.join(name), LARGEST_FILE)?;
     }
-    drop(display);
+    drop(screen);
     {
-        let display = Display::new(2)?;
-        let window = Window::open(&display, 2.0, &program, Some(&clip), &home)?;
+        let screen = display(2)?;
+        let window = Window::open(&screen, 2.0, &program, Some(&clip), &home)?;
         window.point(SIZE.0 / 2.0, SIZE.1 - 4.0)?;
         window.wait(FULL);
         window.photograph(&docs.join("editor-2x.png"), LARGEST_FILE)?;

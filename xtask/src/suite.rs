@@ -10,9 +10,9 @@ use cargo_metadata::{Message, MetadataCommand, Package};
 use crate::audit::audit;
 use crate::bundle::bundle_wisp;
 use crate::demo::make_clips;
-use crate::display::{self, Display};
+use crate::display;
 use crate::hosts::{clap_host, python_host};
-use crate::patched::{self, plugin_cargo};
+use crate::patched::plugin_cargo;
 use crate::paths::{PACKAGE, target_dir};
 use crate::reference::Reference;
 use crate::tools::{
@@ -35,7 +35,7 @@ struct Step {
     after: &'static [&'static str],
 }
 
-/// Two lanes of steps run at the same time: builds leave a core idle now and then, and so do downloads.
+/// Two lanes of steps run at the same time, because builds and downloads leave cores idle.
 #[derive(Clone, Copy, PartialEq)]
 enum Lane {
     /// Builds and short tests.
@@ -74,7 +74,8 @@ const STEPS: &[Step] = &[
     step("xtask", "tests of these tasks", xtask),
     step("doors", "C, LADSPA, LV2: the command line's output", doors).after(&["tools", "bundle"]),
     step("package", "the archive, installed and uninstalled", package).after(&["bundle"]),
-    step("release", "allocations, and the bundled CLAP, in release", release).after(&["bundle"]),
+    step("release", "allocations in release; the bundled CLAP", release)
+        .after(&["tools", "bundle", "hosts"]),
     step("training", "tests of the training recipe", training).on(Lane::Beside),
     step("vst3", "the bundled VST3 in pedalboard", vst3_hosts).on(Lane::Beside).after(&["bundle"]),
     step("ardour", "a session rendered through the VST3 in Ardour", ardour)
@@ -214,7 +215,7 @@ fn quietly(step: &str) -> Result<()> {
     let status = Command::new(this)
         .args(tools::consent())
         .args(["test", "--verbose", step])
-        // A suite does not need it, and it takes gigabytes.
+        // Not needed here, and it takes gigabytes.
         .env("CARGO_INCREMENTAL", "0")
         .stdin(Stdio::null())
         .stdout(file.try_clone().context("cannot share the log")?)
@@ -293,14 +294,13 @@ fn format() -> Result<()> {
 
 fn clippy() -> Result<()> {
     let check = |args: &[&str]| {
-        run(cargo(&["clippy", "--quiet", "--all-targets"])
-            .args(args)
-            .args(["--", "-D", "warnings"]))
+        run(cargo(&["clippy", "--quiet"]).args(args).args(["--", "-D", "warnings"]))
     };
-    check(&["--workspace", "--exclude", "xtask", "--all-features"])?;
-    check(&["--workspace", "--exclude", "xtask", "--no-default-features"])?;
-    check(&["-p", PACKAGE, "--no-default-features", "--features", "cli"])?;
-    check(&["-p", "xtask"])
+    check(&["--all-targets", "--workspace", "--exclude", "xtask", "--all-features"])?;
+    check(&["--all-targets", "-p", "xtask"])?;
+    // Fewer features can only leave something unused in the library. Without tests, `core` has built the dependencies.
+    check(&["-p", PACKAGE, "--no-default-features", "--lib"])?;
+    check(&["-p", PACKAGE, "--no-default-features", "--features", "cli", "--lib", "--bins"])
 }
 
 fn docs() -> Result<()> {
@@ -317,22 +317,25 @@ fn core() -> Result<()> {
         "--workspace",
         "--exclude",
         "xtask",
-        // Its dependencies need a package that the tools step installs meanwhile; clippy checks it.
+        // Its dependencies need a package that the tools step is still installing; clippy checks it.
         "--exclude",
         "wisp-realtime",
         "--no-default-features",
     ]))
 }
 
-/// The package of what fuzzing runs, with bounded runs of it.
+/// The fuzz targets, with bounded runs as tests.
 const FUZZ_TARGETS: &str = "wisp-fuzz-targets";
-/// Needs a display, which it makes.
+/// The build of `hosts`. Other steps with the same selection of packages and features compile nothing again.
+const HOSTS_BUILD: &[&str] =
+    &["-p", PACKAGE, "-p", FUZZ_TARGETS, "--features", "cli,plugin,standalone"];
+/// Measures time, so it has a step of its own.
 const EDITOR: &str = "editor";
 
 /// The tests that need features, which `core` does not run.
 fn hosts() -> Result<()> {
-    let mut test = plugin_cargo(&["test", "--quiet", "-p", PACKAGE, "-p", FUZZ_TARGETS])?;
-    test.args(["--features", "cli,plugin,standalone", "--lib", "--bins"]);
+    let mut test = plugin_cargo(&["test", "--quiet"])?;
+    test.args(HOSTS_BUILD).args(["--lib", "--bins"]);
     for name in tests_with_features()? {
         test.args(["--test", &name]);
     }
@@ -344,10 +347,8 @@ fn editor() -> Result<()> {
         println!("{NOTE}not run: the editor test needs Xvfb and xdotool, on Linux");
         return Ok(());
     }
-    let display = Display::new(1)?;
-    let args = ["test", "--quiet", "-p", PACKAGE, "--features", "standalone", "--test", EDITOR];
-    let mut test = display.command("cargo");
-    run(test.args(args).args(patched::arguments()?).env("WISP_DISPLAY", display.name()))
+    install_packages(display::PACKAGES)?;
+    run(plugin_cargo(&["test", "--quiet"])?.args(HOSTS_BUILD).args(["--test", EDITOR]))
 }
 
 fn tests_with_features() -> Result<Vec<String>> {
@@ -371,7 +372,7 @@ fn xtask() -> Result<()> {
     run(&mut cargo(&["test", "--quiet", "-p", "xtask"]))
 }
 
-/// What else is built on the engine, beside the command line.
+/// Everything built on the engine besides the command line and the plugin.
 fn doors() -> Result<()> {
     let reference = Reference::new()?;
     crate::capi::test(&reference)?;
@@ -383,10 +384,11 @@ fn package() -> Result<()> {
 }
 
 fn release() -> Result<()> {
-    // Without the plugin, so that it shares its build with `soak` and `speed`; the plugin's allocations are counted in its host.
+    // Without the plugin, so that it shares its build with `soak` and `speed`.
     let features = ["--no-default-features", "--test", "realtime"];
     run(cargo(&["test", "--quiet", "-p", PACKAGE, "--release"]).args(features))?;
-    run(&mut clap_host()?)
+    // The bundle is the release build; the test itself is that of `hosts`, which also counts the plugin's allocations.
+    run(&mut clap_host(HOSTS_BUILD)?)
 }
 
 fn vst3_hosts() -> Result<()> {

@@ -1,41 +1,26 @@
-//! Sounds for the demonstration: noise made here, and what puts a voice into it.
+//! Sounds for the demo: synthetic noise, and mixing a voice into it.
 use std::f64::consts::{PI, TAU};
 
-/// A generator whose noise is the same on every machine.
-pub(crate) struct Noise(u64);
+use wisp_testing::Random;
 
-impl Noise {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    /// Uniform in -1..1.
-    pub(crate) fn next(&mut self) -> f64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as f64 / (1u64 << 52) as f64 - 1.0
-    }
-}
-
-/// A fan and its hum, hiss over the whole band, and somebody typing.
+/// A fan with hum, broadband hiss, and typing.
 pub(crate) fn room(frames: usize, rate: u32) -> Vec<f32> {
-    let mut noise = Noise::new(7);
+    let mut random = Random(7);
     let rate = f64::from(rate);
     let (mut rumble, mut body, mut click) = (0.0, 0.0, 0.0);
     let mut next_key = 0.3;
     (0..frames)
         .map(|i| {
             let t = i as f64 / rate;
-            let white = noise.next();
+            let white = f64::from(random.sample());
             rumble += (white - rumble) * (TAU * 150.0 / rate);
             body += (white - body) * (TAU * 1_200.0 / rate);
             let blades = 1.0 + 0.3 * (TAU * 11.0 * t).sin();
             let hum: f64 =
                 (1..=5).map(|k| (TAU * 100.0 * f64::from(k) * t).sin() / f64::from(k)).sum();
             if t >= next_key {
-                click = 0.5 + 0.3 * noise.next();
-                next_key += 0.17 + 0.12 * noise.next();
+                click = 0.5 + 0.3 * f64::from(random.sample());
+                next_key += 0.17 + 0.12 * f64::from(random.sample());
             }
             click *= 1.0 - 350.0 / rate;
             let sound =
@@ -45,7 +30,7 @@ pub(crate) fn room(frames: usize, rate: u32) -> Vec<f32> {
         .collect()
 }
 
-/// From one rate to another by a windowed sinc; for a clip, not for a stream.
+/// Resamples a clip with a windowed sinc.
 pub(crate) fn resample(input: &[f32], from: u32, to: u32) -> Vec<f32> {
     const HALF: isize = 32;
     let step = f64::from(from) / f64::from(to);
@@ -110,9 +95,9 @@ mod tests {
 
     #[test]
     fn the_ratio_is_that_of_the_energies() {
-        let mut noise = Noise::new(1);
-        let voice: Vec<f32> = (0..48_000).map(|_| noise.next() as f32).collect();
-        let noisy: Vec<f32> = voice.iter().map(|&x| 0.5 * x + 0.05 * noise.next() as f32).collect();
+        let mut random = Random(1);
+        let voice: Vec<f32> = (0..48_000).map(|_| random.sample()).collect();
+        let noisy: Vec<f32> = voice.iter().map(|&x| 0.5 * x + 0.05 * random.sample()).collect();
         assert!((si_sdr(&voice, &noisy) - 20.0).abs() < 0.2);
     }
 

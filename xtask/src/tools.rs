@@ -139,7 +139,7 @@ fn as_root(program: &str) -> Result<Command> {
     Ok(command)
 }
 
-/// Installs a component of the Rust toolchain that a minimal one lacks.
+/// Installs a toolchain component that minimal installations lack.
 pub(crate) fn rust_component(subcommand: &str, component: &str) -> Result<()> {
     // The subcommand itself would format or check everything.
     let version = cargo(&[subcommand, "--version"]).output();
@@ -188,7 +188,7 @@ pub(crate) fn python_with(name: &str, requirements: &[&str]) -> Result<PathBuf> 
     Ok(python)
 }
 
-/// Of an environment.
+/// The Python program of an environment.
 pub(crate) fn python_in(folder: &Path) -> PathBuf {
     if cfg!(windows) {
         folder.join("Scripts").join("python.exe")
@@ -197,7 +197,7 @@ pub(crate) fn python_in(folder: &Path) -> PathBuf {
     }
 }
 
-/// A new one, in place of any that is there.
+/// Creates an environment, replacing an existing one.
 pub(crate) fn make_environment(folder: &Path) -> Result<()> {
     let system = ["python3", "python"].into_iter().find(|python| works(python, "--version"));
     let system = system.context("Python 3 is missing; please install it")?;

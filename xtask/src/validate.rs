@@ -1,4 +1,4 @@
-//! The plugin under validators and in hosts, and a table of what they said.
+//! Runs the plugin in validators and hosts, and prints a table of the results.
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -12,20 +12,19 @@ use crate::patched::plugin_cargo;
 use crate::paths::{PACKAGE, absolute, clap_bundle, target_dir, vst3_bundle};
 use crate::tools::works;
 
-/// Runs of pluginval, each with a seed of its own: what goes wrong in its windows, or in one order of its tests, goes wrong
-/// now and then.
+/// Runs of pluginval, each with its own seed, because faults in windows or in one order of tests only show sometimes.
 const PLUGINVAL_RUNS: usize = 5;
-/// What pluginval plays at, Hz, and in blocks of how many samples.
+/// Sample rates and block sizes for pluginval.
 const PLUGINVAL_RATES: &str = "8000,22050,44100,48000,96000,192000,384000";
 const PLUGINVAL_BLOCKS: &str = "1,64,480,512,1000,4096";
 
-/// A program that not everybody has.
+/// A program that may not be installed.
 struct Tool {
     name: &'static str,
-    /// Names its place where it is not on the PATH.
+    /// Environment variable with its path, if it is not on the PATH.
     variable: &'static str,
     program: &'static str,
-    /// Where Debian puts it, which is not on the PATH.
+    /// Where Debian puts it, if not on the PATH.
     folders: &'static [&'static str],
     how_to_get: &'static str,
     run: fn(&Path) -> Result<String>,
@@ -74,18 +73,18 @@ const TOOLS: &[Tool] = &[
     },
 ];
 
-/// A host that comes with the tests: its name and version, and the test in it.
+/// A host that the tests include: name and version, and the test that uses it.
 type Host = fn() -> Result<(String, Command, &'static str)>;
 
 const HOSTS: &[(&str, Host)] = &[
     ("clack-host", || {
-        let file = "tests/clap_host.rs";
-        Ok((locked("clack-host")?, clap_host()?, file))
+        let file = "tests/clap_host";
+        Ok((locked("clack-host")?, clap_host(&["-p", PACKAGE, "--release"])?, file))
     }),
     ("vst3 bindings", || {
         let args = ["test", "--quiet", "-p", PACKAGE, "--release", "--test", "vst3_host"];
         let test = plugin_cargo(&args)?;
-        Ok((locked("vst3")?, test, "tests/vst3_host.rs"))
+        Ok((locked("vst3")?, test, "tests/vst3_host"))
     }),
     ("pedalboard", || {
         let file = "tests/vst3_host.py";
@@ -142,7 +141,7 @@ pub(crate) fn validate(required: &[String]) -> Result<bool> {
     Ok(failed == 0)
 }
 
-/// By its variable, else on the PATH.
+/// From its variable, otherwise from the PATH.
 fn find(tool: &Tool) -> Option<PathBuf> {
     if let Some(path) = std::env::var_os(tool.variable) {
         return Some(PathBuf::from(path));
@@ -154,7 +153,7 @@ fn find(tool: &Tool) -> Option<PathBuf> {
     candidates.find(|path| path.is_file())
 }
 
-/// What a program writes, to the terminal too; an error unless it succeeds.
+/// A program's output, which is also shown; an error if it fails.
 fn output_of(command: &mut Command) -> Result<String> {
     let name = command.get_program().to_string_lossy().into_owned();
     let output =
@@ -167,11 +166,11 @@ fn output_of(command: &mut Command) -> Result<String> {
     Ok(text.into_owned())
 }
 
-/// The tests that failed, by what cargo, pytest and the validators print.
+/// Names of failed tests in the output of cargo, pytest and the validators.
 fn failures(text: &str) -> Vec<String> {
     let text = plain(text);
     let mut failed: Vec<String> = Vec::new();
-    // pluginval says where it is before it says what went wrong, clap-validator frames each test.
+    // pluginval prints the test's name before its errors; clap-validator frames each test.
     let (mut section, mut frame) = ("", "");
     for line in text.lines() {
         let line = line.trim_matches(|c: char| c.is_whitespace() || "│┃|║".contains(c));
@@ -199,14 +198,14 @@ fn failures(text: &str) -> Vec<String> {
     failed
 }
 
-/// Without the codes that colour a terminal.
+/// Without terminal colour codes.
 fn plain(text: &str) -> String {
     let mut pieces = text.split("\u{1b}[");
     let first = pieces.next().unwrap_or_default().to_owned();
     pieces.fold(first, |plain, piece| plain + piece.split_once('m').map_or("", |(_, rest)| rest))
 }
 
-/// The first line that a program says of itself.
+/// The first line of a program's version output.
 fn version(program: &Path) -> String {
     let output = Command::new(program).arg("--version").stdin(Stdio::null()).output();
     let text = output.map(|output| output.stdout).unwrap_or_default();
@@ -252,7 +251,7 @@ fn pluginval(program: &Path) -> Result<String> {
     Ok(format!("{}: {what}", version(program)))
 }
 
-/// Both of its suites, the second too where the first has failed.
+/// Runs both of its suites, even if the first fails.
 fn steinberg(program: &Path) -> Result<String> {
     let bundle = absolute(vst3_bundle())?;
     let suite = |name: &str, arguments: &[&str]| {
@@ -272,13 +271,13 @@ fn ardour(program: &Path) -> Result<String> {
     scan_with(program, &absolute(vst3_bundle())?, &home)
 }
 
-/// What Ardour's scanner says of a bundle, where it is installed; its cache goes into this home.
+/// The output of Ardour's scanner for a bundle, if it is installed; its cache goes into this home.
 pub(crate) fn scan(bundle: &Path, home: &Path) -> Result<Option<String>> {
     let tool = TOOLS.iter().find(|tool| tool.name == "ardour").context("no such tool")?;
     find(tool).map(|program| scan_with(&program, bundle, home)).transpose()
 }
 
-/// What moves a program's folders away from HOME.
+/// Variables that would move a program's folders out of HOME.
 pub(crate) const XDG_FOLDERS: [&str; 3] = ["XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"];
 
 fn scan_with(program: &Path, bundle: &Path, home: &Path) -> Result<String> {
@@ -287,7 +286,7 @@ fn scan_with(program: &Path, bundle: &Path, home: &Path) -> Result<String> {
     for folder in XDG_FOLDERS {
         command.env_remove(folder);
     }
-    // Its own libraries lie beside it.
+    // Its libraries are in the same folder.
     command.env("LD_LIBRARY_PATH", program.parent().unwrap_or(Path::new(".")));
     let text = output_of(&mut command)?;
     let found = line_with(&text, "Found Plugin: Wisp");
@@ -296,7 +295,7 @@ fn scan_with(program: &Path, bundle: &Path, home: &Path) -> Result<String> {
 }
 
 fn qtractor(program: &Path) -> Result<String> {
-    // It reads what to scan: the kind, and the file.
+    // It reads the kind and the file from standard input.
     let request = format!("CLAP:{}", absolute(clap_bundle())?.display());
     let mut shell = Command::new("sh");
     shell.args(["-c", "printf '%s\\n' \"$1\" | \"$0\""]).arg(program).arg(request);
@@ -306,7 +305,7 @@ fn qtractor(program: &Path) -> Result<String> {
     Ok(line_with(&text, "Wisp"))
 }
 
-/// Runs a host's test; how many of its cases passed.
+/// Runs a host's test; returns the number of passed cases.
 fn hosted(host: Host) -> Result<String> {
     let (version, mut test, file) = host()?;
     let text = output_of(&mut test)?;
@@ -320,7 +319,7 @@ fn cases(text: &str) -> Option<usize> {
     before.rsplit(' ').next()?.lines().next_back()?.parse().ok()
 }
 
-/// Name and version of a crate that is built in.
+/// Name and version of a dependency.
 fn locked(name: &str) -> Result<String> {
     let lock = fs::read_to_string("Cargo.lock").context("cannot read Cargo.lock")?;
     let version = lock.split("[[package]]").find_map(|package| {
