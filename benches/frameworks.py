@@ -25,19 +25,10 @@ import numpy as np  # noqa: E402
 import onnxruntime  # noqa: E402
 import torch  # noqa: E402
 import torch.nn.functional as F  # noqa: E402
-from export import Folded  # noqa: E402
-from model import (  # noqa: E402
-    HEARD,
-    HIGH_BANDS,
-    LOW_BANDS,
-    LOW_BINS,
-    LOWEST_BINS,
-    FullBandMemory,
-    band_interpolation,
-    band_means,
-    erb_edges,
-)
+from dsp import HIGH_BANDS, LOW_BANDS, LOW_BINS, band_interpolation, band_means, erb_edges  # noqa: E402
+from model import HEARD, LOWEST_BINS, FullBandMemory  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
+from weights import Folded  # noqa: E402
 
 TOLERANCE = 1e-4
 

@@ -6,21 +6,66 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from model import (
-    HIGH_BANDS,
-    LOW_BINS,
-    apply_filter,
-    band_features,
-    band_interpolation,
-    band_means,
-    compress,
-    delay,
-    erb_edges,
-)
+from fused import Filter, fast
 
+
+LOW_BINS = 160  # bins 1..=160, 50 Hz .. 8 kHz
+LOW_BANDS = 24  # 0 .. 8 kHz, for the envelope
 HIGH_BINS = 240  # bins 161..=400, 8.05 .. 20 kHz
+HIGH_BANDS = 24  # 8 .. 20 kHz
+COMPRESSION = 0.3
+MAGNITUDE_FLOOR = 1e-12  # added to |X|^2 before the power law
+ENERGY_FLOOR = 1e-12  # added to a band's mean |X|^2 before the logarithm
 EXPANDER_BAND = 16  # bins
 EXPANDER_THRESHOLD = 1.585e-3  # power, -28 dB
+
+
+def erb_edges(first: int, last: int, bands: int) -> list[int]:
+    """First bin of each band and one past the last, for bins first .. last-1, 50 Hz apart: equal steps on the ERB-rate scale
+    (Glasberg & Moore 1990, 21.4 log10(1 + 0.00437 f)), no band without a bin."""
+    erb = lambda f: 21.4 * math.log10(1 + 0.00437 * f)  # noqa: E731
+    low, high = erb(50 * first - 25), erb(50 * last - 25)
+    edges = [first]
+    for k in range(1, bands):
+        f = (10 ** ((low + (high - low) * k / bands) / 21.4) - 1) / 0.00437
+        edges.append(max(round(f / 50), edges[-1] + 1))
+    return [*edges, last]
+
+
+def band_means(edges: list[int]) -> Tensor:
+    """(bins, bands): mean over each band's bins."""
+    m = torch.zeros(edges[-1] - edges[0], len(edges) - 1)
+    for k, (a, b) in enumerate(zip(edges, edges[1:])):
+        m[a - edges[0] : b - edges[0], k] = 1 / (b - a)
+    return m
+
+
+def band_interpolation(edges: list[int]) -> Tensor:
+    """(bands, bins): gains interpolated between the bands' centres, constant beyond the first and last one."""
+    m = torch.zeros(len(edges) - 1, edges[-1] - edges[0])
+    centre = [(a + b - 1) / 2 for a, b in zip(edges, edges[1:])]
+    for i in range(m.shape[1]):
+        b = i + edges[0]
+        if b <= centre[0]:
+            m[0, i] = 1
+        elif b >= centre[-1]:
+            m[-1, i] = 1
+        else:
+            k = max(j for j in range(len(centre)) if centre[j] <= b)
+            w = (b - centre[k]) / (centre[k + 1] - centre[k])
+            m[k, i], m[k + 1, i] = 1 - w, w
+    return m
+
+
+def compress(x: Tensor) -> Tensor:
+    """X |X|^(0.3-1): power-compressed complex spectrum."""
+    power = x.real.square() + x.imag.square() + MAGNITUDE_FLOOR
+    return x * power.pow((COMPRESSION - 1) / 2)
+
+
+def band_features(energy: Tensor) -> Tensor:
+    """Mean |X|^2 per high band -> about [-1, 2]."""
+    return (torch.log10(energy + ENERGY_FLOOR) + 8) / 4
 
 
 def band_edges() -> list[int]:
@@ -89,6 +134,19 @@ def features(spectrum: Tensor) -> tuple[Tensor, Tensor]:
     return compress(low_band(spectrum)), band_features(power(high_bins(spectrum)) @ band_matrix().to(spectrum.device))
 
 
+def apply_filter(mask: Tensor, spectrum: Tensor) -> Tensor:
+    """Y(t) = sum_k M_k(t) X(t-k). mask (B, taps, T, F), spectrum (B, T, F)."""
+    taps = mask.unbind(1)
+    y = taps[0] * spectrum
+    for k, tap in enumerate(taps[1:], 1):
+        y = y + tap * delay(spectrum, k)
+    return y
+
+
+def delay(x: Tensor, k: int) -> Tensor:
+    return torch.cat([torch.zeros_like(x[:, :k]), x[:, :-k]], 1)
+
+
 def filter_low(mask: Tensor, spectrum: Tensor) -> Tensor:
     """The complex filter (B, taps, T, 160) on bins 0..=160 of a spectrum (zero where the rate has fewer) -> (B, T, 161).
 
@@ -98,6 +156,14 @@ def filter_low(mask: Tensor, spectrum: Tensor) -> Tensor:
     low[..., 0] = spectrum[..., 0]
     y = apply_filter(torch.cat([mask[..., :1], mask[..., :-1], mask[..., -2:-1]], -1), low)
     return torch.cat([y[..., :1].real + 0j, y[..., 1:]], -1)
+
+
+def filter_heads(mask: Tensor, spectrum: Tensor, heads: int) -> tuple[Tensor, ...]:
+    """`filter_low` of every head's part of the mask (B, heads taps, T, 160); the spectrum (B, T, 161) gets no gradient."""
+    if mask.requires_grad and mask.dtype == torch.complex64 and fast(mask.real):
+        y = Filter.apply(torch.view_as_real(mask), torch.view_as_real(spectrum).contiguous(), heads)
+        return torch.view_as_complex(y).unbind(1)
+    return tuple(filter_low(m, spectrum) for m in mask.chunk(heads, 1))
 
 
 def expand(spectrum: Tensor, kept: Tensor) -> Tensor:

@@ -36,7 +36,8 @@ import torch
 
 import dsp
 import judges
-from export import Folded, load_checkpoint
+from checkpoint import load_network
+from weights import Folded
 
 METRIC_RATE = 16000
 EXTENSIONS = (".wav", ".flac")
@@ -95,7 +96,7 @@ def scores(clean: np.ndarray, y: np.ndarray, rate: int) -> dict[str, float]:
 def network(path: str):
     """A checkpoint (.pt) or a weights file (.safetensors)."""
     torch.set_num_threads(1)
-    return Folded(path, torch.float32) if path.endswith(".safetensors") else load_checkpoint(path)[0]
+    return Folded(path, torch.float32) if path.endswith(".safetensors") else load_network(path)[0]
 
 
 @torch.no_grad()

@@ -1,6 +1,6 @@
 // What PyTorch does slowly on a CPU, for float32: the loop of GhostGRU over time with all that is element by element in
-// one pass per step, and batch norm with PReLU in two passes. Same arithmetic as the Python in model.py, which serves
-// elsewhere.
+// one pass per step, batch norm with PReLU in two passes, the filter's coefficients and the filter in one pass each.
+// Same arithmetic as the Python in model.py and dsp.py, which serves elsewhere.
 #include <torch/extension.h>
 
 #include <algorithm>
@@ -49,6 +49,105 @@ struct Walk {
   }
 };
 
+// The plain GRU of 16 units across frequency. Its products are too small for a call each: here a few sequences keep their
+// accumulators in registers.
+namespace small {
+
+constexpr int64_t kUnits = 16;
+#ifdef __AVX512F__
+constexpr int64_t kRows = 4;
+#else
+constexpr int64_t kRows = 2;
+#endif
+typedef float Lanes __attribute__((vector_size(4 * kUnits)));
+
+inline Lanes load(const float* p) {
+  Lanes v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+inline void store(float* p, Lanes v) { std::memcpy(p, &v, sizeof v); }
+
+// Sequences first .. first + R. ut is u transposed, (16, 48).
+template <int64_t R>
+void forward(const Walk& walk, int64_t first, const float* gates, const float* ut, const float* cn, float* all,
+             float* state, float* before, float* rz, float* n, float* an) {
+  alignas(64) float s[R][kUnits], a[R][3 * kUnits];
+  std::memcpy(s, all + first * kUnits, sizeof s);
+  for (int64_t k = 0; k < walk.steps; ++k) {
+    Lanes sum[R][3] = {};
+    for (int64_t j = 0; j < kUnits; ++j) {
+      const float* row = ut + j * 3 * kUnits;
+      const Lanes w0 = load(row), w1 = load(row + kUnits), w2 = load(row + 2 * kUnits);
+#pragma GCC unroll 4
+      for (int64_t i = 0; i < R; ++i) {
+        sum[i][0] += s[i][j] * w0;
+        sum[i][1] += s[i][j] * w1;
+        sum[i][2] += s[i][j] * w2;
+      }
+    }
+    for (int64_t i = 0; i < R; ++i) {
+      for (int64_t part = 0; part < 3; ++part) store(a[i] + part * kUnits, sum[i][part]);
+      const int64_t row = walk.row(first + i, k);
+      const float* g = gates + row * 3 * kUnits;
+      float *q = rz + row * 2 * kUnits, *no = n + row * kUnits, *ao = an + row * kUnits, *so = state + row * kUnits;
+      std::memcpy(before + row * kUnits, s[i], sizeof s[i]);
+#pragma GCC ivdep
+      for (int64_t j = 0; j < 2 * kUnits; ++j) q[j] = sigmoid(a[i][j] + g[j]);
+#pragma GCC ivdep
+      for (int64_t j = 0; j < kUnits; ++j) {
+        ao[j] = a[i][2 * kUnits + j] + cn[j];
+        no[j] = tanh_(g[2 * kUnits + j] + q[j] * ao[j]);
+        so[j] = s[i][j] = no[j] + q[kUnits + j] * (s[i][j] - no[j]);
+      }
+    }
+  }
+  std::memcpy(all + first * kUnits, s, sizeof s);
+}
+
+// u is (48, 16).
+template <int64_t R>
+void backward(const Walk& walk, int64_t first, const float* grad, const float* u, const float* before, const float* rz,
+              const float* n, const float* an, float* all, float* dgx, float* da) {
+  alignas(64) float ds[R][kUnits] = {}, carry[R][kUnits] = {};
+  for (int64_t k = walk.steps - 1; k >= 0; --k) {
+    Lanes sum[R][3] = {};
+    const float* d[R];
+    for (int64_t i = 0; i < R; ++i) {
+      const int64_t row = walk.row(first + i, k);
+      const float *q = rz + row * 2 * kUnits, *nr = n + row * kUnits, *ar = an + row * kUnits;
+      const float *sr = before + row * kUnits, *gr = grad + row * kUnits;
+      float *xr = dgx + row * 3 * kUnits, *aw = da + row * 3 * kUnits;
+#pragma GCC ivdep
+      for (int64_t j = 0; j < kUnits; ++j) {
+        const float r = q[j], z = q[kUnits + j], dh = gr[j] + ds[i][j] + carry[i][j];
+        const float dn = dh * (1.f - z) * (1.f - nr[j] * nr[j]);
+        const float dr = dn * ar[j] * r * (1.f - r), dz = dh * (sr[j] - nr[j]) * z * (1.f - z);
+        carry[i][j] = dh * z;
+        xr[j] = aw[j] = dr;
+        xr[kUnits + j] = aw[kUnits + j] = dz;
+        xr[2 * kUnits + j] = dn;
+        aw[2 * kUnits + j] = dn * r;
+      }
+      d[i] = aw;
+    }
+    for (int64_t j = 0; j < kUnits; ++j) {
+      const Lanes w0 = load(u + j * kUnits), w1 = load(u + (kUnits + j) * kUnits), w2 = load(u + (2 * kUnits + j) * kUnits);
+#pragma GCC unroll 4
+      for (int64_t i = 0; i < R; ++i) {
+        sum[i][0] += d[i][j] * w0;
+        sum[i][1] += d[i][kUnits + j] * w1;
+        sum[i][2] += d[i][2 * kUnits + j] * w2;
+      }
+    }
+    for (int64_t i = 0; i < R; ++i) store(ds[i], sum[i][0] + sum[i][1] + sum[i][2]);
+  }
+  for (int64_t i = 0; i < R; ++i)
+    for (int64_t j = 0; j < kUnits; ++j) all[(first + i) * kUnits + j] = ds[i][j] + carry[i][j];
+}
+
+}  // namespace small
+
 // gates (M, 3m) holds the input side -> state (M, H), the state before (M, H), rz (M, 2m), n (M, m), an (M, m).
 std::vector<Tensor> forward(Tensor gates, Tensor u, Tensor cn, Tensor g, Tensor bg, Tensor s0, int64_t steps,
                             int64_t outer, int64_t inner, int64_t so, int64_t si, int64_t st, bool reverse) {
@@ -61,6 +160,16 @@ std::vector<Tensor> forward(Tensor gates, Tensor u, Tensor cn, Tensor g, Tensor 
   const float *cnp = cn.data_ptr<float>(), *bgp = bg.data_ptr<float>(), *gates_p = gates.data_ptr<float>();
   float *state_p = state.data_ptr<float>(), *before_p = before.data_ptr<float>(), *rz_p = rz.data_ptr<float>();
   float *n_p = n.data_ptr<float>(), *an_p = an.data_ptr<float>();
+  if (m == small::kUnits && gh == 0) {
+    const float* up = ut.data_ptr<float>();
+    float* ap = all.data_ptr<float>();
+    int64_t i = 0;
+    for (; i + small::kRows <= walk.sequences(); i += small::kRows)
+      small::forward<small::kRows>(walk, i, gates_p, up, cnp, ap, state_p, before_p, rz_p, n_p, an_p);
+    for (; i < walk.sequences(); ++i)
+      small::forward<1>(walk, i, gates_p, up, cnp, ap, state_p, before_p, rz_p, n_p, an_p);
+    return {state, before, rz, n, an};
+  }
   for (int64_t i0 = 0; i0 < walk.sequences(); i0 += kBlock) {
     const int64_t rows = std::min(kBlock, walk.sequences() - i0);
     auto s = all.narrow(0, i0, rows), h = torch::empty({rows, m}, gates.options());
@@ -113,6 +222,17 @@ std::vector<Tensor> backward(Tensor grad, Tensor u, Tensor g, Tensor state, Tens
               *before_p = before.data_ptr<float>();
   const float *rz_p = rz.data_ptr<float>(), *n_p = n.data_ptr<float>(), *an_p = an.data_ptr<float>();
   float *dgx_p = dgx.data_ptr<float>(), *da_p = da.data_ptr<float>(), *dg_p = dg.data_ptr<float>();
+  if (m == small::kUnits && gh == 0) {
+    auto whole = u.contiguous();
+    const float* up = whole.data_ptr<float>();
+    float* ap = all.data_ptr<float>();
+    int64_t i = 0;
+    for (; i + small::kRows <= walk.sequences(); i += small::kRows)
+      small::backward<small::kRows>(walk, i, grad_p, up, before_p, rz_p, n_p, an_p, ap, dgx_p, da_p);
+    for (; i < walk.sequences(); ++i)
+      small::backward<1>(walk, i, grad_p, up, before_p, rz_p, n_p, an_p, ap, dgx_p, da_p);
+    return {dgx, da, dg, all};
+  }
   for (int64_t i0 = 0; i0 < walk.sequences(); i0 += kBlock) {
     const int64_t rows = std::min(kBlock, walk.sequences() - i0);
     auto ds = all.narrow(0, i0, rows), carry = torch::zeros({rows, m}, n.options());
@@ -253,9 +373,142 @@ std::vector<Tensor> norm_backward(Tensor dy, Tensor x, Tensor gamma, Tensor beta
   return {dx, dgamma, dbeta, dslope};
 }
 
+// tanh(s) / s, and its derivative over s, from s^2. The series where the difference would cancel.
+struct Bound {
+  float value, slope;
+};
+inline Bound bound(float s2) {
+  const float s = std::sqrt(s2), t = tanh_(s), over = 1.f / s2;
+  const float value = t / s, slope = (1.f - t * t - value) * over;
+  const float v = 1.f + s2 * (-1.f / 3 + s2 * (2.f / 15 - s2 * (17.f / 315)));
+  const float d = -2.f / 3 + s2 * (8.f / 15 + s2 * (-34.f / 105 + s2 * (496.f / 2835)));
+  return s2 < 0.04f ? Bound{v, d} : Bound{value, slope};
+}
+
+// One frame of x (F, 2C), plus low (L, 2C), as planes (2C, F).
+inline void planes(const float* x, const float* low, int64_t bins, int64_t lowest, int64_t parts, float* out) {
+  for (int64_t f = 0; f < bins; ++f)
+    for (int64_t c = 0; c < parts; ++c)
+      out[c * bins + f] = x[f * parts + c] + (f < lowest ? low[f * parts + c] : 0.f);
+}
+
+// x (B, T, F, 2C), real parts first, plus low (B, T, L, 2C) on the lowest bins, bounded by tanh, times gains (B, heads,
+// T, F) -> (B, C, T, F, 2).
+Tensor mask_forward(Tensor x, Tensor low, Tensor gains) {
+  const int64_t b = x.size(0), t = x.size(1), f = x.size(2), c = x.size(3) / 2, heads = gains.size(1), l = low.size(2);
+  auto out = torch::empty({b, c, t, f, 2}, x.options());
+  std::vector<float> plane(2 * c * f);
+  for (int64_t i = 0; i < b * t; ++i) {
+    const int64_t item = i / t, frame = i % t;
+    planes(x.data_ptr<float>() + i * f * 2 * c, low.data_ptr<float>() + i * l * 2 * c, f, l, 2 * c, plane.data());
+    for (int64_t k = 0; k < c; ++k) {
+      const float *re = plane.data() + k * f, *im = re + c * f;
+      const float* g = gains.data_ptr<float>() + ((item * heads + k / (c / heads)) * t + frame) * f;
+      float* o = out.data_ptr<float>() + ((item * c + k) * t + frame) * f * 2;
+#pragma GCC ivdep
+      for (int64_t j = 0; j < f; ++j) {
+        const float scale = g[j] * bound(re[j] * re[j] + im[j] * im[j] + 1e-12f).value;
+        o[2 * j] = re[j] * scale;
+        o[2 * j + 1] = im[j] * scale;
+      }
+    }
+  }
+  return out;
+}
+
+// Returns the gradients at x and at the gains; that at low is the lowest bins' part of the first.
+std::vector<Tensor> mask_backward(Tensor grad, Tensor x, Tensor low, Tensor gains) {
+  const int64_t b = x.size(0), t = x.size(1), f = x.size(2), c = x.size(3) / 2, heads = gains.size(1), l = low.size(2);
+  auto dx = torch::empty_like(x), dgains = torch::zeros_like(gains);
+  std::vector<float> plane(2 * c * f), back(2 * c * f);
+  for (int64_t i = 0; i < b * t; ++i) {
+    const int64_t item = i / t, frame = i % t;
+    planes(x.data_ptr<float>() + i * f * 2 * c, low.data_ptr<float>() + i * l * 2 * c, f, l, 2 * c, plane.data());
+    for (int64_t k = 0; k < c; ++k) {
+      const float *re = plane.data() + k * f, *im = re + c * f;
+      const int64_t under = ((item * heads + k / (c / heads)) * t + frame) * f;
+      const float* g = gains.data_ptr<float>() + under;
+      const float* d = grad.data_ptr<float>() + ((item * c + k) * t + frame) * f * 2;
+      float *dg = dgains.data_ptr<float>() + under, *dr = back.data() + k * f, *di = dr + c * f;
+#pragma GCC ivdep
+      for (int64_t j = 0; j < f; ++j) {
+        const Bound y = bound(re[j] * re[j] + im[j] * im[j] + 1e-12f);
+        const float along = re[j] * d[2 * j] + im[j] * d[2 * j + 1], turn = y.slope * along;
+        dg[j] += y.value * along;
+        dr[j] = g[j] * (y.value * d[2 * j] + turn * re[j]);
+        di[j] = g[j] * (y.value * d[2 * j + 1] + turn * im[j]);
+      }
+    }
+    float* o = dx.data_ptr<float>() + i * f * 2 * c;
+    for (int64_t j = 0; j < f; ++j)
+      for (int64_t k = 0; k < 2 * c; ++k) o[j * 2 * c + k] = back[k * f + j];
+  }
+  return {dx, dgains};
+}
+
+// mask (B, heads taps, T, F, 2) on a spectrum (B, T, F + 1, 2): every head's taps count back from the same frame ->
+// (B, heads, T, F + 1, 2), real at 0 Hz. The coefficients are for bins 1 .. F; bin 0 uses that of bin 1, bin F that of
+// bin F - 1.
+Tensor filter_forward(Tensor mask, Tensor spectrum, int64_t heads) {
+  const int64_t b = mask.size(0), c = mask.size(1), t = mask.size(2), f = mask.size(3), taps = c / heads, n = f + 1;
+  auto out = torch::zeros({b, heads, t, n, 2}, mask.options());
+  for (int64_t item = 0; item < b; ++item)
+    for (int64_t k = 0; k < c; ++k)
+      for (int64_t frame = k % taps; frame < t; ++frame) {
+        const float* m = mask.data_ptr<float>() + ((item * c + k) * t + frame) * f * 2;
+        const float* x = spectrum.data_ptr<float>() + (item * t + frame - k % taps) * n * 2;
+        float* y = out.data_ptr<float>() + ((item * heads + k / taps) * t + frame) * n * 2;
+        y[0] += m[0] * x[0] - m[1] * x[1];
+#pragma GCC ivdep
+        for (int64_t j = 1; j < f; ++j) {
+          const float mr = m[2 * j - 2], mi = m[2 * j - 1], xr = x[2 * j], xi = x[2 * j + 1];
+          y[2 * j] += mr * xr - mi * xi;
+          y[2 * j + 1] += mr * xi + mi * xr;
+        }
+        const float *last = m + 2 * (f - 2), *edge = x + 2 * f;
+        y[2 * f] += last[0] * edge[0] - last[1] * edge[1];
+        y[2 * f + 1] += last[0] * edge[1] + last[1] * edge[0];
+      }
+  return out;
+}
+
+// Returns the gradient at the mask.
+Tensor filter_backward(Tensor grad, Tensor spectrum, int64_t taps) {
+  const int64_t b = grad.size(0), heads = grad.size(1), t = grad.size(2), n = grad.size(3), f = n - 1, c = heads * taps;
+  auto dmask = torch::empty({b, c, t, f, 2}, grad.options());
+  for (int64_t item = 0; item < b; ++item)
+    for (int64_t k = 0; k < c; ++k)
+      for (int64_t frame = 0; frame < t; ++frame) {
+        float* dm = dmask.data_ptr<float>() + ((item * c + k) * t + frame) * f * 2;
+        if (frame < k % taps) {
+          std::fill(dm, dm + 2 * f, 0.f);
+          continue;
+        }
+        const float* x = spectrum.data_ptr<float>() + (item * t + frame - k % taps) * n * 2;
+        const float* d = grad.data_ptr<float>() + ((item * heads + k / taps) * t + frame) * n * 2;
+#pragma GCC ivdep
+        for (int64_t j = 1; j < f; ++j) {
+          const float xr = x[2 * j], xi = x[2 * j + 1], dr = d[2 * j], di = d[2 * j + 1];
+          dm[2 * j - 2] = xr * dr + xi * di;
+          dm[2 * j - 1] = xr * di - xi * dr;
+        }
+        dm[2 * f - 2] = dm[2 * f - 1] = 0.f;
+        dm[0] += x[0] * d[0];
+        dm[1] -= x[1] * d[0];
+        float* last = dm + 2 * (f - 2);
+        last[0] += x[2 * f] * d[2 * f] + x[2 * f + 1] * d[2 * f + 1];
+        last[1] += x[2 * f] * d[2 * f + 1] - x[2 * f + 1] * d[2 * f];
+      }
+  return dmask;
+}
+
 PYBIND11_MODULE(TORCH_EXTENSION_NAME, mod) {
   mod.def("forward", &forward);
   mod.def("backward", &backward);
+  mod.def("mask_forward", &mask_forward);
+  mod.def("mask_backward", &mask_backward);
+  mod.def("filter_forward", &filter_forward);
+  mod.def("filter_backward", &filter_backward);
   mod.def("norm_forward", &norm_forward);
   mod.def("norm_backward", &norm_backward);
 }

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 import voices
 from data import active_rms, rms, synthetic_noise
-from export import replace_block
+from card import replace_block
 from ghost_study import DOCS, SEEDS, weights
 from model import GhostGru
 

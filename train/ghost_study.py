@@ -25,7 +25,9 @@ import torch
 
 import dsp
 from evaluate import pairs, read, resample, scores
-from export import export, load_checkpoint, replace_block
+from card import replace_block
+from checkpoint import load_network
+from export import export
 from model import Dccrn, Sizes, TimeMemory, count_macs
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -111,7 +113,7 @@ def sdr(clean: np.ndarray, y: np.ndarray) -> float:
 
 def score(checkpoint: str, noisy: Path, clean: Path) -> dict[str, float]:
     torch.set_num_threads(1)
-    model, _ = load_checkpoint(checkpoint)
+    model, _ = load_network(checkpoint)
     x, rate = read(noisy)
     c, _ = read(clean)
     x, c = resample(x, rate, 16000), resample(c, rate, 16000)  # these networks only process the low band
@@ -152,7 +154,7 @@ def hop_times(a) -> dict[Variant, float]:
     """Microseconds per hop in the Rust engine at 16 kHz, medians of interleaved rounds."""
     files = []
     for v in variants():
-        model, about = load_checkpoint(folder(a.out, v, SEEDS[0]) / "last.pt")
+        model, about = load_network(folder(a.out, v, SEEDS[0]) / "last.pt")
         files.append(a.out / f"{v.hidden}-{v.ratio}.safetensors")
         export(model, about, files[-1], files[-1].with_suffix(".golden"))
     command = ["cargo", "run", "--release", "--quiet", "--no-default-features", "--example", "hops", "--", "16000"]
@@ -208,7 +210,7 @@ def tables(results: dict, times: dict) -> str:
 @torch.no_grad()
 def hidden_states(checkpoint: Path, noisy: Path) -> np.ndarray:
     """The recurrence's states on a noisy recording, (frames, positions, hidden)."""
-    model, _ = load_checkpoint(checkpoint)
+    model, _ = load_network(checkpoint)
     kept = []
     model.memory[0].gru.register_forward_hook(lambda _m, _in, out: kept.append(out[0].numpy()))
     x, rate = read(noisy)

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import dsp
-from model import COMPRESSION, HIGH_BANDS, LOW_BANDS, LOW_BINS, band_means, delay, erb_edges
+from dsp import COMPRESSION, HIGH_BANDS, LOW_BANDS, LOW_BINS, band_means, delay, erb_edges
 
 MOST_DB = 40  # a distortion ratio beyond this is as good
 LONG = 1024  # samples at 16 kHz, 64 ms: a voice's harmonics stand apart
@@ -180,7 +180,7 @@ class Loss:
         trace: dict = {}
         mask, gains = model(dsp.compress(noisy["low"][..., 1:]), dsp.band_features(energy), trace)
         heads = gains.shape[-1] // HIGH_BANDS
-        estimates = [dsp.filter_low(m, noisy["low"]) for m in mask.chunk(heads, 1)]
+        estimates = dsp.filter_heads(mask, noisy["low"], heads)
 
         level = (0.1 / batch["reference"]).view(-1, 1)
         known = _below(torch.arange(LOW_BINS + 1, device=device) * 50, batch["bandwidth"])

@@ -12,24 +12,17 @@ ones, real parts first. Layers have the same names in Rust (`src/nn`).
 """
 
 import functools
-import math
-import os
-import subprocess
-import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-LOW_BINS = 160  # bins 1..=160, 50 Hz .. 8 kHz
+from dsp import HIGH_BANDS, LOW_BANDS, LOW_BINS, band_interpolation, band_means, erb_edges
+from fused import Mask, fast, fused
+
 LOWEST_BINS = 24  # bins 1..=24, 50 Hz .. 1.2 kHz
-LOW_BANDS = 24  # 0 .. 8 kHz, for the envelope
-HIGH_BANDS = 24  # 8 .. 20 kHz
 HEARD = 8  # numbers exchanged between the full-band memory and a position
-COMPRESSION = 0.3
-MAGNITUDE_FLOOR = 1e-12  # added to |X|^2 before the power law
-ENERGY_FLOOR = 1e-12  # added to a band's mean |X|^2 before the logarithm
 
 
 @dataclass
@@ -76,56 +69,13 @@ class Sizes:
     def json(self) -> dict:
         return asdict(self) | {"channels": list(self.channels)}
 
-
-def erb_edges(first: int, last: int, bands: int) -> list[int]:
-    """First bin of each band and one past the last, for bins first .. last-1, 50 Hz apart: equal steps on the ERB-rate scale
-    (Glasberg & Moore 1990, 21.4 log10(1 + 0.00437 f)), no band without a bin."""
-    erb = lambda f: 21.4 * math.log10(1 + 0.00437 * f)  # noqa: E731
-    low, high = erb(50 * first - 25), erb(50 * last - 25)
-    edges = [first]
-    for k in range(1, bands):
-        f = (10 ** ((low + (high - low) * k / bands) / 21.4) - 1) / 0.00437
-        edges.append(max(round(f / 50), edges[-1] + 1))
-    return [*edges, last]
+    @classmethod
+    def read(cls, fields: dict) -> "Sizes":
+        """The inverse of `json`."""
+        return cls(**fields | {"channels": tuple(fields["channels"])})
 
 
-def band_means(edges: list[int]) -> Tensor:
-    """(bins, bands): mean over each band's bins."""
-    m = torch.zeros(edges[-1] - edges[0], len(edges) - 1)
-    for k, (a, b) in enumerate(zip(edges, edges[1:])):
-        m[a - edges[0] : b - edges[0], k] = 1 / (b - a)
-    return m
-
-
-def band_interpolation(edges: list[int]) -> Tensor:
-    """(bands, bins): gains interpolated between the bands' centres, constant beyond the first and last one."""
-    m = torch.zeros(len(edges) - 1, edges[-1] - edges[0])
-    centre = [(a + b - 1) / 2 for a, b in zip(edges, edges[1:])]
-    for i in range(m.shape[1]):
-        b = i + edges[0]
-        if b <= centre[0]:
-            m[0, i] = 1
-        elif b >= centre[-1]:
-            m[-1, i] = 1
-        else:
-            k = max(j for j in range(len(centre)) if centre[j] <= b)
-            w = (b - centre[k]) / (centre[k + 1] - centre[k])
-            m[k, i], m[k + 1, i] = 1 - w, w
-    return m
-
-
-def compress(x: Tensor) -> Tensor:
-    """X |X|^(0.3-1): power-compressed complex spectrum."""
-    power = x.real.square() + x.imag.square() + MAGNITUDE_FLOOR
-    return x * power.pow((COMPRESSION - 1) / 2)
-
-
-def band_features(energy: Tensor) -> Tensor:
-    """Mean |X|^2 per high band -> about [-1, 2]."""
-    return (torch.log10(energy + ENERGY_FLOOR) + 8) / 4
-
-
-def _weight(conv: nn.Module) -> Tensor:
+def complex_weight(conv: nn.Module) -> Tensor:
     """[[Wr, -Wi], [Wi, Wr]]: the real convolution that equals a complex one."""
     return torch.cat([torch.cat([conv.real, -conv.imag], 1), torch.cat([conv.imag, conv.real], 1)], 0)
 
@@ -144,7 +94,7 @@ class ComplexConv2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = F.pad(x, (1, 0, self.real.shape[2] - 1, 0))
-        y = F.conv2d(x, _weight(self), stride=(1, 2)).permute(0, 2, 3, 1)
+        y = F.conv2d(x, complex_weight(self), stride=(1, 2)).permute(0, 2, 3, 1)
         return norm_act(y, self.norm, self.act).permute(0, 3, 1, 2)
 
 
@@ -168,7 +118,7 @@ class ComplexConvTranspose2d(nn.Module):
             self.act = nn.PReLU(c_out)
 
     def forward(self, x: Tensor) -> Tensor:
-        w = _weight(self)
+        w = complex_weight(self)
         even = torch.stack([w[..., 1], torch.zeros_like(w[..., 1])], -1)
         odd = torch.stack([w[..., 2], w[..., 0]], -1)
         y = F.conv2d(F.pad(x, (0, 1)), torch.cat([even, odd])[:, :, None])
@@ -176,21 +126,6 @@ class ComplexConvTranspose2d(nn.Module):
         y = y.permute(0, 2, 3, 1).reshape(b, t, 2 * f, -1)  # channels last in memory: a view
         y = y + self.bias if self.last else norm_act(y, self.norm, self.act)
         return y.permute(0, 3, 1, 2)
-
-
-@functools.cache
-def fused():
-    """The loops of fused.cpp, or None without a C++ compiler (the Python below then does the same)."""
-    if os.environ.get("WISP_NO_CPP"):
-        return None
-    try:
-        from torch.utils.cpp_extension import load
-
-        source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "fused.cpp")
-        return load("wisp_fused", [source], extra_cflags=["-O3", "-march=native", "-ffast-math"])
-    except (RuntimeError, OSError, ImportError, subprocess.CalledProcessError) as error:
-        print(f"model.py: without the C++ loops ({str(error).splitlines()[0]}): slower", file=sys.stderr)
-        return None
 
 
 @functools.cache
@@ -257,10 +192,6 @@ def _scan_backward(grad, u, g, s, rz, n, an, reverse):
     ds0 = ds.clone()
     ds0[:, :m] += carry
     return dgx, da, dg, ds0
-
-
-def _fast(x: Tensor):
-    return x.dtype == torch.float32 and x.device.type == "cpu" and fused()
 
 
 class _GhostScan(torch.autograd.Function):
@@ -341,7 +272,7 @@ def norm_act(x: Tensor, norm: nn.BatchNorm1d, act: nn.PReLU | None, add: Tensor 
     shape = x.shape
     x = x.reshape(-1, shape[-1])
     add = None if add is None else add.reshape(x.shape)
-    if norm.training and _fast(x.float() if x.dtype == torch.bfloat16 else x):
+    if norm.training and fast(x.float() if x.dtype == torch.bfloat16 else x):
         slope = act.weight if act else torch.ones_like(norm.bias)
         add = None if add is None else add.float()
         y, mean, inv = _NormAct.apply(x.float(), norm.weight, norm.bias, slope, add, norm.eps)
@@ -393,7 +324,7 @@ class GhostGru(nn.Module):
             weights = self.w, self.b, self.u, self.cn, self.g, self.bg, x.new_zeros(rows, self.hidden)
             if x.is_cuda and scan():
                 return scan().Scan.apply(x, *weights[:-1], along, reverse)
-            if _fast(x):
+            if fast(x):
                 return _FusedScan.apply(x, *weights, along, reverse)
             order = (1, 0, 2, 3) if along == "time" else (2, 0, 1, 3)
             moved = x.permute(order)
@@ -494,6 +425,22 @@ class FullBandMemory(nn.Module):
         return norm_act(told, self.norm, None, add=y), self.gains(states).float().unflatten(2, (self.heads, -1))
 
 
+def _bounded(x: Tensor, lowest: Tensor | None, gains: Tensor | None, heads: int) -> Tensor:
+    """The mask of DCCRN-E: tanh bounds the magnitude, the phase stays. x (B, T, F, 2C), real parts first, lowest (B, T, L, 2C) for the
+    lowest bins, gains (B, heads, T, F) -> (B, C, T, F) complex."""
+    b, t, f, c = x.shape
+    if fast(x) and x.requires_grad:
+        gains = x.new_ones(b, heads, t, f) if gains is None else gains
+        lowest = x.new_empty(b, t, 0, c) if lowest is None else lowest
+        return torch.view_as_complex(Mask.apply(x.contiguous(), lowest.contiguous(), gains.contiguous()))
+    if lowest is not None:
+        x = x + F.pad(lowest, (0, 0, 0, f - lowest.shape[2]))
+    m = torch.complex(*x.permute(0, 3, 1, 2).split(c // 2, 1))
+    size = (m.real.square() + m.imag.square() + 1e-12).sqrt()
+    bounded = torch.tanh(size) / size
+    return m * (bounded if gains is None else bounded * gains.repeat_interleave(c // 2 // heads, 1))
+
+
 class Dccrn(nn.Module):
     """Compressed low band and high-band features -> complex filter of the low band and gains of the high bands.
 
@@ -563,34 +510,40 @@ class Dccrn(nn.Module):
         for i, conv in enumerate(self.decoder):
             x = conv(x + skips[-1 - i])
             note(f"decoder.{i}", x.permute(0, 2, 3, 1))
-        x = x.float()
-        if lowest is not None:
-            x = x + F.pad(lowest.permute(0, 3, 1, 2), (0, LOW_BINS - LOWEST_BINS))
-        m = torch.complex(*x.split(self.sizes.coefficients, 1))
-        # DCCRN-E: tanh bounds the magnitude, the phase stays.
-        size = (m.real.square() + m.imag.square() + 1e-12).sqrt()
-        bounded = torch.tanh(size) / size
+        gains_low = None
         if self.full_memory:
             low_gains = torch.sigmoid(envelope[..., :LOW_BANDS])
             note("envelope", low_gains.flatten(2))
-            bounded = bounded * (low_gains @ self.envelope).transpose(1, 2).repeat_interleave(self.sizes.taps, 1)
-        mask = m * bounded
+            gains_low = (low_gains @ self.envelope).transpose(1, 2)  # (B, heads, T, 160)
+        mask = _bounded(x.float().permute(0, 2, 3, 1), lowest, gains_low, heads)
         note("mask", torch.view_as_real(mask))
         note("gains", gains)
         return mask, gains
 
 
-def apply_filter(mask: Tensor, spectrum: Tensor) -> Tensor:
-    """Y(t) = sum_k M_k(t) X(t-k). mask (B, taps, T, F), spectrum (B, T, F)."""
-    taps = mask.unbind(1)
-    y = taps[0] * spectrum
-    for k, tap in enumerate(taps[1:], 1):
-        y = y + tap * delay(spectrum, k)
-    return y
-
-
-def delay(x: Tensor, k: int) -> Tensor:
-    return torch.cat([torch.zeros_like(x[:, :k]), x[:, :-k]], 1)
+@torch.no_grad()
+def grow(model: Dccrn, sizes: Sizes) -> Dccrn:
+    """The same network with more blocks, more frames in its filter, or a memory for the lowest bins, which have no effect yet: both
+    layers of a new block are the identity (a norm of zero gain in front of the residual), new coefficients of the filter are
+    zero."""
+    own = model.sizes
+    same = replace(own, blocks=sizes.blocks, taps=sizes.taps, low_hidden=own.low_hidden or sizes.low_hidden) == sizes
+    if not same or sizes.blocks < own.blocks or sizes.taps < own.taps:
+        raise ValueError(f"{sizes} is not {own} with more blocks or taps, or a memory for the lowest bins")
+    grown = Dccrn(sizes)
+    state = grown.state_dict()
+    for name, value in model.state_dict().items():
+        if state[name].shape == value.shape:
+            state[name].copy_(value)
+        elif name == "low_memory.linear.weight":
+            state[name].zero_().unflatten(0, (LOWEST_BINS, 2, -1))[:, :, : own.taps] = value.unflatten(0, (LOWEST_BINS, 2, -1))
+        elif name.endswith(".bias"):  # real parts, imaginary parts
+            state[name].zero_().view(2, -1)[:, : own.taps] = value.view(2, -1)
+        else:
+            state[name].zero_()[: own.taps] = value
+    for layer in (*grown.mix[own.blocks :], *grown.memory[own.blocks :]):
+        layer.norm.weight.zero_()
+    return grown.train(model.training)
 
 
 def count_macs(sizes: Sizes) -> dict:

@@ -28,12 +28,12 @@ import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
 import dsp
-import resume
+from checkpoint import load, load_network
 from data import Batches, Cache, Mixer, Recipe
-from export import Folded, calibrate, grow, load_checkpoint, sizes_from, unfold
 from loss import Loss
-from model import Dccrn, Sizes
+from model import Dccrn, Sizes, grow
 from soap import Soap
+from weights import Folded, calibrate, unfold
 
 
 def parse() -> argparse.Namespace:
@@ -74,7 +74,7 @@ def parse() -> argparse.Namespace:
     p.add_argument("--residue", type=float, default=0.0, help="weight of the noise left where it dominates during speech; 0 leaves it out")
     every = "compute the PESQ and STOI terms every N steps, with N times the weight (CPU only)"
     p.add_argument("--perceptual-every", type=int, default=1, help=every)
-    p.add_argument("--resume", metavar="FILE", help="continue from this checkpoint, full or small (resume.py), unless OUT/last.pt exists")
+    p.add_argument("--resume", metavar="FILE", help="continue from this checkpoint, full or small (checkpoint.py), unless OUT/last.pt exists")
     p.add_argument("--init", help="start a new run from the weights in this checkpoint or weights file")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--workers", type=int, default=1, help="data processes per training process")
@@ -150,7 +150,7 @@ def asked_sizes(a) -> dict:
 
 def going_on(a, source: str, checkpoint: dict) -> tuple[Dccrn, dict]:
     """A network with the checkpoint's sizes, and the hours and steps before its run."""
-    sizes = sizes_from(checkpoint["sizes"])
+    sizes = Sizes.read(checkpoint["sizes"])
     if replace(sizes, **asked_sizes(a)) != sizes:
         raise SystemExit(f"{source}: {sizes}; a resumed run keeps its sizes")
     return Dccrn(sizes), checkpoint.get("before", dict(hours=0.0, step=0))
@@ -169,7 +169,7 @@ def start(a) -> tuple[Dccrn, dict]:
         noisy = torch.from_numpy(np.stack([mixer.item(rng, True)["noisy"] for _ in range(8)]))
         calibrate(model, *dsp.features(dsp.stft(noisy, 48000)))
     else:
-        model, about = load_checkpoint(a.init)
+        model, about = load_network(a.init)
     try:
         return grow(model, replace(model.sizes, **asked)), about
     except ValueError as error:
@@ -178,11 +178,6 @@ def start(a) -> tuple[Dccrn, dict]:
 
 def to(batch: dict, device) -> dict:
     return {k: v.to(device, non_blocking=True) for k, v in batch.items()}
-
-
-def save(path: str, state: dict) -> None:
-    torch.save(state, path + ".part")
-    os.replace(path + ".part", path)
 
 
 class Step:
@@ -280,120 +275,169 @@ class Held:
         return {f"valid_{k}": round(sum(r[k] for r in rows) / len(rows), 4) for k in rows[0]}
 
 
+class World:
+    """The processes that train together, and this one's device."""
+
+    def __init__(self):
+        self.many, self.cuda = int(os.environ.get("WORLD_SIZE", 1)) > 1, torch.cuda.is_available()
+        if self.many:
+            dist.init_process_group("nccl" if self.cuda else "gloo")
+        self.rank, self.size = (dist.get_rank(), dist.get_world_size()) if self.many else (0, 1)
+        self.device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if self.cuda else torch.device("cpu")
+        if self.cuda:
+            torch.cuda.set_device(self.device)
+            torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+        else:
+            keep_memory()
+            if self.many or "OMP_NUM_THREADS" not in os.environ:
+                torch.set_num_threads(1)  # thousands of small products: threads only wait for each other
+
+    def any(self, condition: bool) -> bool:
+        """Whether the condition holds for any process."""
+        if not self.many:
+            return condition
+        flag = torch.tensor(float(condition))
+        dist.all_reduce(flag, dist.ReduceOp.MAX)
+        return bool(flag)
+
+
+class Run:
+    """Network, averaged weights, optimizer, and how far they are; from OUT/last.pt, --resume, --init or random weights."""
+
+    def __init__(self, a, device):
+        self.a, self.last = a, f"{a.out}/last.pt"
+        source = self.last if os.path.exists(self.last) else a.resume
+        kept = load(source, device) if source else None
+        self.model, self.before = going_on(a, source, kept) if kept else start(a)
+        self.model.to(device)
+        self.opt = optimizer(self.model, a)
+        self.ema = copy.deepcopy(self.model).eval()
+        self.step, self.hours = 0, 0.0
+        if kept:
+            used = kept["args"].get("optimizer", "adamw")
+            if used != a.optimizer:
+                raise SystemExit(f"{source}: trained with --optimizer {used}, expected {a.optimizer}")
+            if used == "soap" and "stacks" not in kept["opt"]:
+                raise SystemExit(f"{source}: has optimizer state from an earlier version; continue with --init {source} --out another folder")
+            for part, name in ((self.model, "model"), (self.ema, "ema"), (self.opt, "opt")):
+                part.load_state_dict(kept[name])
+            self.step, self.hours = kept["step"], kept["hours"]
+        self.model.train()
+
+    def save(self, path: str) -> None:
+        """Writes everything that another run needs to go on from here."""
+        state = dict(
+            model=self.model.state_dict(), ema=self.ema.state_dict(), opt=self.opt.state_dict(), step=self.step, hours=self.hours,
+            before=self.before, sizes=self.model.sizes.json(), args=vars(self.a),
+        )  # fmt: skip
+        torch.save(state, path + ".part")
+        os.replace(path + ".part", path)
+
+
+class Clock:
+    """How much of the run is over, by --clock or --hours."""
+
+    def __init__(self, a):
+        self.a, self.began = a, time.time()
+
+    @property
+    def minutes(self) -> float:
+        return (time.time() - self.began) / 60
+
+    def share(self, hours: float) -> float:
+        return self.minutes / self.a.clock if self.a.clock else hours / self.a.hours
+
+    def over(self, hours: float) -> bool:
+        return self.share(hours) >= 1 or (self.a.minutes is not None and self.minutes > self.a.minutes)
+
+
+class Progress:
+    """A line every --every steps, printed and written to OUT/log.jsonl; its loss is a running mean."""
+
+    def __init__(self, a, hours: float):
+        self.a, self.hours, self.since, self.loss = a, hours, time.time(), None
+
+    def line(self, run: Run, loss: Loss, lr: float, norm, parts: dict, left_out: int) -> dict:
+        value, now, every = float(sum(loss.weights[k] * v for k, v in parts.items())), time.time(), self.a.every
+        if loss.perceptual:  # otherwise a term is missing
+            newest = max(0.01 * every / 100, 1 / (run.step / every + 1))
+            self.loss = value if self.loss is None else self.loss + (value - self.loss) * newest
+        line = dict(
+            step=run.step, hours=round(run.hours, 3), loss=round(value if self.loss is None else self.loss, 4), lr=round(lr, 6),
+            norm=round(float(norm), 3), hours_per_hour=round((run.hours - self.hours) * 3600 / (now - self.since), 1),
+            **{k: round(float(v), 5) for k, v in parts.items()},
+        )  # fmt: skip
+        self.hours, self.since = run.hours, now
+        return line | (dict(left_out=left_out) if left_out else {})
+
+    def write(self, line: dict) -> None:
+        print("  ".join(f"{k} {v}" for k, v in line.items()), flush=True)
+        with open(f"{self.a.out}/log.jsonl", "a") as f:
+            f.write(json.dumps(line) + "\n")
+
+
+def courses(a, world: World, run: Run, loss: Loss, bf16: bool) -> list:
+    """(Step, its batches, seconds of audio per batch): the second one, on a GPU with --long-every, has longer items."""
+    alone = world.cuda and not world.many
+    net = DistributedDataParallel(run.model, broadcast_buffers=False) if world.many else run.model
+    recipe = Recipe(seconds=a.seconds, full_band=round(a.full_band * a.batch))
+
+    def step() -> Step:
+        return Step(net, run.model, run.ema, run.opt, loss, a, alone and not a.no_graph, bf16)
+
+    if not alone:
+        batches = Batches(a.cache, "train", recipe, a.batch, a.seed, world.rank, run.step)
+        loader = torch.utils.data.DataLoader(
+            batches, batch_size=None, num_workers=a.workers, prefetch_factor=4 if a.workers else None
+        )
+        return [(step(), iter(loader), a.batch * a.seconds)]
+    all_ = [(step(), device_batches(a, recipe, a.batch, world.device, a.seed + run.step), a.batch * a.seconds)]
+    if a.long_every:
+        few = max(1, round(a.batch * a.seconds / a.long_seconds))
+        longer = replace(recipe, seconds=a.long_seconds, full_band=round(a.full_band * few))
+        all_.append((step(), device_batches(a, longer, few, world.device, a.seed + run.step + 1), few * a.long_seconds))
+    return all_
+
+
 def main() -> None:
     a = parse()
     os.makedirs(a.out, exist_ok=True)
-    many = int(os.environ.get("WORLD_SIZE", 1)) > 1
-    cuda = torch.cuda.is_available()
-    if many:
-        dist.init_process_group("nccl" if cuda else "gloo")
-    rank, world = (dist.get_rank(), dist.get_world_size()) if many else (0, 1)
-    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if cuda else torch.device("cpu")
-    if cuda:
-        torch.cuda.set_device(device)
-    else:
-        keep_memory()
-    if not cuda and (many or "OMP_NUM_THREADS" not in os.environ):
-        torch.set_num_threads(1)  # thousands of small products: threads only wait for each other
+    world = World()
     torch.manual_seed(a.seed)
-
-    recipe = Recipe(seconds=a.seconds, full_band=round(a.full_band * a.batch))
-    if cuda:
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-        if a.perceptual_every > 1:
-            raise SystemExit("--perceptual-every is for CPUs: on a GPU all steps are the same")
-    bf16, why = choose_bf16(a.bf16, cuda)
-    if rank == 0:
+    if world.cuda and a.perceptual_every > 1:
+        raise SystemExit("--perceptual-every is for CPUs: on a GPU all steps are the same")
+    bf16, why = choose_bf16(a.bf16, world.cuda)
+    if world.rank == 0:
         print(f"bf16 {'on' if bf16 else 'off'} ({why})", flush=True)
-    step, hours = 0, 0.0
-    last = f"{a.out}/last.pt"
-    source = last if os.path.exists(last) else a.resume
-    c = resume.load(source, device) if source else None
-    model, before = going_on(a, source, c) if c else start(a)
-    model.to(device)
-    opt = optimizer(model, a)
-    ema = copy.deepcopy(model).eval()
-    if c:
-        used = c["args"].get("optimizer", "adamw")
-        if used != a.optimizer:
-            raise SystemExit(f"{source}: trained with --optimizer {used}, expected {a.optimizer}")
-        if used == "soap" and "stacks" not in c["opt"]:
-            raise SystemExit(f"{source}: has optimizer state from an earlier version; continue with --init {source} --out another folder")
-        model.load_state_dict(c["model"])
-        ema.load_state_dict(c["ema"])
-        opt.load_state_dict(c["opt"])
-        step, hours = c["step"], c["hours"]
-    loss = criterion(a).to(device)
-    net = DistributedDataParallel(model, broadcast_buffers=False) if many else model
-    graph = cuda and not many and not a.no_graph
-    if cuda and not many:
-        loader = device_batches(a, recipe, a.batch, device, a.seed + step)
-    else:
-        batches = Batches(a.cache, "train", recipe, a.batch, a.seed, rank, step)
-        loader = iter(
-            torch.utils.data.DataLoader(
-                batches, batch_size=None, num_workers=a.workers, prefetch_factor=4 if a.workers else None
-            )
-        )
-    courses = [(Step(net, model, ema, opt, loss, a, graph, bf16), loader, a.batch * a.seconds)]
-    if cuda and not many and a.long_every:
-        few = max(1, round(a.batch * a.seconds / a.long_seconds))
-        longer = replace(recipe, seconds=a.long_seconds, full_band=round(a.full_band * few))
-        long_loader = device_batches(a, longer, few, device, a.seed + step + 1)
-        courses.append((Step(net, model, ema, opt, loss, a, graph, bf16), long_loader, few * a.long_seconds))
-    held = Held(a, recipe)
-
-    def state() -> dict:
-        return dict(
-            model=model.state_dict(), ema=ema.state_dict(), opt=opt.state_dict(), step=step, hours=hours, before=before,
-            sizes=model.sizes.json(), args=vars(a),
-        )  # fmt: skip
-
+    run = Run(a, world.device)
+    loss = criterion(a).to(world.device)
+    all_courses = courses(a, world, run, loss, bf16)
+    held = Held(a, Recipe(seconds=a.seconds))
     stop = []
     signal.signal(signal.SIGTERM, lambda *_: stop.append(1))
-    begin, since, smooth = time.time(), time.time(), None
-    hours0, saved, kept = hours, begin, False
-    model.train()
-    while True:
-        minutes = (time.time() - begin) / 60
-        share = minutes / a.clock if a.clock else hours / a.hours
-        take, source, seconds = courses[step % a.long_every == a.long_every - 1 if len(courses) > 1 else 0]
-        total, parts, norm = take(to(next(source), device), step, rate(step, share, a))
-        step += 1
-        hours += seconds * world / 3600
-        minutes = (time.time() - begin) / 60
-        over = minutes >= a.clock if a.clock else hours >= a.hours
-        done = torch.tensor(float(over or bool(stop) or (a.minutes is not None and minutes > a.minutes)))
-        if many:
-            dist.all_reduce(done, dist.ReduceOp.MAX)
-        look = step % a.valid == 0 or bool(done)
-        if a.clock and not kept and share > 0.75 and rank == 0:
-            save(f"{a.out}/flat.pt", state())  # the rate falls from here on: another run can continue from this state
+    clock, progress, saved, kept, done = Clock(a), Progress(a, run.hours), time.time(), False, False
+    while not done:
+        share = clock.share(run.hours)
+        lr = rate(run.step, share, a)
+        late = run.step % a.long_every == a.long_every - 1 if len(all_courses) > 1 else 0
+        take, batches, seconds = all_courses[late]
+        _, parts, norm = take(to(next(batches), world.device), run.step, lr)
+        run.step += 1
+        run.hours += seconds * world.size / 3600
+        done = world.any(bool(stop) or clock.over(run.hours))
+        if world.rank:
+            continue
+        if a.clock and not kept and share > 0.75:
+            run.save(f"{a.out}/flat.pt")  # the rate falls from here on: another run can continue from this state
             kept = True
-        if rank == 0 and (step % a.every == 0 or look):
-            value, now = float(sum(loss.weights[k] * v for k, v in parts.items())), time.time()
-            if loss.perceptual:  # otherwise a term is missing
-                newest = max(0.01 * a.every / 100, 1 / (step / a.every + 1))
-                smooth = value if smooth is None else smooth + (value - smooth) * newest
-            line = dict(
-                step=step, hours=round(hours, 3), loss=round(value if smooth is None else smooth, 4), lr=round(rate(step, share, a), 6),
-                norm=round(float(norm), 3), hours_per_hour=round((hours - hours0) * 3600 / (now - since), 1),
-                **{k: round(float(v), 5) for k, v in parts.items()},
-            )  # fmt: skip
-            if left_out := sum(int(course[0].left_out) for course in courses):
-                line["left_out"] = left_out
-            hours0, since = hours, now
-            if look:
-                line |= held.look(ema, loss, device)
-            print("  ".join(f"{k} {v}" for k, v in line.items()), flush=True)
-            with open(f"{a.out}/log.jsonl", "a") as f:
-                f.write(json.dumps(line) + "\n")
-            if look or now - saved > 50:
-                save(last, state())
-                saved = now
-        if done:
-            break
-    if many:
+        look = done or run.step % a.valid == 0
+        if look or run.step % a.every == 0:
+            line = progress.line(run, loss, lr, norm, parts, sum(int(course[0].left_out) for course in all_courses))
+            progress.write(line | (held.look(run.ema, loss, world.device) if look else {}))
+            if look or time.time() - saved > 50:
+                run.save(run.last)
+                saved = time.time()
+    if world.many:
         dist.destroy_process_group()
 
 

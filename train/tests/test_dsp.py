@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import dsp
-from model import apply_filter
+from dsp import apply_filter
 
 RATES = [8000, 16000, 32000, 44100, 48000, 96000]
 

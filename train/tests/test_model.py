@@ -3,8 +3,10 @@
 import pytest
 import torch
 
+import dsp
+import fused
 import model as wisp
-from model import Dccrn, GhostGru, Sizes, _GhostScan, count_macs, fused, norm_act
+from model import Dccrn, GhostGru, Sizes, _GhostScan, count_macs, norm_act
 
 STEPS, ROWS, INPUTS = 7, 3, 4
 
@@ -51,38 +53,85 @@ def test_scan_gradcheck(reverse):
 
 
 def need_fused():
-    if fused() is None:
+    if fused.fused() is None:
         pytest.skip("no C++ compiler here: training falls back to the Python loops, which are tested above")
 
 
+def both(monkeypatch, run):
+    """What `run` returns by fused.cpp, then in Python."""
+    need_fused()
+    got = run()
+    with monkeypatch.context() as m:
+        for module in (fused, wisp):
+            m.setattr(module, "fused", lambda: None)
+        return zip(got, run(), strict=True)
+
+
+def near(a, b, share=1e-5):
+    """Within `share` of the largest value."""
+    torch.testing.assert_close(a, b, rtol=0, atol=share * max(float(b.detach().abs().max()), 1e-3))
+
+
+@pytest.mark.parametrize("along", ["time", "frequency"])
 @pytest.mark.parametrize("reverse", [False, True])
-@pytest.mark.parametrize("hidden,ratio", [(8, 1), (8, 2), (64, 2), (64, 4), (12, 3)])
-def test_fused_scan_equals_autograd(hidden, ratio, reverse):
-    """float32 through fused.cpp against float64 through autograd."""
-    need_fused()
-    exact = arguments(hidden, ratio)
-    single = {k: v.detach().float().requires_grad_() for k, v in exact.items()}
-    y, want_y = _GhostScan.apply(*single.values(), reverse), reference(exact, reverse)
-    torch.testing.assert_close(y.double(), want_y, rtol=0, atol=5e-6)
-    weights = torch.randn_like(want_y)
-    used = [k for k in exact if exact[k].numel()]
-    got = torch.autograd.grad((y * weights.float()).sum(), [single[k] for k in used])
-    want = torch.autograd.grad((want_y * weights).sum(), [exact[k] for k in used])
-    for name, a, b in zip(used, got, want):
-        scale = float(b.abs().max())
-        torch.testing.assert_close(a.double(), b, rtol=0, atol=1e-5 * max(scale, 1), msg=lambda text: f"{name}: {text}")
+@pytest.mark.parametrize("hidden,ratio", [(16, 1), (8, 1), (8, 2), (64, 2), (64, 4), (12, 3)])
+def test_fused_scan_equals_the_python(monkeypatch, hidden, ratio, reverse, along):
+    """Values and all gradients. 16 units at ratio 1 have kernels of their own; 3 x 9 and 3 x 7 sequences leave some over."""
+    torch.manual_seed(hidden)
+    gru = GhostGru(6, hidden, ratio)
+    x, weights = torch.randn(3, 9, 7, 6), torch.randn(3, 9, 7, hidden)
+
+    def run():
+        inputs = x.clone().requires_grad_()
+        y = gru(inputs, along, reverse)
+        used = [inputs, *(p for p in gru.parameters() if p.numel())]
+        return [y, *torch.autograd.grad((y * weights).sum(), used)]
+
+    for got, want in both(monkeypatch, run):
+        near(got, want)
 
 
-def test_fused_scan_at_extremes():
+@pytest.mark.parametrize("heads,lowest", [(1, 0), (1, 24), (2, 24)])
+def test_fused_mask_equals_the_python(monkeypatch, heads, lowest):
+    """Values and gradients, from coefficients near zero to saturated ones."""
+    torch.manual_seed(0)
+    taps, size = 3, torch.logspace(-6, 1.5, 160)[:, None]
+    x, low = torch.randn(2, 5, 160, 2 * heads * taps) * size, 0.1 * torch.randn(2, 5, lowest, 2 * heads * taps)
+    gains, weights = torch.rand(2, heads, 5, 160), torch.randn(2, heads * taps, 5, 160, dtype=torch.complex64)
+
+    def run():
+        inputs = [v.clone().requires_grad_() for v in (x, low, gains) if v.numel()]
+        mask = wisp._bounded(inputs[0], inputs[1] if lowest else None, inputs[-1], heads)
+        return [mask, *torch.autograd.grad((mask * weights).real.sum(), inputs)]
+
+    for got, want in both(monkeypatch, run):
+        near(got, want)
+
+
+@pytest.mark.parametrize("heads", [1, 2])
+def test_fused_filter_equals_the_python(monkeypatch, heads):
+    torch.manual_seed(0)
+    mask, spectrum = (torch.randn(shape, dtype=torch.complex64) for shape in ((2, heads * 4, 6, 160), (2, 6, 161)))
+    weights = torch.randn(heads, 2, 6, 161, dtype=torch.complex64)
+
+    def run():
+        inputs = mask.clone().requires_grad_()
+        y = torch.stack(dsp.filter_heads(inputs, spectrum, heads))
+        return [y, *torch.autograd.grad((y * weights).real.sum(), [inputs])]
+
+    for got, want in both(monkeypatch, run):
+        near(got, want)
+
+
+@pytest.mark.parametrize("hidden,ratio", [(8, 2), (16, 1)])
+def test_fused_scan_at_extremes(hidden, ratio):
     need_fused()
-    v = arguments(8, 2, torch.float32)
-    y = _GhostScan.apply(v["x"] * 1e4, *list(v.values())[1:], False)
+    y = GhostGru(6, hidden, ratio)(1e4 * torch.randn(3, 9, 7, 6), "time")
     assert torch.isfinite(y).all() and y.abs().max() <= 1
 
 
 @pytest.mark.parametrize("act", [False, True])
 def test_fused_norm_equals_torch(act, monkeypatch):
-    need_fused()
     torch.manual_seed(0)
     x = torch.randn(5, 6, 8) * 2 + 1
 
@@ -98,10 +147,8 @@ def test_fused_norm_equals_torch(act, monkeypatch):
         out = [y, inputs.grad, norm.weight.grad, norm.bias.grad, norm.running_mean, norm.running_var]
         return out + [prelu.weight.grad] * act
 
-    got = run()
-    monkeypatch.setattr(wisp, "fused", lambda: None)
-    for a, b in zip(got, run()):
-        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5)
+    for got, want in both(monkeypatch, run):
+        torch.testing.assert_close(got, want, rtol=1e-5, atol=1e-5)
 
 
 def test_ratio_1_is_torch_gru():
@@ -179,7 +226,7 @@ def test_the_lowest_bins_memory_has_no_say_elsewhere_or_about_the_past():
 @pytest.mark.parametrize("sizes", [Sizes(), Sizes(taps=8, low_hidden=96)])
 def test_macs_are_those_of_the_weights(sizes):
     """Every stored weight, times the positions that it is used at."""
-    from export import fold
+    from weights import fold
 
     weights = {k: v.numel() for k, v in fold(Dccrn(sizes).eval()).items()}
     positions = {f"encoder.{i}.weight": 160 >> (i + 1) for i in range(3)}

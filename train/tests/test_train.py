@@ -13,10 +13,10 @@ import torch
 
 import dsp
 import export
-import resume
+import checkpoint
 import train
 from conftest import TRAIN, voice
-from export import load_checkpoint
+from checkpoint import load_network
 
 
 def options(cache, out, steps, *more, batch=2, world=1):
@@ -83,9 +83,9 @@ def test_the_small_form_goes_on_nearly_alike(cache, tmp_path, monkeypatch):
     run(monkeypatch, cache, tmp_path / "a", 30, "--hidden", 32, "--every", 1, "--hours", 24.5 * 2 / 3600)
     state = torch.load(tmp_path / "a/last.pt")
     assert state["step"] == 25
-    torch.save(resume.shrink(state), tmp_path / "small.pt")
+    torch.save(checkpoint.shrink(state), tmp_path / "small.pt")
     assert (tmp_path / "small.pt").stat().st_size < 0.4 * (tmp_path / "a/last.pt").stat().st_size
-    again = resume.load(tmp_path / "small.pt", "cpu")
+    again = checkpoint.load(tmp_path / "small.pt", "cpu")
     torch.testing.assert_close(again["model"], state["model"], rtol=0, atol=0)
     close = lambda a, b, most: float((a - b).norm()) <= most * float(b.norm())  # noqa: E731
     for name, value in state["ema"].items():
@@ -183,10 +183,10 @@ def test_init_starts_a_new_run(cache, tmp_path, monkeypatch):
 def test_weights_are_trained_on(cache, tmp_path, monkeypatch):
     """From a weights' file, with a block and a tap more; the hours and steps before are kept."""
     run(monkeypatch, cache, tmp_path / "a", 2)
-    model, about = load_checkpoint(tmp_path / "a/last.pt")
+    model, about = load_network(tmp_path / "a/last.pt")
     export.export(model, about, tmp_path / "w.safetensors", tmp_path / "g.safetensors")
     run(monkeypatch, cache, tmp_path / "b", 1, "--init", tmp_path / "w.safetensors", "--blocks", 3, "--taps", 4, "--lr", 1e-9)
-    longer, after = load_checkpoint(tmp_path / "b/last.pt")
+    longer, after = load_network(tmp_path / "b/last.pt")
     assert after["step"] == 3 and after["hours"] == pytest.approx(6 / 3600, abs=0.01)
     x = torch.from_numpy(voice(np.random.default_rng(1), 1, 16000))[None]
     torch.testing.assert_close(dsp.denoise(longer, x, 16000), dsp.denoise(model, x, 16000), rtol=0, atol=1e-2)
@@ -195,7 +195,7 @@ def test_weights_are_trained_on(cache, tmp_path, monkeypatch):
 def test_init_brings_its_sizes(cache, tmp_path, monkeypatch):
     run(monkeypatch, cache, tmp_path / "a", 1, "--blocks", 1, "--channels", 8, 16, "--taps", 2)
     run(monkeypatch, cache, tmp_path / "b", 1, "--init", tmp_path / "a/last.pt", "--taps", 3)
-    sizes = load_checkpoint(tmp_path / "b/last.pt")[0].sizes
+    sizes = load_network(tmp_path / "b/last.pt")[0].sizes
     assert (sizes.blocks, sizes.channels, sizes.taps) == (1, (8, 16), 3)
     with pytest.raises(SystemExit, match=r"last\.pt: Sizes\(.* is not .* with more blocks or taps"):
         run(monkeypatch, cache, tmp_path / "c", 1, "--init", tmp_path / "a/last.pt", "--hidden", 32)
@@ -203,7 +203,7 @@ def test_init_brings_its_sizes(cache, tmp_path, monkeypatch):
 
 def test_plain_gru_by_one_option(cache, tmp_path, monkeypatch):
     run(monkeypatch, cache, tmp_path, 1, "--ratio", 1)
-    model, _ = load_checkpoint(tmp_path / "last.pt")
+    model, _ = load_network(tmp_path / "last.pt")
     assert model.sizes.ratio == 1 and model.memory[0].gru.g.numel() == 0
     assert model.memory[0].gru.u.shape == (3 * 64, 64)
 

@@ -414,11 +414,14 @@ const CUDA_BYTES: u64 = 10 << 30;
 
 fn training() -> Result<()> {
     const ENVIRONMENT: &str = "venv-training";
-    const REQUIREMENTS: &[&str] = &["-r", "train/requirements.txt"];
+    const REQUIREMENTS: &[&str] = &["-r", "train/requirements.txt", "-c", "train/constraints.txt"];
     if cfg!(target_os = "linux") && !has_python_with(ENVIRONMENT, REQUIREMENTS) {
         let index = "https://download.pytorch.org/whl/cpu";
-        let small =
-            ["--index-url", index, "--retries", "0", "--timeout", "10", "torch", "torchaudio"];
+        #[rustfmt::skip]
+        let small = [
+            "--index-url", index, "--retries", "0", "--timeout", "10",
+            "-c", "train/constraints.txt", "torch", "torchaudio",
+        ];
         if python_with(ENVIRONMENT, &small).is_err()
             && let Some(free) = free_bytes(&target_dir())
             && free < CUDA_BYTES

@@ -1,6 +1,6 @@
-"""Makes small checkpoints.
+"""Reads checkpoints, and makes small ones.
 
-    python resume.py runs/first/last.pt small.pt
+    python checkpoint.py runs/first/last.pt small.pt
     python train.py --cache CACHE --out runs/again --resume small.pt ...
 
 `last.pt` contains everything a run needs to continue. The small form keeps the weights unchanged; the differences of the averaged weights
@@ -11,9 +11,12 @@ about twenty steps.
 
 import argparse
 import os
+from pathlib import Path
 
 import torch
 from torch import Tensor
+
+from model import Dccrn, Sizes
 
 
 def linear(x: Tensor) -> dict:
@@ -76,10 +79,33 @@ def expand(state: dict) -> dict:
     return whole
 
 
-def load(path: str, device) -> dict:
-    """Loads a full or small checkpoint."""
-    state = torch.load(path, map_location=device)
+def load(path: str | Path, device="cpu") -> dict:
+    """Loads a full or small checkpoint, whole."""
+    state = torch.load(path, map_location=device, weights_only=True)
     return expand(state) if state.get("small") else state
+
+
+def load_network(path: str | Path, averaged: bool = True) -> tuple[Dccrn, dict]:
+    """The network (by default with the averaged weights) in evaluation mode, and the checkpoint's metadata."""
+    c = load(path)
+    model = Dccrn(Sizes.read(c["sizes"]))
+    model.load_state_dict(c["ema"] if averaged and "ema" in c else c["model"])
+    before = c.get("before", {"step": 0, "hours": 0.0})
+    about = {k: c.get(k, 0) + before[k] for k in ("step", "hours")}
+    return model.eval(), {"step": int(about["step"]), "hours": round(float(about["hours"]), 2)}
+
+
+@torch.no_grad()
+def blend(model: Dccrn, other: Dccrn, share: float) -> None:
+    """Moves the weights by `share` towards those of another checkpoint of the same run (Izmailov et al. 2018)."""
+    if model.sizes != other.sizes:
+        raise SystemExit(f"blend: sizes {other.sizes}, expected {model.sizes}")
+    if not 0 <= share <= 1:
+        raise SystemExit(f"blend: share {share}, expected 0 to 1")
+    theirs = other.state_dict()
+    for name, value in model.state_dict().items():
+        if value.is_floating_point():
+            value.lerp_(theirs[name], share)
 
 
 def main() -> None:
@@ -87,7 +113,7 @@ def main() -> None:
     p.add_argument("checkpoint")
     p.add_argument("small")
     a = p.parse_args()
-    state = torch.load(a.checkpoint, map_location="cpu")
+    state = torch.load(a.checkpoint, map_location="cpu", weights_only=True)
     if "stacks" not in state["opt"]:
         raise SystemExit(f"{a.checkpoint}: expected a checkpoint from --optimizer soap")
     torch.save(shrink(state), a.small)

@@ -1,0 +1,59 @@
+"""The loops of fused.cpp, for training on CPUs."""
+
+import functools
+import os
+import subprocess
+import sys
+
+import torch
+from torch import Tensor
+
+
+@functools.cache
+def fused():
+    """The loops of fused.cpp, or None without a C++ compiler (model.py and dsp.py then do the same in Python)."""
+    if os.environ.get("WISP_NO_CPP"):
+        return None
+    try:
+        from torch.utils.cpp_extension import load
+
+        source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "fused.cpp")
+        return load("wisp_fused", [source], extra_cflags=["-O3", "-march=native", "-ffast-math"])
+    except (RuntimeError, OSError, ImportError, subprocess.CalledProcessError) as error:
+        print(f"fused.py: without the C++ loops ({str(error).splitlines()[0]}): slower", file=sys.stderr)
+        return None
+
+
+def fast(x: Tensor):
+    """`fused` where it can work on x."""
+    return x.dtype == torch.float32 and x.device.type == "cpu" and fused()
+
+
+class Mask(torch.autograd.Function):
+    """x (B, T, F, 2C), real parts first, plus low (B, T, L, 2C) on the lowest bins, bounded by tanh, times gains (B, heads, T, F)
+    -> (B, C, T, F, 2)."""
+
+    @staticmethod
+    def forward(ctx, x, low, gains):
+        ctx.save_for_backward(x, low, gains)
+        return fused().mask_forward(x, low, gains)
+
+    @staticmethod
+    def backward(ctx, grad):
+        x, low, gains = ctx.saved_tensors
+        dx, dgains = fused().mask_backward(grad.contiguous(), x, low, gains)
+        return dx, dx[:, :, : low.shape[2]], dgains
+
+
+class Filter(torch.autograd.Function):
+    """mask (B, heads taps, T, F, 2) on a spectrum (B, T, F + 1, 2), which gets no gradient -> (B, heads, T, F + 1, 2)."""
+
+    @staticmethod
+    def forward(ctx, mask, spectrum, heads):
+        ctx.save_for_backward(spectrum)
+        ctx.taps = mask.shape[1] // heads
+        return fused().filter_forward(mask, spectrum, heads)
+
+    @staticmethod
+    def backward(ctx, grad):
+        return fused().filter_backward(grad.contiguous(), *ctx.saved_tensors, ctx.taps), None, None
