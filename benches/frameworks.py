@@ -4,7 +4,7 @@
     python benches/frameworks.py [--steps 5000] [--weights bundled/wisp.safetensors]
 
 Prints thread time per 10 ms frame in microseconds, from features to mask. Every framework's output is first compared with
-`Folded` in train/export.py. Cargo builds Wisp and benches/tract, which takes minutes the first time.
+`Folded` in train/weights.py. Cargo builds Wisp and benches/tract, which takes minutes the first time.
 """
 
 import argparse
