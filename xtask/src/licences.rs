@@ -4,10 +4,11 @@ use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use cargo_metadata::{CargoOpt, DependencyKind, Metadata, MetadataCommand, PackageId};
 
 use crate::paths::PACKAGE;
+use crate::suite::output_of;
 
 /// Folders below a package's own that are searched for licence texts.
 const DEPTH: usize = 2;
@@ -43,29 +44,72 @@ struct Package {
     folder: PathBuf,
 }
 
+impl Package {
+    fn new(package: &cargo_metadata::Package) -> Result<Self> {
+        let folder = package.manifest_path.parent().context("a manifest without a folder")?;
+        Ok(Self {
+            name: package.name.to_string(),
+            version: package.version.to_string(),
+            licence: package.license.clone().unwrap_or_default(),
+            authors: package.authors.join(", "),
+            repository: package.repository.clone().unwrap_or_default(),
+            folder: folder.as_std_path().to_owned(),
+        })
+    }
+}
+
 /// A document with a list of packages and each licence text once, with the packages that use it. Also the number of packages.
 pub(crate) fn third_party(cargo_args: &[String]) -> Result<(String, usize)> {
     let packages = packages(cargo_args)?;
+    let mut document = document(&packages)?;
+    let font =
+        fs::read_to_string("src/plugin/editor/fonts/OFL.txt").context("the font's licence")?;
+    let font = font.trim().replace("\r\n", "\n");
+    write!(document, "\n## the font Inter\n\n````\n{font}\n````\n")?;
+    Ok((document, packages.len()))
+}
+
+/// The same document for a package of the workspace, built for a target, whose own code has Wisp's licence.
+pub(crate) fn of_package(package: &str, target: &str) -> Result<String> {
+    let mut tree = std::process::Command::new("cargo");
+    tree.args(["tree", "--quiet", "--package", package, "--target", target]);
+    tree.args(["--edges", "normal,no-proc-macro", "--prefix", "none", "--format", "{p}"]);
+    let tree = output_of(&mut tree)?;
+    let needed: BTreeSet<&str> = tree
+        .lines()
+        .map(|line| line.trim_end_matches(" (*)"))
+        .filter(|p| !p.ends_with(')'))
+        .collect();
+    let metadata = MetadataCommand::new().exec().context("cargo metadata failed")?;
+    let mut packages = Vec::new();
+    for package in &metadata.packages {
+        if needed.contains(&*format!("{} v{}", package.name, package.version)) {
+            packages.push(Package::new(package)?);
+        }
+    }
+    ensure!(packages.len() == needed.len(), "cargo metadata does not have all of {needed:?}");
+    packages.sort_by(|a, b| (&a.name, &a.version).cmp(&(&b.name, &b.version)));
+    document(&packages)
+}
+
+fn document(packages: &[Package]) -> Result<String> {
     let mut document = String::from(
         "# Wisp is built from these packages\n\nWisp itself is licensed under MIT or Apache 2.0, at your option.\n\n\
          | package | licence | source |\n|---|---|---|\n",
     );
     let mut texts: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for package in &packages {
+    for package in packages {
         let Package { name, version, licence, repository, .. } = package;
         writeln!(document, "| {name} {version} | {licence} | {repository} |")?;
         for text in texts_of(package)? {
             texts.entry(text).or_default().insert(name.clone());
         }
     }
-    let font =
-        fs::read_to_string("src/plugin/editor/fonts/OFL.txt").context("the font's licence")?;
-    texts.entry(font.trim().replace("\r\n", "\n")).or_default().insert("the font Inter".into());
     for (text, names) in &texts {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         write!(document, "\n## {}\n\n````\n{text}\n````\n", names.join(", "))?;
     }
-    Ok((document, packages.len()))
+    Ok(document)
 }
 
 /// The packages that Wisp needs at run time on this system.
@@ -79,18 +123,7 @@ fn packages(cargo_args: &[String]) -> Result<Vec<Package>> {
     let metadata = command.exec().context("cargo metadata failed")?;
     let mut packages: Vec<Package> = needed(&metadata)?
         .into_iter()
-        .map(|id| {
-            let package = &metadata[id];
-            let folder = package.manifest_path.parent().context("a manifest without a folder")?;
-            Ok(Package {
-                name: package.name.to_string(),
-                version: package.version.to_string(),
-                licence: package.license.clone().unwrap_or_default(),
-                authors: package.authors.join(", "),
-                repository: package.repository.clone().unwrap_or_default(),
-                folder: folder.as_std_path().to_owned(),
-            })
-        })
+        .map(|id| Package::new(&metadata[id]))
         .collect::<Result<_>>()?;
     packages.sort_by(|a, b| (&a.name, &a.version).cmp(&(&b.name, &b.version)));
     Ok(packages)
@@ -184,6 +217,16 @@ mod tests {
         assert!(document.contains("Mozilla Public License"));
         // Only for building and testing.
         assert!(!document.contains("| nnnoiseless ") && !document.contains("| proptest "));
+    }
+
+    #[test]
+    fn a_door_lists_only_what_it_contains() {
+        crate::go_to_workspace().expect("workspace");
+        let document = of_package("wisp-web", "wasm32-unknown-unknown").expect("the licences");
+        assert!(document.contains("| realfft ") && document.contains("| safetensors "));
+        for name in ["nice-plug ", "symphonia ", "serde_derive ", "wisp-denoise ", "the font"] {
+            assert!(!document.contains(name), "{name}");
+        }
     }
 
     #[test]

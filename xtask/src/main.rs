@@ -19,6 +19,7 @@ mod suite;
 mod synth;
 mod tools;
 mod validate;
+mod web;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -61,6 +62,8 @@ enum Task {
     Capi,
     /// Build the LADSPA and LV2 plugins into target/lv2
     Lv2,
+    /// Build the npm package and its page into target/web
+    Web,
     /// Run hours of audio through the engine, faster than real time, with randomly changing settings
     Soak {
         /// Hours of audio
@@ -115,6 +118,7 @@ fn run() -> Result<bool> {
             capi::build(Profile::Release)?;
         }
         Task::Lv2 => lv2::build(Profile::Release)?,
+        Task::Web => web::build()?,
         Task::Soak { hours } => suite::soak(hours)?,
         Task::Validate { require } => return validate::validate(&require),
         Task::Screenshots => screenshots::screenshots()?,

@@ -17,7 +17,7 @@ use crate::paths::{PACKAGE, target_dir};
 use crate::reference::Reference;
 use crate::tools::{
     self, NOTE, cargo, free_bytes, has_python_with, install_packages, python_with, run,
-    rust_component, works,
+    rust_component, rust_target, works,
 };
 
 /// Largest share of real time that one core may need at 48 kHz, mono.
@@ -79,6 +79,9 @@ const STEPS: &[Step] = &[
     step("training", "tests of the training recipe", training).on(Lane::Beside),
     step("vst3", "the bundled VST3 in pedalboard", vst3_hosts).on(Lane::Beside).after(&["bundle"]),
     step("ardour", "a session rendered through the VST3 in Ardour", ardour)
+        .on(Lane::Beside)
+        .after(&["tools", "bundle"]),
+    step("web", "the npm package and its page, beside the command line", crate::web::test)
         .on(Lane::Beside)
         .after(&["tools", "bundle"]),
     step("soak", "minutes of audio with changing settings", short_soak).on(Lane::Beside),
@@ -246,6 +249,7 @@ fn quietly(step: &str) -> Result<()> {
 fn tools() -> Result<()> {
     rust_component("fmt", "rustfmt")?;
     rust_component("clippy", "clippy")?;
+    rust_target(crate::web::TARGET);
     install_packages(&packages())
 }
 
@@ -257,7 +261,7 @@ fn packages() -> Vec<&'static str> {
         return programs;
     }
     // A host; a voice; formats to read; libraries for the standalone program; an instruction counter; validators of LADSPA and
-    // LV2; a screen for the editor.
+    // LV2; a screen for the editor; JavaScript for the npm package.
     let mut packages = vec![
         "ardour",
         "espeak-ng",
@@ -269,6 +273,9 @@ fn packages() -> Vec<&'static str> {
     ];
     packages.extend(["ladspa-sdk", "lilv-utils", "lv2-dev", "sordi"]);
     packages.extend(display::PACKAGES);
+    if !works("node", "--version") {
+        packages.push("nodejs");
+    }
     // The training recipe compiles its inner loops.
     if !works("c++", "--version") {
         packages.push("g++");

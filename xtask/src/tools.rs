@@ -150,6 +150,14 @@ pub(crate) fn rust_component(subcommand: &str, component: &str) -> Result<()> {
         .with_context(|| format!("please install {component}"))
 }
 
+/// Installs the standard library for another target, if it can be had; what needs it says if it is missing.
+pub(crate) fn rust_target(target: &str) {
+    let mut add = Command::new("rustup");
+    if let Err(error) = run(add.args(["target", "add", target])) {
+        println!("{target} was not installed: {error}");
+    }
+}
+
 /// Free space on the disk of this folder, if `df` works.
 pub(crate) fn free_bytes(folder: &Path) -> Option<u64> {
     let output = Command::new("df").args(["-P", "-k"]).arg(folder).output().ok()?;

@@ -7,7 +7,11 @@ use std::fmt;
 #[cfg(target_arch = "aarch64")]
 use super::arm::V128;
 use super::loops::{self, MatMul};
-use super::scalar::Scalar;
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
+use super::scalar::Scalar as Base;
+// A module with vectors is refused as a whole where they are missing: there is nothing to ask at run time.
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+use super::wasm::V128 as Base;
 #[cfg(target_arch = "x86_64")]
 use super::x86::{V256, V512};
 
@@ -27,7 +31,7 @@ enum Set {
 }
 
 impl Kernels {
-    /// Plain Rust, for any processor.
+    /// Plain Rust, or WebAssembly's vectors where they are compiled in: for any processor of the target.
     pub(crate) const PLAIN: Self = Self(Set::Plain);
 
     /// The fastest that this processor has.
@@ -82,7 +86,7 @@ macro_rules! dispatch {
         compile!(avx2, V256, target_feature(enable = "avx2,fma"): $($loops)*);
         #[cfg(target_arch = "aarch64")]
         compile!(neon, V128, target_feature(enable = "neon"): $($loops)*);
-        compile!(plain, Scalar, inline: $($loops)*);
+        compile!(plain, Base, inline: $($loops)*);
         call!($($loops)*);
     };
 }

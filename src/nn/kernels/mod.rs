@@ -1,7 +1,7 @@
 //! The inner loops, once per instruction set; the only folder of the network with `unsafe` code.
 //!
-//! Each loop ([`loops`]) is written once over the trait [`simd::Simd`] and compiled for AVX-512, AVX2 with FMA, NEON and
-//! plain Rust; [`Kernels::detect`] picks one at run time. Two rules make it sound:
+//! Each loop ([`loops`]) is written once over the trait [`simd::Simd`] and compiled for AVX-512, AVX2 with FMA, NEON,
+//! WebAssembly's vectors and plain Rust; [`Kernels::detect`] picks one at run time. Two rules make it sound:
 //!
 //! 1. A [`Kernels`] exists only for instructions that the processor has: [`dispatch`] keeps both the choice and the
 //!    functions with `#[target_feature]` to itself.
@@ -21,10 +21,13 @@ mod dispatch;
 mod loops;
 mod math;
 mod packed;
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
 mod scalar;
 mod simd;
 #[cfg(test)]
 mod tests;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+mod wasm;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 

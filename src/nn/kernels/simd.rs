@@ -50,7 +50,11 @@ pub(super) trait Simd: Copy {
 }
 
 /// Forwards the trait's functions to intrinsics.
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[cfg(any(
+    target_arch = "x86_64",
+    target_arch = "aarch64",
+    all(target_arch = "wasm32", target_feature = "simd128")
+))]
 macro_rules! forward {
     ($($name:ident($($arg:ident),*) = $body:expr;)*) => {
         $(
@@ -63,5 +67,9 @@ macro_rules! forward {
         )*
     };
 }
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[cfg(any(
+    target_arch = "x86_64",
+    target_arch = "aarch64",
+    all(target_arch = "wasm32", target_feature = "simd128")
+))]
 pub(super) use forward;
