@@ -46,6 +46,7 @@ function show() {
   byId("play").classList.toggle("live", live !== undefined);
   if (live) byId("play").setAttribute("aria-label", "Stop, and keep the recording");
   byId("monitor-row").hidden = live === undefined;
+  byId("save").hidden = live !== undefined;
   byId("microphone").setAttribute("aria-pressed", String(live !== undefined));
   byId("microphone").textContent = live ? "Microphone is on" : "Use the microphone";
   byId("picture").parentElement.classList.toggle("seekable", Boolean(recording && !live));
