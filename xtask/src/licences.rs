@@ -148,7 +148,7 @@ fn needed(metadata: &Metadata) -> Result<BTreeSet<&PackageId>> {
 }
 
 /// The default target of rustc.
-fn host() -> Result<String> {
+pub(crate) fn host() -> Result<String> {
     let output =
         std::process::Command::new("rustc").arg("-vV").output().context("cannot run rustc")?;
     let text = String::from_utf8_lossy(&output.stdout);

@@ -20,6 +20,7 @@ mod synth;
 mod tools;
 mod validate;
 mod web;
+mod wheel;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -64,6 +65,12 @@ enum Task {
     Lv2,
     /// Build the npm package and its page into target/web
     Web,
+    /// Build the Python package into target/wheel
+    Wheel {
+        /// For both processors of macOS
+        #[arg(long)]
+        universal: bool,
+    },
     /// Run hours of audio through the engine, faster than real time, with randomly changing settings
     Soak {
         /// Hours of audio
@@ -119,6 +126,9 @@ fn run() -> Result<bool> {
         }
         Task::Lv2 => lv2::build(Profile::Release)?,
         Task::Web => web::build()?,
+        Task::Wheel { universal } => {
+            wheel::build(Profile::Release, universal)?;
+        }
         Task::Soak { hours } => suite::soak(hours)?,
         Task::Validate { require } => return validate::validate(&require),
         Task::Screenshots => screenshots::screenshots()?,

@@ -86,6 +86,9 @@ const STEPS: &[Step] = &[
         .after(&["tools", "bundle"]),
     step("soak", "minutes of audio with changing settings", short_soak).on(Lane::Beside),
     step("instructions", "instructions per multiply-add", instructions).on(Lane::Beside),
+    step("wheel", "the Python package, installed: the command line's output", crate::wheel::test)
+        .on(Lane::Beside)
+        .after(&["tools", "bundle", "doors"]),
     step("editor", "the editor's real window, driven under Xvfb", editor).after(&["tools"]),
     step("demo", "a clip made, cleaned and drawn", demo).after(&["tools", "bundle"]),
     step("speed", "time, memory and spread of work, beside a peer", speed).on(Lane::Alone),

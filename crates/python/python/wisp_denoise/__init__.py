@@ -1,0 +1,365 @@
+"""Wisp removes noise from a voice.
+
+    import wisp_denoise
+
+    clean = wisp_denoise.denoise(noisy, 48_000)         # a whole recording, aligned with the input
+
+    denoiser = wisp_denoise.Denoiser(48_000)            # block by block, 20 ms late
+    for block in blocks:
+        play(denoiser.process(block))
+
+Audio is a numpy array of floats with full scale at 1, of shape (samples,) for mono or (channels, samples), with 1 to 64
+channels. What comes back is float32. Libraries that put samples first, such as soundfile, need `.T` both ways.
+"""
+
+from __future__ import annotations
+
+import operator
+import os
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _wisp
+
+__all__ = ["PRESETS", "Denoiser", "denoise"]
+__version__: str = _wisp.__version__
+
+PRESETS: Mapping[str, str] = MappingProxyType(dict(_wisp.PRESETS))
+"""The presets that come with Wisp: names, and what each is for."""
+
+_Input = npt.NDArray[np.floating[Any]]
+_Output = npt.NDArray[np.float32]
+_Path = str | os.PathLike[str]
+_Stereo = Literal["linked", "independent"]
+
+_RATES = range(8_000, 384_001)
+_CHANNELS = range(1, 65)
+# Samples of a channel at once, after which Ctrl-C is heard.
+_PIECE = 1 << 16
+
+
+def denoise(
+    audio: _Input,
+    rate: float,
+    *,
+    preset: _Path | None = None,
+    reduction_db: float | None = None,
+    sensitivity_db: float | None = None,
+    ambience: float | None = None,
+    output_db: float | None = None,
+    removed: bool = False,
+    stereo: _Stereo | None = None,
+    pass_through: Iterable[int] = (),
+    weights: _Path | None = None,
+) -> _Output:
+    """Removes the noise from a whole recording.
+
+    Args:
+        audio: Floats with full scale at 1, shape (samples,) or (channels, samples). It stays as it is.
+        rate: Sample rate in Hz, 8000 to 384000.
+        preset: One of `PRESETS`, or the path of a preset file (.json). Other arguments override it.
+        reduction_db: The most by which noise is turned down, in dB: 0 or more, `math.inf` for all that can be removed [24].
+        sensitivity_db: Treats more (up) or less (down) of the doubtful sounds as noise, in dB: -12 to 12 [0].
+        ambience: Share of the steady noise that stays, 0 to 1 [0].
+        output_db: Gain after denoising, in dB: -96 to 36 [0].
+        removed: What was removed, instead of the result.
+        stereo: "linked" uses one mask for all channels, which keeps the image; "independent" cleans each on its own
+            ["linked"].
+        pass_through: Indexes of channels that are not denoised, such as low-frequency effects: 3 in most 5.1 files.
+        weights: Path of a weights file, instead of the built-in weights.
+
+    Returns:
+        float32 of the same shape, aligned with `audio` to the sample. It equals what `Denoiser` makes of the same samples.
+
+    Raises:
+        TypeError: The samples are not floats, or an argument has the wrong type.
+        ValueError: The audio is empty, has another shape, or holds NaN or infinity; an argument is out of range; a file is
+            not what it should be.
+        OSError: A file cannot be read.
+    """
+    planes = _planes(audio)
+    channels, samples = planes.shape
+    if samples == 0:
+        raise ValueError("audio is empty")
+    finite = np.isfinite(planes)
+    if not finite.all():
+        bad = finite.size - np.count_nonzero(finite)
+        channel, sample = np.unravel_index(np.argmin(finite), finite.shape)
+        first = f"the first is sample {sample} of channel {channel}"
+        raise ValueError(f"audio has NaN or infinity in {bad} of {finite.size} samples; {first}")
+    denoiser = Denoiser(
+        rate,
+        channels,
+        aligned=True,
+        preset=preset,
+        reduction_db=reduction_db,
+        sensitivity_db=sensitivity_db,
+        ambience=ambience,
+        output_db=output_db,
+        removed=removed,
+        stereo=stereo,
+        pass_through=pass_through,
+        weights=weights,
+    )
+    clean = np.concatenate((denoiser._run(planes), denoiser._rest()), axis=1)
+    return clean.reshape(np.shape(audio))
+
+
+class Denoiser:
+    """Removes the noise from a stream, block by block.
+
+    Blocks may have any size, also a different one each time; it changes no bit of the result. Live, which is the default,
+    each block comes back at once and `latency` samples late. Aligned, the delay is left out: the first blocks come back
+    shorter, and `flush` has the rest.
+
+    The settings are attributes and can be changed at any time, also from another thread while a block is being processed:
+    they take effect with the next block, by a ramp of 10 ms. Methods release the interpreter lock while they work.
+    """
+
+    def __init__(
+        self,
+        rate: float,
+        channels: int = 1,
+        *,
+        aligned: bool = False,
+        preset: _Path | None = None,
+        reduction_db: float | None = None,
+        sensitivity_db: float | None = None,
+        ambience: float | None = None,
+        output_db: float | None = None,
+        removed: bool = False,
+        stereo: _Stereo | None = None,
+        bypass: bool = False,
+        pass_through: Iterable[int] = (),
+        weights: _Path | None = None,
+    ) -> None:
+        """
+        Args:
+            rate: Sample rate in Hz, 8000 to 384000.
+            channels: Number of channels, 1 to 64.
+            aligned: Leave out the delay.
+            bypass: Start with the input, delayed by the latency.
+
+        The others are those of `denoise`, which also says what is raised.
+        """
+        self._rate = _whole("rate", rate)
+        if self._rate not in _RATES:
+            raise ValueError(f"rate is {self._rate} Hz, expected 8000 to 384000 Hz")
+        self._channels = _whole("channels", channels)
+        if self._channels not in _CHANNELS:
+            raise ValueError(f"channels is {self._channels}, expected 1 to 64")
+        passed = [_whole("pass_through", index) for index in pass_through]
+        for index in passed:
+            if not 0 <= index < self._channels:
+                raise ValueError(f"pass_through has {index}, expected 0 to {self._channels - 1}")
+        content = None
+        if weights is not None:
+            with open(weights, "rb") as file:
+                content = file.read()
+        self._aligned = bool(aligned)
+        try:
+            self._engine = _wisp.Engine(self._rate, self._channels, passed, content, self._aligned)
+        except ValueError as error:
+            raise ValueError(f"{weights}: {error}" if weights is not None else str(error)) from None
+        # Of the arrays that come back: that of the latest block.
+        self._dimensions = 1 if self._channels == 1 else 2
+        if preset is not None:
+            self.use_preset(preset)
+        if reduction_db is not None:
+            self.reduction_db = reduction_db
+        if sensitivity_db is not None:
+            self.sensitivity_db = sensitivity_db
+        if ambience is not None:
+            self.ambience = ambience
+        if output_db is not None:
+            self.output_db = output_db
+        if stereo is not None:
+            self.stereo = stereo
+        self.removed = removed
+        self.bypass = bypass
+
+    def process(self, block: _Input) -> _Output:
+        """Denoises the next block.
+
+        Args:
+            block: Floats with full scale at 1, shape (channels, samples), or for mono also (samples,); any number of
+                samples, or none. It stays as it is. NaN and infinity count as 0, so that a stream goes on.
+
+        Returns:
+            float32 of the same shape, `latency` samples late. Aligned, it is shorter at the beginning.
+
+        Raises:
+            TypeError: The samples are not floats.
+            ValueError: The block has another shape.
+        """
+        planes = _planes(block)
+        if len(planes) != self._channels:
+            expected = "(samples,) or (1, samples)" if self._channels == 1 else f"({self._channels}, samples)"
+            raise ValueError(f"block has shape {np.shape(block)}, expected {expected}")
+        self._dimensions = np.ndim(block)
+        return self._shaped(self._run(planes))
+
+    def flush(self) -> _Output:
+        """The end of a recording, which is still inside: `latency` samples per channel, in the shape of the latest block.
+        After it, the next recording can begin."""
+        return self._shaped(self._rest())
+
+    def reset(self) -> None:
+        """Forgets the sound so far, as before another recording. The settings stay."""
+        self._engine.reset()
+
+    def use_preset(self, preset: _Path) -> None:
+        """Sets what one of `PRESETS` or a preset file says; other settings stay.
+
+        Raises:
+            ValueError: There is no such preset, or the file is not one.
+            OSError: The file cannot be read.
+        """
+        path = os.fspath(preset)
+        is_path = bool(os.path.dirname(path)) or path.lower().endswith(".json")
+        if isinstance(preset, str) and not is_path:
+            if not self._engine.use_factory_preset(preset):
+                known = ", ".join(PRESETS)
+                raise ValueError(f"preset is {preset!r}, expected {known}, or the path of a preset file")
+            return
+        with open(path, encoding="utf-8") as file:
+            try:
+                self._engine.use_preset_text(file.read())
+            except ValueError as error:
+                raise ValueError(f"{path}: {error}") from None
+
+    @property
+    def rate(self) -> int:
+        """Sample rate in Hz."""
+        return self._rate
+
+    @property
+    def channels(self) -> int:
+        """Number of channels."""
+        return self._channels
+
+    @property
+    def aligned(self) -> bool:
+        """Whether the delay is left out."""
+        return self._aligned
+
+    @property
+    def latency(self) -> int:
+        """Delay from input to output in samples: 20 ms, rounded to whole samples."""
+        return self._engine.latency
+
+    @property
+    def reduction_db(self) -> float:
+        """The most by which noise is turned down, in dB: 0 or more, `math.inf` for all that can be removed."""
+        return self._engine.get("reduction_db")
+
+    @reduction_db.setter
+    def reduction_db(self, value: float) -> None:
+        self._engine.set("reduction_db", value)
+
+    @property
+    def sensitivity_db(self) -> float:
+        """Treats more (up) or less (down) of the doubtful sounds as noise, in dB: -12 to 12."""
+        return self._engine.get("sensitivity_db")
+
+    @sensitivity_db.setter
+    def sensitivity_db(self, value: float) -> None:
+        self._engine.set("sensitivity_db", value)
+
+    @property
+    def ambience(self) -> float:
+        """Share of the steady noise that stays, 0 to 1."""
+        return self._engine.get("ambience")
+
+    @ambience.setter
+    def ambience(self, value: float) -> None:
+        self._engine.set("ambience", value)
+
+    @property
+    def output_db(self) -> float:
+        """Gain after denoising, in dB: -96 to 36."""
+        return self._engine.get("output_db")
+
+    @output_db.setter
+    def output_db(self, value: float) -> None:
+        self._engine.set("output_db", value)
+
+    @property
+    def removed(self) -> bool:
+        """Whether what was removed comes out, instead of the result."""
+        return self._engine.get("removed") == 1
+
+    @removed.setter
+    def removed(self, value: bool) -> None:
+        self._engine.set("removed", bool(value))
+
+    @property
+    def stereo(self) -> _Stereo:
+        """How channels are cleaned: "linked" by one mask, which keeps the image, or "independent", each on its own."""
+        return "independent" if self._engine.get("independent") == 1 else "linked"
+
+    @stereo.setter
+    def stereo(self, value: _Stereo) -> None:
+        if value not in ("linked", "independent"):
+            raise ValueError(f"stereo is {value!r}, expected 'linked' or 'independent'")
+        self._engine.set("independent", value == "independent")
+
+    @property
+    def bypass(self) -> bool:
+        """Whether the input comes out, delayed by the latency."""
+        return self._engine.get("bypass") == 1
+
+    @bypass.setter
+    def bypass(self, value: bool) -> None:
+        self._engine.set("bypass", bool(value))
+
+    def __repr__(self) -> str:
+        mode = "aligned" if self._aligned else "live"
+        return f"<wisp_denoise.Denoiser: {self._rate} Hz, channels: {self._channels}, {mode}>"
+
+    def _run(self, planes: _Output) -> _Output:
+        """In place; what is left once the delay is."""
+        early = 0
+        for at in range(0, planes.shape[1], _PIECE):
+            early += self._engine.process(planes[:, at : at + _PIECE])
+        return planes[:, early:]
+
+    def _rest(self) -> _Output:
+        rest = self._run(np.zeros((self._channels, self.latency), np.float32))
+        self.reset()
+        return rest
+
+    def _shaped(self, planes: _Output) -> _Output:
+        return planes[0] if self._dimensions == 1 else planes
+
+
+def _whole(name: str, value: float) -> int:
+    if isinstance(value, float):
+        # Some libraries give a rate as 48000.0.
+        if value.is_integer():
+            return int(value)
+    else:
+        try:
+            return operator.index(value)
+        except TypeError:
+            pass
+    raise TypeError(f"{name} is {value!r}, expected a whole number")
+
+
+def _planes(audio: _Input) -> _Output:
+    """A copy of the audio, shape (channels, samples)."""
+    array = np.asarray(audio)
+    if array.dtype.kind != "f":
+        advice = "; divide int16 by 32768" if array.dtype.kind in "iu" else ""
+        raise TypeError(f"samples are {array.dtype}, expected floats with full scale at 1{advice}")
+    if array.ndim not in (1, 2):
+        raise ValueError(f"audio has shape {array.shape}, expected (samples,) or (channels, samples)")
+    planes = np.array(array, np.float32, order="C", ndmin=2)
+    if len(planes) not in _CHANNELS:
+        advice = ": transpose it" if planes.shape[1] in _CHANNELS else ""
+        raise ValueError(f"audio has shape {array.shape}, expected (channels, samples) with 1 to 64 channels{advice}")
+    return planes
