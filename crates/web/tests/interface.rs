@@ -88,6 +88,18 @@ fn nothing_allocates_after_the_first_call() {
 }
 
 #[test]
+fn denormals_count_as_silence() {
+    with(48_000, 2, 128, |wisp, audio| {
+        for _ in 0..100 {
+            audio.fill(1e-40);
+            // SAFETY: an engine.
+            unsafe { wisp_process(wisp, 128) };
+            assert!(audio.iter().all(|&y| y == 0.0));
+        }
+    });
+}
+
+#[test]
 fn numbers_that_it_does_not_take_give_none() {
     for (rate, channels, block) in [(7_999, 1, 128), (48_000, 0, 128), (48_000, 3, 128)] {
         assert!(wisp_new(rate, channels, block).is_null());
