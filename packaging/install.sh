@@ -56,6 +56,7 @@ put wisp.lv2 "$HOME/.lv2"
 put wisp_ladspa.so "$HOME/.ladspa"
 put wisp "$programs"
 put wisp-standalone "$programs"
+put wisp-mic "$programs"
 # PipeWire wants the plugin's whole path. People change their settings in this file, so one that is there stays.
 if [ -e "$here/wisp-microphone.conf" ]; then
     folder="${XDG_CONFIG_HOME:-$HOME/.config}/pipewire/pipewire.conf.d"

@@ -10,6 +10,7 @@ mod hosts;
 mod image;
 mod licences;
 mod lv2;
+mod microphone;
 mod package;
 mod patched;
 mod paths;

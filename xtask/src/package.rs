@@ -17,6 +17,8 @@ use crate::validate;
 const PAPERS: [&str; 4] = ["README.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE"];
 /// A virtual microphone for PipeWire, in the folder `packaging`.
 const MICROPHONE: &str = "wisp-microphone.conf";
+/// The same for as long as it runs.
+const MICROPHONE_PROGRAM: &str = "wisp-mic";
 /// The two halves of a universal program.
 const APPLE_TARGETS: [&str; 2] = ["x86_64-apple-darwin", "aarch64-apple-darwin"];
 
@@ -56,7 +58,9 @@ pub(crate) fn package(universal: bool, cargo_args: &[String]) -> Result<PathBuf>
             crate::lv2::build(Profile::Release)?;
             copy(&lv2_bundle(Profile::Release), &folder.join("wisp.lv2"))?;
             copy(&ladspa_library(Profile::Release), &folder.join("wisp_ladspa.so"))?;
-            copy(&Path::new("packaging").join(MICROPHONE), &folder.join(MICROPHONE))?;
+            for file in [MICROPHONE, MICROPHONE_PROGRAM] {
+                copy(&Path::new("packaging").join(file), &folder.join(file))?;
+            }
         }
     }
     sign(&folder, &programs)?;
@@ -168,6 +172,8 @@ fn try_in(scratch: &Path, archive: &Path, name: &str, programs: &[&str]) -> Resu
     if OS == "linux" {
         installed.push((home.join(".lv2/wisp.lv2"), lv2_bundle(Profile::Release)));
         installed.push((home.join(".ladspa/wisp_ladspa.so"), ladspa_library(Profile::Release)));
+        let program = Path::new("packaging").join(MICROPHONE_PROGRAM);
+        installed.push((home.join(".local/bin").join(MICROPHONE_PROGRAM), program));
     }
     for program in programs {
         let unpacked = scratch.join(name).join(program);

@@ -31,6 +31,11 @@ impl Reference {
         Ok(Self { folder, voice })
     }
 
+    /// The noisy voice as a WAV file.
+    pub(crate) fn clip(&self) -> PathBuf {
+        self.folder.join("noisy.wav")
+    }
+
     /// A file with the noisy voice; in stereo it is later and quieter on the right.
     pub(crate) fn input(&self, channels: u32) -> Result<PathBuf> {
         const LATER: usize = 30;
@@ -84,12 +89,12 @@ pub(crate) fn pipe(command: &mut Command, input: &Path) -> Result<Vec<u8>> {
     Ok(output.stdout)
 }
 
-fn samples(bytes: &[u8]) -> Vec<f32> {
+pub(crate) fn samples(bytes: &[u8]) -> Vec<f32> {
     bytes.as_chunks::<4>().0.iter().map(|&b| f32::from_le_bytes(b)).collect()
 }
 
 /// Power of the difference relative to `expected`.
-fn difference_db(got: &[f32], expected: &[f32]) -> Result<f64> {
+pub(crate) fn difference_db(got: &[f32], expected: &[f32]) -> Result<f64> {
     ensure!(got.len() == expected.len(), "{} samples, expected {}", got.len(), expected.len());
     let power = |samples: &mut dyn Iterator<Item = f64>| samples.map(|x| x * x).sum::<f64>();
     let signal = power(&mut expected.iter().map(|&x| f64::from(x)));

@@ -89,6 +89,9 @@ const STEPS: &[Step] = &[
     step("wheel", "the Python package, installed: the command line's output", crate::wheel::test)
         .on(Lane::Beside)
         .after(&["tools", "bundle", "doors"]),
+    step("microphone", "a clean microphone under PipeWire", crate::microphone::test)
+        .on(Lane::Beside)
+        .after(&["tools", "bundle", "doors"]),
     step("editor", "the editor's real window, driven under Xvfb", editor).after(&["tools"]),
     step("demo", "a clip made, cleaned and drawn", demo).after(&["tools", "bundle"]),
     step("speed", "time, memory and spread of work, beside a peer", speed).on(Lane::Alone),
@@ -264,7 +267,7 @@ fn packages() -> Vec<&'static str> {
         return programs;
     }
     // A host; a voice; formats to read; libraries for the standalone program; an instruction counter; validators of LADSPA and
-    // LV2; a screen for the editor; JavaScript for the npm package.
+    // LV2; a screen for the editor; JavaScript for the npm package; PipeWire.
     let mut packages = vec![
         "ardour",
         "espeak-ng",
@@ -279,6 +282,7 @@ fn packages() -> Vec<&'static str> {
     if !works("node", "--version") {
         packages.push("nodejs");
     }
+    packages.extend(crate::microphone::PACKAGES);
     // The training recipe compiles its inner loops.
     if !works("c++", "--version") {
         packages.push("g++");
