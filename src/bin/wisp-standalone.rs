@@ -16,7 +16,8 @@ if that fails it runs without sound. Wisp adds these options to those listed bel
       --print             Print every parameter, and each change
   -h, --help              Print this help
 
-A clean virtual microphone with PipeWire, for calls and recording programs:
+A clean virtual microphone with PipeWire, for calls and recording programs (`wisp-mic` in the release
+archive does it without a window, in one step):
 
   1. Create a microphone that programs can select:
        pactl load-module module-null-sink media.class=Audio/Source/Virtual \\
