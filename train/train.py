@@ -52,6 +52,7 @@ def parse() -> argparse.Namespace:
     p.add_argument("--warmup", type=int, default=200, help="steps")
     p.add_argument("--weight-decay", type=float, default=1e-3)
     p.add_argument("--clip", type=float, default=3.0, help="gradient norm")
+    p.add_argument("--freeze-norms", action="store_true", help="batch norms keep their statistics, to continue trained weights")
     p.add_argument("--ema", type=float, default=0.998)
     sizes = p.add_argument_group("sizes", "from --init, otherwise the defaults below")
     sizes.add_argument("--ratio", type=int, help=f"1 trains a plain GRU (default {Sizes.ratio})")
@@ -323,6 +324,9 @@ class Run:
                 part.load_state_dict(kept[name])
             self.step, self.hours = kept["step"], kept["hours"]
         self.model.train()
+        for norm in self.model.modules():
+            if a.freeze_norms and isinstance(norm, torch.nn.BatchNorm1d):
+                norm.eval()
 
     def save(self, path: str) -> None:
         """Writes everything that another run needs to go on from here."""
@@ -355,15 +359,15 @@ class Progress:
     """A line every --every steps, printed and written to OUT/log.jsonl; its loss is a running mean."""
 
     def __init__(self, a, hours: float):
-        self.a, self.hours, self.since, self.loss = a, hours, time.time(), None
+        self.a, self.hours, self.since, self.loss, self.counted = a, hours, time.time(), 0.0, 0
 
     def line(self, run: Run, loss: Loss, lr: float, norm, parts: dict, left_out: int) -> dict:
         value, now, every = float(sum(loss.weights[k] * v for k, v in parts.items())), time.time(), self.a.every
         if loss.perceptual:  # otherwise a term is missing
-            newest = max(0.01 * every / 100, 1 / (run.step / every + 1))
-            self.loss = value if self.loss is None else self.loss + (value - self.loss) * newest
+            self.counted += 1
+            self.loss += (value - self.loss) * max(0.01 * every / 100, 1 / self.counted)
         line = dict(
-            step=run.step, hours=round(run.hours, 3), loss=round(value if self.loss is None else self.loss, 4), lr=round(lr, 6),
+            step=run.step, hours=round(run.hours, 3), loss=round(self.loss if self.counted else value, 4), lr=round(lr, 6),
             norm=round(float(norm), 3), hours_per_hour=round((run.hours - self.hours) * 3600 / (now - self.since), 1),
             **{k: round(float(v), 5) for k, v in parts.items()},
         )  # fmt: skip

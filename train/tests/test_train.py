@@ -59,6 +59,15 @@ def test_resumed_steps_are_the_same(cache, tmp_path, monkeypatch, optimizer):
     torch.testing.assert_close(parts["opt"], whole["opt"], rtol=0, atol=0)
 
 
+def test_frozen_norms_keep_their_statistics(cache, tmp_path, monkeypatch):
+    run(monkeypatch, cache, tmp_path, 2)
+    before = torch.load(tmp_path / "last.pt")["model"]
+    run(monkeypatch, cache, tmp_path, 4, "--freeze-norms")
+    after = torch.load(tmp_path / "last.pt")["model"]
+    for name, value in before.items():
+        assert torch.equal(value, after[name]) == (not value.numel() or "running_" in name or "num_batches" in name), name
+
+
 def test_another_optimizer_does_not_go_on(cache, tmp_path, monkeypatch):
     run(monkeypatch, cache, tmp_path, 2, "--optimizer", "adamw", "--minutes", 0)
     with pytest.raises(SystemExit, match=r"last\.pt: trained with --optimizer adamw, expected soap"):
