@@ -2,7 +2,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -151,7 +151,9 @@ impl Session {
 
     /// Starts the program; once the microphone is there.
     fn microphone(&self, args: &[&str]) -> Result<Microphone> {
-        let mut command = self.command(self.program());
+        // A shell that runs the suite in the background leaves Ctrl-C ignored, and a script cannot undo that.
+        let mut command = self.command("env");
+        command.arg("--default-signal=INT").arg(self.program());
         command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = Microphone(command.spawn().context("cannot run wisp-mic")?);
         let mut line = String::new();
@@ -178,7 +180,7 @@ impl Session {
     /// A recording that ended.
     fn recorded(&self, recorder: &mut Process, file: &str) -> Result<Vec<f32>> {
         signal(&recorder.0, "INT")?;
-        recorder.0.wait()?;
+        ended(&mut recorder.0, "pw-record")?;
         Ok(read(&self.folder.join(file))?.0)
     }
 }
@@ -188,6 +190,18 @@ impl Drop for Session {
         self.stop();
         // What is left is in the system's folder for such things.
         let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// How a program ended, if it does in time.
+fn ended(child: &mut Child, name: &str) -> Result<ExitStatus> {
+    let start = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        ensure!(start.elapsed() < PATIENCE, "{name} did not end");
+        sleep(Duration::from_millis(50));
     }
 }
 
@@ -277,7 +291,7 @@ fn sound(session: &Session, reference: &Reference) -> Result<()> {
         }
         Ok(false)
     })?;
-    player.0.wait()?;
+    ended(&mut player.0, "pw-play")?;
     sleep(Duration::from_secs(1));
     let input = session.recorded(&mut input, "input.wav")?;
     let output = session.recorded(&mut output, "output.wav")?;
@@ -307,7 +321,7 @@ fn sound(session: &Session, reference: &Reference) -> Result<()> {
     );
 
     signal(&microphone.0, "INT")?;
-    let status = microphone.0.wait()?;
+    let status = ended(&mut microphone.0, "wisp-mic")?;
     ensure!(status.code() == Some(130), "wisp-mic ended with {status} after Ctrl-C");
     session.until("the end", |session| Ok(!session.has(CLEAN)?))
 }
@@ -321,7 +335,7 @@ fn from_first_sound(samples: &[f32]) -> &[f32] {
 fn ends(session: &mut Session) -> Result<()> {
     let mut microphone = session.microphone(&[])?;
     session.stop();
-    let status = microphone.0.wait()?;
+    let status = ended(&mut microphone.0, "wisp-mic")?;
     ensure!(status.code() == Some(1), "wisp-mic ended with {status} after PipeWire");
     for entry in fs::read_dir(session.folder.join("run"))? {
         let name = entry?.file_name().to_string_lossy().into_owned();
