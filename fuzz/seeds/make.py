@@ -60,7 +60,7 @@ put("engine", "controls", start(6, 2) + b"".join(
 
 # ---- weights, state -------------------------------------------------------------------------------------------------
 
-for version in sorted((ROOT / "tests/versions").iterdir()):
+for version in sorted(state.parent for state in (ROOT / "tests/versions").glob("*/state.json")):
     put("weights", version.name, (version / "weights.safetensors").read_bytes())
     put("state", version.name, (version / "state.json").read_bytes())
 STATE = {
