@@ -16,6 +16,7 @@ HIGH_BANDS = 24  # 8 .. 20 kHz
 COMPRESSION = 0.3
 MAGNITUDE_FLOOR = 1e-12  # added to |X|^2 before the power law
 ENERGY_FLOOR = 1e-12  # added to a band's mean |X|^2 before the logarithm
+SILENT_BAND = (math.log10(ENERGY_FLOOR) + 8) / 4  # `band_features` of silence
 EXPANDER_BAND = 16  # bins
 EXPANDER_THRESHOLD = 1.585e-3  # power, -28 dB
 
@@ -134,36 +135,38 @@ def features(spectrum: Tensor) -> tuple[Tensor, Tensor]:
     return compress(low_band(spectrum)), band_features(power(high_bins(spectrum)) @ band_matrix().to(spectrum.device))
 
 
-def apply_filter(mask: Tensor, spectrum: Tensor) -> Tensor:
-    """Y(t) = sum_k M_k(t) X(t-k). mask (B, taps, T, F), spectrum (B, T, F)."""
-    taps = mask.unbind(1)
-    y = taps[0] * spectrum
-    for k, tap in enumerate(taps[1:], 1):
-        y = y + tap * delay(spectrum, k)
+def apply_filter(mask: Tensor, spectrum: Tensor, ahead: int = 0) -> Tensor:
+    """Y(t) = sum_k M_k(t) X(t + ahead - k). mask (B, taps, T, F), spectrum (B, T, F)."""
+    y = 0
+    for k, tap in enumerate(mask.unbind(1)):
+        y = y + tap * delay(spectrum, k - ahead)
     return y
 
 
 def delay(x: Tensor, k: int) -> Tensor:
-    return torch.cat([torch.zeros_like(x[:, :k]), x[:, :-k]], 1)
+    """Frames (B, T, F) k later, or earlier where k is negative, with zeros where there is none."""
+    if k < 0:
+        return torch.cat([x[:, -k:], torch.zeros_like(x[:, :-k])], 1)
+    return torch.cat([torch.zeros_like(x[:, :k]), x[:, : x.shape[1] - k]], 1)
 
 
-def filter_low(mask: Tensor, spectrum: Tensor) -> Tensor:
+def filter_low(mask: Tensor, spectrum: Tensor, ahead: int = 0) -> Tensor:
     """The complex filter (B, taps, T, 160) on bins 0..=160 of a spectrum (zero where the rate has fewer) -> (B, T, 161).
 
     Energy below 25 Hz leaks into bin 1, which the network receives, so the real bin 0 uses the filter of bin 1. Likewise
     bin 160, the real last bin at 16 kHz, uses that of bin 159, because training only ever reaches one part of its own."""
     low = F.pad(low_band(spectrum), (1, 0))
     low[..., 0] = spectrum[..., 0]
-    y = apply_filter(torch.cat([mask[..., :1], mask[..., :-1], mask[..., -2:-1]], -1), low)
+    y = apply_filter(torch.cat([mask[..., :1], mask[..., :-1], mask[..., -2:-1]], -1), low, ahead)
     return torch.cat([y[..., :1].real + 0j, y[..., 1:]], -1)
 
 
-def filter_heads(mask: Tensor, spectrum: Tensor, heads: int) -> tuple[Tensor, ...]:
+def filter_heads(mask: Tensor, spectrum: Tensor, heads: int, ahead: int = 0) -> tuple[Tensor, ...]:
     """`filter_low` of every head's part of the mask (B, heads taps, T, 160); the spectrum (B, T, 161) gets no gradient."""
     if mask.requires_grad and mask.dtype == torch.complex64 and fast(mask.real):
-        y = Filter.apply(torch.view_as_real(mask), torch.view_as_real(spectrum).contiguous(), heads)
+        y = Filter.apply(torch.view_as_real(mask), torch.view_as_real(spectrum).contiguous(), heads, ahead)
         return torch.view_as_complex(y).unbind(1)
-    return tuple(filter_low(m, spectrum) for m in mask.chunk(heads, 1))
+    return tuple(filter_low(m, spectrum, ahead) for m in mask.chunk(heads, 1))
 
 
 def expand(spectrum: Tensor, kept: Tensor) -> Tensor:
@@ -196,7 +199,7 @@ def denoise(model: torch.nn.Module, x: Tensor, rate: int, sensitivity_db: float 
     heads = gains.shape[-1] // HIGH_BANDS
     frames = [spectrum, delay(spectrum, 1)][:heads]  # the input of each head
     kept = [
-        expand(frame, _kept(frame, *parts, spectrum))
+        expand(frame, _kept(frame, *parts, spectrum, model.sizes.taps_ahead))
         for frame, *parts in zip(frames, mask.chunk(heads, 1), gains.chunk(heads, -1))
     ]
     if sensitivity_db:
@@ -204,11 +207,11 @@ def denoise(model: torch.nn.Module, x: Tensor, rate: int, sensitivity_db: float 
     return istft(kept[0], rate, *kept[1:])[:, :n]
 
 
-def _kept(frame: Tensor, mask: Tensor, gains: Tensor, spectrum: Tensor) -> Tensor:
+def _kept(frame: Tensor, mask: Tensor, gains: Tensor, spectrum: Tensor, ahead: int) -> Tensor:
     """Applies one head's filter and gains to its frames."""
     y = torch.zeros_like(frame)
     count = min(LOW_BINS + 1, y.shape[-1])
-    y[..., :count] = filter_low(mask, spectrum)[..., :count]
+    y[..., :count] = filter_low(mask, spectrum, ahead)[..., :count]
     if y.shape[-1] > LOW_BINS + 1:
         g = gains @ gain_matrix().to(gains.device)
         g = torch.cat([g, g[..., -1:].expand(*g.shape[:2], max(y.shape[-1] - LOW_BINS - 1 - HIGH_BINS, 0))], -1)

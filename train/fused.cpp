@@ -446,17 +446,17 @@ std::vector<Tensor> mask_backward(Tensor grad, Tensor x, Tensor low, Tensor gain
   return {dx, dgains};
 }
 
-// mask (B, heads taps, T, F, 2) on a spectrum (B, T, F + 1, 2): every head's taps count back from the same frame ->
-// (B, heads, T, F + 1, 2), real at 0 Hz. The coefficients are for bins 1 .. F; bin 0 uses that of bin 1, bin F that of
+// mask (B, heads taps, T, F, 2) on a spectrum (B, T, F + 1, 2): every head's taps count back from the same frame, `ahead`
+// after the current one -> (B, heads, T, F + 1, 2), real at 0 Hz. The coefficients are for bins 1 .. F; bin 0 uses that of bin 1, bin F that of
 // bin F - 1.
-Tensor filter_forward(Tensor mask, Tensor spectrum, int64_t heads) {
+Tensor filter_forward(Tensor mask, Tensor spectrum, int64_t heads, int64_t ahead) {
   const int64_t b = mask.size(0), c = mask.size(1), t = mask.size(2), f = mask.size(3), taps = c / heads, n = f + 1;
   auto out = torch::zeros({b, heads, t, n, 2}, mask.options());
   for (int64_t item = 0; item < b; ++item)
     for (int64_t k = 0; k < c; ++k)
-      for (int64_t frame = k % taps; frame < t; ++frame) {
+      for (int64_t frame = std::max<int64_t>(k % taps - ahead, 0); frame < std::min(t, t + k % taps - ahead); ++frame) {
         const float* m = mask.data_ptr<float>() + ((item * c + k) * t + frame) * f * 2;
-        const float* x = spectrum.data_ptr<float>() + (item * t + frame - k % taps) * n * 2;
+        const float* x = spectrum.data_ptr<float>() + (item * t + frame - k % taps + ahead) * n * 2;
         float* y = out.data_ptr<float>() + ((item * heads + k / taps) * t + frame) * n * 2;
         y[0] += m[0] * x[0] - m[1] * x[1];
 #pragma GCC ivdep
@@ -473,18 +473,19 @@ Tensor filter_forward(Tensor mask, Tensor spectrum, int64_t heads) {
 }
 
 // Returns the gradient at the mask.
-Tensor filter_backward(Tensor grad, Tensor spectrum, int64_t taps) {
+Tensor filter_backward(Tensor grad, Tensor spectrum, int64_t taps, int64_t ahead) {
   const int64_t b = grad.size(0), heads = grad.size(1), t = grad.size(2), n = grad.size(3), f = n - 1, c = heads * taps;
   auto dmask = torch::empty({b, c, t, f, 2}, grad.options());
   for (int64_t item = 0; item < b; ++item)
     for (int64_t k = 0; k < c; ++k)
       for (int64_t frame = 0; frame < t; ++frame) {
         float* dm = dmask.data_ptr<float>() + ((item * c + k) * t + frame) * f * 2;
-        if (frame < k % taps) {
+        const int64_t source = frame - k % taps + ahead;
+        if (source < 0 || source >= t) {
           std::fill(dm, dm + 2 * f, 0.f);
           continue;
         }
-        const float* x = spectrum.data_ptr<float>() + (item * t + frame - k % taps) * n * 2;
+        const float* x = spectrum.data_ptr<float>() + (item * t + source) * n * 2;
         const float* d = grad.data_ptr<float>() + ((item * heads + k / taps) * t + frame) * n * 2;
 #pragma GCC ivdep
         for (int64_t j = 1; j < f; ++j) {

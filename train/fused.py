@@ -46,14 +46,15 @@ class Mask(torch.autograd.Function):
 
 
 class Filter(torch.autograd.Function):
-    """mask (B, heads taps, T, F, 2) on a spectrum (B, T, F + 1, 2), which gets no gradient -> (B, heads, T, F + 1, 2)."""
+    """mask (B, heads taps, T, F, 2) on a spectrum (B, T, F + 1, 2), which gets no gradient -> (B, heads, T, F + 1, 2).
+    Each head's first `ahead` taps are for later frames."""
 
     @staticmethod
-    def forward(ctx, mask, spectrum, heads):
+    def forward(ctx, mask, spectrum, heads, ahead):
         ctx.save_for_backward(spectrum)
-        ctx.taps = mask.shape[1] // heads
-        return fused().filter_forward(mask, spectrum, heads)
+        ctx.taps, ctx.ahead = mask.shape[1] // heads, ahead
+        return fused().filter_forward(mask, spectrum, heads, ahead)
 
     @staticmethod
     def backward(ctx, grad):
-        return fused().filter_backward(grad.contiguous(), *ctx.saved_tensors, ctx.taps), None, None
+        return fused().filter_backward(grad.contiguous(), *ctx.saved_tensors, ctx.taps, ctx.ahead), None, None, None

@@ -180,7 +180,8 @@ class Loss:
         trace: dict = {}
         mask, gains = model(dsp.compress(noisy["low"][..., 1:]), dsp.band_features(energy), trace)
         heads = gains.shape[-1] // HIGH_BANDS
-        estimates = dsp.filter_heads(mask, noisy["low"], heads)
+        ahead = getattr(model, "module", model).sizes.taps_ahead  # DistributedDataParallel has the network inside
+        estimates = dsp.filter_heads(mask, noisy["low"], heads, ahead)
 
         level = (0.1 / batch["reference"]).view(-1, 1)
         known = _below(torch.arange(LOW_BINS + 1, device=device) * 50, batch["bandwidth"])

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dsp import HIGH_BANDS, LOW_BANDS, LOW_BINS, band_interpolation, band_means, erb_edges
+from dsp import HIGH_BANDS, LOW_BANDS, LOW_BINS, SILENT_BAND, band_interpolation, band_means, erb_edges
 from fused import Mask, fast, fused
 
 LOWEST_BINS = 24  # bins 1..=24, 50 Hz .. 1.2 kHz
@@ -40,6 +40,8 @@ class Sizes:
     low_hidden: int = 0  # units of the memory for the lowest bins; 0: none
     full_hidden: int = 0  # units of the memory for the whole spectrum, which sets its envelope; 0: none
     heads: int = 1  # filters per frame: 2 also filters the previous frame, with knowledge of this one
+    look_ahead: int = 0  # frames after the filtered one that the network hears; each adds 10 ms of latency
+    taps_ahead: int = 0  # of the filter's taps, those for frames after the filtered one
 
     @property
     def low_positions(self) -> int:
@@ -59,7 +61,12 @@ class Sizes:
 
     @property
     def full_inputs(self) -> int:
-        return self.positions * HEARD + LOW_BANDS + HIGH_BANDS
+        return self.positions * HEARD + (1 + self.look_ahead) * (LOW_BANDS + HIGH_BANDS)
+
+    def frames_ahead(self, layer: int) -> int:
+        """How many frames ahead an encoder layer's kernel reaches: the first layers take the larger shares."""
+        layers = len(self.channels)
+        return self.look_ahead // layers + (layer < self.look_ahead % layers)
 
     @property
     def coefficients(self) -> int:
@@ -81,19 +88,20 @@ def complex_weight(conv: nn.Module) -> Tensor:
 
 
 class ComplexConv2d(nn.Module):
-    """(B, C_in, T, F) -> (B, C_out, T, F/2); causal in time, stride 2 in frequency."""
+    """(B, C_in, T + ahead, F) -> (B, C_out, T, F/2); stride 2 in frequency. Output frame t hears frames t - time_kernel + 1 ..= t + ahead."""
 
-    def __init__(self, c_in: int, c_out: int, time_kernel: int):
+    def __init__(self, c_in: int, c_out: int, time_kernel: int, ahead: int = 0):
         super().__init__()
-        shape = (c_out // 2, c_in // 2, time_kernel, 3)
-        scale = (c_in * time_kernel * 3) ** -0.5
+        self.before = time_kernel - 1
+        shape = (c_out // 2, c_in // 2, time_kernel + ahead, 3)
+        scale = (c_in * (time_kernel + ahead) * 3) ** -0.5
         self.real = nn.Parameter(torch.randn(shape) * scale)
         self.imag = nn.Parameter(torch.randn(shape) * scale)
         self.norm = nn.BatchNorm1d(c_out)
         self.act = nn.PReLU(c_out)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.pad(x, (1, 0, self.real.shape[2] - 1, 0))
+        x = F.pad(x, (1, 0, self.before, 0))
         y = F.conv2d(x, complex_weight(self), stride=(1, 2)).permute(0, 2, 3, 1)
         return norm_act(y, self.norm, self.act).permute(0, 3, 1, 2)
 
@@ -400,8 +408,8 @@ class FullBandMemory(nn.Module):
     """A GhostGRU over all positions and both bands' energies, which sets the gains of the spectrum's envelope and
     sends information to every position.
 
-    y (B, T, F, C), low (B, T, 160) complex and compressed, bands (B, T, 24) -> y with that information added, and logits of
-    gains (B, T, heads, 24 + 24), low bands first."""
+    y (B, T, F, C), low (B, T + look-ahead, 160) complex and compressed, bands (B, T + look-ahead, 24) -> y with that
+    information added, and logits of gains (B, T, heads, 24 + 24), low bands first."""
 
     ENERGY_FLOOR = 1e-4  # added to a low band's mean |X|^0.6 before the logarithm
 
@@ -419,7 +427,10 @@ class FullBandMemory(nn.Module):
 
     def forward(self, y: Tensor, low: Tensor, bands: Tensor) -> tuple[Tensor, Tensor]:
         energy = (low.real.square() + low.imag.square()) @ self.means.to(low.real.dtype)
-        heard = torch.cat([self.hear(y).flatten(2).float(), torch.log10(energy + self.ENERGY_FLOOR) + 2, bands], 2)
+        energies = torch.cat([torch.log10(energy + self.ENERGY_FLOOR) + 2, bands], 2)
+        t = y.shape[1]
+        ahead = [energies[:, k : k + t] for k in range(energies.shape[1] - t + 1)]
+        heard = torch.cat([self.hear(y).flatten(2).float(), *ahead], 2)
         states = self.gru(heard.unsqueeze(2), "time").squeeze(2)
         told = self.spread(self.tell(states).unflatten(2, (-1, HEARD)))
         return norm_act(told, self.norm, None, add=y), self.gains(states).float().unflatten(2, (self.heads, -1))
@@ -445,13 +456,15 @@ class Dccrn(nn.Module):
     """Compressed low band and high-band features -> complex filter of the low band and gains of the high bands.
 
     With two heads, the second half of the coefficients and gains is for the previous frame: its taps are still
-    counted back from the current one."""
+    counted back from the same frame, `taps_ahead` after the current one."""
 
     def __init__(self, sizes: Sizes = Sizes()):
         super().__init__()
         self.sizes = sizes
         c = (2, *sizes.channels)
-        self.encoder = nn.ModuleList(ComplexConv2d(a, b, sizes.time_kernel) for a, b in zip(c, c[1:]))
+        self.encoder = nn.ModuleList(
+            ComplexConv2d(a, b, sizes.time_kernel, sizes.frames_ahead(i)) for i, (a, b) in enumerate(zip(c, c[1:]))
+        )
         per_position = HIGH_BANDS // sizes.high_positions
         self.high_in = nn.Linear(per_position, c[-1])
         self.position = nn.Parameter(torch.randn(sizes.positions, c[-1]) * 0.1)
@@ -471,22 +484,23 @@ class Dccrn(nn.Module):
             last.real *= 0.3
             last.imag *= 0.3
             for head in range(sizes.heads):  # real part of the tap for the head's own frame: start close to passing everything
-                last.bias[head * (sizes.taps + 1)] = 1.0
+                last.bias[head * (sizes.taps + 1) + sizes.taps_ahead] = 1.0
             self.high_out.bias += 1.0
 
     def forward(self, low: Tensor, bands: Tensor, trace: dict | None = None) -> tuple[Tensor, Tensor]:
         """low: (B, T, 160) complex, compressed; bands: (B, T, 24) -> mask (B, heads taps, T, 160) complex, gains
         (B, T, heads 24)."""
         note = (lambda k, v: trace.__setitem__(k, v)) if trace is not None else (lambda k, v: None)
+        b, t = bands.shape[:2]
+        low, bands = silence_after(low, bands, self.sizes.look_ahead)
         x = torch.stack([low.real, low.imag], 1).contiguous(memory_format=torch.channels_last)
         skips = []
         for i, conv in enumerate(self.encoder):
             x = conv(x)
-            skips.append(x)
-            note(f"encoder.{i}", x.permute(0, 2, 3, 1))
-        b, t = bands.shape[:2]
+            skips.append(x[:, :, :t])
+            note(f"encoder.{i}", x[:, :, :t].permute(0, 2, 3, 1))
         n = self.sizes.high_positions
-        high = self.high_in(bands.view(b, t, n, HIGH_BANDS // n))
+        high = self.high_in(bands[:, :t].reshape(b, t, n, HIGH_BANDS // n))
         note("high_in", high)
         y = torch.cat([x.permute(0, 2, 3, 1), high], 2) + self.position  # (B, T, F, C)
         for i, (mix, memory) in enumerate(zip(self.mix, self.memory)):
@@ -497,7 +511,7 @@ class Dccrn(nn.Module):
             if i == 0 and self.full_memory:
                 y, envelope = self.full_memory(y, low, bands)
                 note("full_memory", y)
-        lowest = self.low_memory(y, low) if self.low_memory else None
+        lowest = self.low_memory(y, low[:, :t]) if self.low_memory else None
         if lowest is not None:
             note("low_memory", lowest)
         x, high = y.split([y.shape[2] - n, n], 2)
@@ -521,26 +535,40 @@ class Dccrn(nn.Module):
         return mask, gains
 
 
+def silence_after(low: Tensor, bands: Tensor, frames: int) -> tuple[Tensor, Tensor]:
+    """Features (B, T, 160) and (B, T, 24) followed by those of digital silence: (B, T + frames, ...)."""
+    return F.pad(low, (0, 0, 0, frames)), F.pad(bands, (0, 0, 0, frames), value=SILENT_BAND)
+
+
 @torch.no_grad()
 def grow(model: Dccrn, sizes: Sizes) -> Dccrn:
-    """The same network with more blocks, more frames in its filter, or a memory for the lowest bins, which have no effect yet: both
-    layers of a new block are the identity (a norm of zero gain in front of the residual), new coefficients of the filter are
-    zero."""
+    """The same network with more blocks, more frames in its filter, look-ahead, or a memory for the lowest bins, which have no
+    effect yet: both layers of a new block are the identity (a norm of zero gain in front of the residual), new coefficients of the
+    filter and weights of later frames are zero."""
     own = model.sizes
-    same = replace(own, blocks=sizes.blocks, taps=sizes.taps, low_hidden=own.low_hidden or sizes.low_hidden) == sizes
-    if not same or sizes.blocks < own.blocks or sizes.taps < own.taps:
-        raise ValueError(f"{sizes} is not {own} with more blocks or taps, or a memory for the lowest bins")
+    growing = ("blocks", "taps", "look_ahead", "taps_ahead")
+    same = replace(own, low_hidden=own.low_hidden or sizes.low_hidden, **{k: getattr(sizes, k) for k in growing}) == sizes
+    before = own.taps - own.taps_ahead, sizes.taps - sizes.taps_ahead
+    if not same or any(getattr(sizes, k) < getattr(own, k) for k in growing) or before[0] > before[1]:
+        raise ValueError(f"{sizes} is not {own} with more blocks, taps or look-ahead, or a memory for the lowest bins")
     grown = Dccrn(sizes)
     state = grown.state_dict()
+    first = sizes.taps_ahead - own.taps_ahead
+    kept = slice(first, first + own.taps)
     for name, value in model.state_dict().items():
         if state[name].shape == value.shape:
             state[name].copy_(value)
-        elif name == "low_memory.linear.weight":
-            state[name].zero_().unflatten(0, (LOWEST_BINS, 2, -1))[:, :, : own.taps] = value.unflatten(0, (LOWEST_BINS, 2, -1))
-        elif name.endswith(".bias"):  # real parts, imaginary parts
-            state[name].zero_().view(2, -1)[:, : own.taps] = value.view(2, -1)
-        else:
-            state[name].zero_()[: own.taps] = value
+            continue
+        new, old = state[name].zero_(), value
+        if name == "full_memory.gru.w":
+            new[:, : value.shape[1]] = value
+        elif name.startswith("encoder."):
+            new[:, :, : value.shape[2]] = value
+        else:  # the filter: (real and imaginary parts,) heads, taps
+            parts = (LOWEST_BINS, 2) if name == "low_memory.linear.weight" else (2,) if name.endswith(".bias") else ()
+            new = new.view(*parts, sizes.heads, sizes.taps, *value.shape[1:])
+            old = old.view(*parts, own.heads, own.taps, *value.shape[1:])
+            new.movedim(len(parts) + 1, 0)[kept] = old.movedim(len(parts) + 1, 0)
     for layer in (*grown.mix[own.blocks :], *grown.memory[own.blocks :]):
         layer.norm.weight.zero_()
     return grown.train(model.training)
@@ -549,9 +577,9 @@ def grow(model: Dccrn, sizes: Sizes) -> Dccrn:
 def count_macs(sizes: Sizes) -> dict:
     """Multiply-adds per frame, by part."""
     c, f, enc = (2, *sizes.channels), LOW_BINS, 0
-    for a, b in zip(c, c[1:]):
+    for i, (a, b) in enumerate(zip(c, c[1:])):
         f //= 2
-        enc += f * a * b * 3 * sizes.time_kernel
+        enc += f * a * b * 3 * (sizes.time_kernel + sizes.frames_ahead(i))
     dec, out = 0, (*sizes.channels[::-1], 2 * sizes.coefficients)
     for a, b in zip(out, out[1:]):
         dec += f * a * b * 3

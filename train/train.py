@@ -65,6 +65,9 @@ def parse() -> argparse.Namespace:
     sizes.add_argument("--full-hidden", type=int, help=f"units of the full-band memory (default {Sizes.full_hidden})")
     sizes.add_argument("--heads", type=int, help=f"2 also filters the previous frame, one hop later (default {Sizes.heads})")
     sizes.add_argument("--taps", type=int, help=f"frames in the complex filter; --init may have fewer (default {Sizes.taps})")
+    ahead = f"frames that the network hears after the filtered one; --init may have fewer (default {Sizes.look_ahead})"
+    sizes.add_argument("--look-ahead", type=int, help=ahead)
+    sizes.add_argument("--taps-ahead", type=int, help=f"of --taps, those for later frames (default {Sizes.taps_ahead})")
     p.add_argument("--pesq", type=float, default=0.0, help="weight of the PESQ term; 0 leaves it out")
     p.add_argument("--stoi", type=float, default=0.0, help="weight of the STOI term; 0 leaves it out")
     p.add_argument("--long", type=float, default=0.5, help="share of the low band's terms computed over 64 ms")
