@@ -1,7 +1,7 @@
 """The same network, frame by frame with explicit state, in PyTorch, ONNX Runtime, tract and Wisp, one thread each.
 
     pip install -r train/requirements.txt onnx onnxruntime
-    python benches/frameworks.py [--steps 5000] [--weights bundled/wisp.safetensors]
+    python benches/frameworks.py [--steps 5000] [--weights bundled/live.safetensors]
 
 Prints thread time per 10 ms frame in microseconds, from features to mask. Every framework's output is first compared with
 `Folded` in train/weights.py. Cargo builds Wisp and benches/tract, which takes minutes the first time.
@@ -198,7 +198,7 @@ def figures(text: str, name: str) -> list[float]:
 @torch.no_grad()
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--weights", type=Path, default=ROOT / "bundled/wisp.safetensors")
+    p.add_argument("--weights", type=Path, default=ROOT / "bundled/live.safetensors")
     p.add_argument("--steps", type=int, default=5000)
     a = p.parse_args()
     torch.set_num_threads(1)

@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut channels: Vec<Vec<f32>> =
         (0..count).map(|c| samples.iter().skip(c).step_by(count).copied().collect()).collect();
 
-    wisp::denoise(&Model::bundled(), &Controls::default(), spec.sample_rate, &mut channels)?;
+    wisp::denoise(&Model::live(), &Controls::default(), spec.sample_rate, &mut channels)?;
 
     let float = WavSpec { bits_per_sample: 32, sample_format: SampleFormat::Float, ..spec };
     let mut writer = WavWriter::create(output, float)?;

@@ -1,7 +1,7 @@
 //! Time per hop of networks from weights files: one thread, mono, medians of interleaved rounds.
 //!
 //! ```text
-//! cargo run --release --no-default-features --example hops -- 48000 bundled/wisp.safetensors other.safetensors
+//! cargo run --release --no-default-features --example hops -- 48000 bundled/live.safetensors other.safetensors
 //! ```
 //!
 //! Prints one JSON object per file, in order.

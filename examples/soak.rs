@@ -82,7 +82,7 @@ struct Soak {
 
 impl Soak {
     fn new() -> Result<Self, Box<dyn Error>> {
-        let engine = Engine::new(&Model::bundled(), RATE, 2)?;
+        let engine = Engine::new(&Model::live(), RATE, 2)?;
         let mut random = Random(1);
         let loops = [7.3f32, 11.1].map(|seconds| {
             let length = (seconds * RATE as f32) as usize;
@@ -212,7 +212,7 @@ impl Soak {
     fn side_engine(&mut self) -> Result<(), Box<dyn Error>> {
         let rates = [8_000, 11_025, 16_000, 22_050, 44_100, 88_200, 96_000, 192_000];
         let rate = rates[self.random.below(rates.len())];
-        let mut engine = Engine::new(&Model::bundled(), rate, 1)?;
+        let mut engine = Engine::new(&Model::live(), rate, 1)?;
         for _ in 0..100 {
             let samples = 1 + self.random.below(2000);
             let from = self.random.below(self.loops[0].len() - 2000);

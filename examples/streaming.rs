@@ -14,7 +14,7 @@ use wisp::{Controls, Engine, Model};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let rate = std::env::args().nth(1).map_or(Ok(48_000), |rate| rate.parse())?;
-    let mut engine = Engine::new(&Model::bundled(), rate, 1)?;
+    let mut engine = Engine::new(&Model::live(), rate, 1)?;
     eprintln!("{} samples late", engine.latency_samples());
     let controls = Controls { reduction_db: 18.0, ..Controls::default() };
 

@@ -4,7 +4,7 @@
 //! use wisp::{Controls, Engine, Model};
 //!
 //! # fn main() -> Result<(), wisp::EngineError> {
-//! let mut engine = Engine::new(&Model::bundled(), 48_000, 2)?; // rate, channels; allocates everything
+//! let mut engine = Engine::new(&Model::live(), 48_000, 2)?; // rate, channels; allocates everything
 //! assert_eq!(engine.latency_samples(), 960); // 20 ms
 //!
 //! let controls = Controls { reduction_db: 18.0, ..Controls::default() };
@@ -48,7 +48,7 @@ pub use engine::{
     Stereo, Telemetry, Timing, denoise,
 };
 pub use error::WeightsError;
-pub use model::Model;
+pub use model::{Model, Quality};
 
 // An engine may be made in one thread and run in another, a model be shared by all.
 const _: () = {

@@ -12,13 +12,36 @@ use crate::nn::Dccrn;
 #[derive(Clone)]
 pub struct Model(Arc<Dccrn>);
 
+/// Which of the two models that are built into the binary.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Quality {
+    /// For talking and monitoring: 20 ms of latency.
+    #[default]
+    Live,
+    /// For recordings, and for mixing in hosts that compensate latency: it hears 40 ms further ahead, 60 ms of latency in all.
+    Studio,
+}
+
 impl Model {
-    /// The model built into the binary. The first call in a process unpacks it; later ones share it.
-    pub fn bundled() -> Self {
-        static MODEL: OnceLock<Model> = OnceLock::new();
-        let load =
-            || Self::from_bytes(crate::nn::BUNDLED).expect("the tests load the bundled weights");
-        MODEL.get_or_init(load).clone()
+    /// One of the models built into the binary. The first call for each in a process unpacks it; later ones share it.
+    pub fn bundled(quality: Quality) -> Self {
+        static MODELS: [OnceLock<Model>; 2] = [const { OnceLock::new() }; 2];
+        let (model, bytes) = match quality {
+            Quality::Live => (&MODELS[0], crate::nn::LIVE),
+            Quality::Studio => (&MODELS[1], crate::nn::STUDIO),
+        };
+        let load = || Self::from_bytes(bytes).expect("the tests load the bundled weights");
+        model.get_or_init(load).clone()
+    }
+
+    /// The model for talking: [`Quality::Live`].
+    pub fn live() -> Self {
+        Self::bundled(Quality::Live)
+    }
+
+    /// The model for recordings: [`Quality::Studio`].
+    pub fn studio() -> Self {
+        Self::bundled(Quality::Studio)
     }
 
     /// Reads a weights file (safetensors, as `train/export.py` writes it).

@@ -93,7 +93,7 @@ proptest! {
 #[test]
 fn bad_samples_leave_no_trace() {
     // NaN and infinity count as silence, bit for bit, and the sound after them recovers, as after a click of any level.
-    let mut engine = Engine::new(&Model::bundled(), 48_000, 1).unwrap();
+    let mut engine = Engine::new(&Model::live(), 48_000, 1).unwrap();
     let clean_in = noisy_voice(48_000, 6.0, 8000.0);
     let mut out = |range: std::ops::RangeInclusive<usize>, value: f32, last: f32| {
         let mut signal = clean_in.clone();
@@ -203,7 +203,7 @@ fn silence_that_ends_amid_a_hop_is_as_good_as_none() {
     for rate in [22_050, 48_000] {
         let clip = noisy_voice(rate, 4.0, 3500.0);
         let out = |silence: usize| {
-            let mut engine = Engine::new(&Model::bundled(), rate, 1).unwrap();
+            let mut engine = Engine::new(&Model::live(), rate, 1).unwrap();
             let signal = [&vec![0.0; silence], &clip[..]].concat();
             let out = run(&mut engine, &full(), &[signal], || 777);
             out[0][silence + engine.latency_samples()..].to_vec()
@@ -242,7 +242,7 @@ fn absurd_weights_give_finite_sound() {
 
 #[test]
 fn unequal_and_missing_channels_do_no_harm() {
-    let mut engine = Engine::new(&Model::bundled(), 48_000, 2).unwrap();
+    let mut engine = Engine::new(&Model::live(), 48_000, 2).unwrap();
     let (mut a, mut b, mut c) = (white(1000, 0.1), white(700, 0.1), white(900, 0.1));
     let (tail, extra) = (a[700..].to_vec(), c.clone());
     engine.process(&full(), &mut [&mut a, &mut b, &mut c]);

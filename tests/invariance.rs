@@ -33,7 +33,7 @@ fn check(network: &Model, rate: u32, channels: &[Vec<f32>], stereo: Stereo) {
 #[test]
 fn mono_at_every_rate() {
     for rate in RATES {
-        check(&Model::bundled(), rate, &[noisy_voice(rate, 0.3, 3500.0)], Stereo::Linked);
+        check(&Model::live(), rate, &[noisy_voice(rate, 0.3, 3500.0)], Stereo::Linked);
     }
 }
 
@@ -52,7 +52,7 @@ fn stereo() {
 
 #[test]
 fn a_block_of_zero_samples_changes_nothing() {
-    let mut engine = Engine::new(&Model::bundled(), 48_000, 1).unwrap();
+    let mut engine = Engine::new(&Model::live(), 48_000, 1).unwrap();
     let signal = [noisy_voice(48_000, 0.2, 8000.0)];
     let controls = full();
     let expected = run(&mut engine, &controls, &signal, || 100);
@@ -73,7 +73,7 @@ fn other_layouts_give_the_same_bits() {
         for (i, channel) in input.iter_mut().enumerate() {
             channel.iter_mut().for_each(|x| *x *= 1.0 - 0.1 * i as f32);
         }
-        let mut engine = Engine::new(&Model::bundled(), rate, channels).unwrap();
+        let mut engine = Engine::new(&Model::live(), rate, channels).unwrap();
         assert_eq!((engine.sample_rate(), engine.channels()), (rate, channels));
         let expected = run(&mut engine, &full(), &input, || 480);
 
@@ -104,7 +104,7 @@ fn other_layouts_give_the_same_bits() {
 
 #[test]
 fn the_shortest_side_counts_out_of_place() {
-    let mut engine = Engine::new(&Model::bundled(), 48_000, 2).unwrap();
+    let mut engine = Engine::new(&Model::live(), 48_000, 2).unwrap();
     let (long, short, mut a, mut b) = ([0.5; 40], [0.5; 30], [7.0; 20], [7.0; 50]);
     engine.process_to(&full(), &[&long, &short], &mut [&mut a, &mut b]);
     assert!(a.iter().chain(&b[..20]).all(|&y| y == 0.0), "the first samples are the delay's");

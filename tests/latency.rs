@@ -12,7 +12,7 @@ const ODD: [u32; 5] = [8_001, 44_056, 47_952, 88_211, 383_999];
 fn an_impulse_comes_out_exactly_so_many_samples_later() {
     let nothing = Controls { reduction_db: 0.0, ..full() };
     for rate in RATES.into_iter().chain(ODD) {
-        let mut engine = Engine::new(&Model::bundled(), rate, 1).unwrap();
+        let mut engine = Engine::new(&Model::live(), rate, 1).unwrap();
         let latency = engine.latency_samples();
         let mut signal = vec![0.0; 3 * latency + 100];
         signal[37] = 0.8;
@@ -73,7 +73,7 @@ fn result_and_removed_add_up_to_the_delayed_input() {
     for rate in [22_050, 48_000] {
         let signal = noisy_voice(rate, 0.5, 8000.0);
         let listen = |listen| {
-            let mut engine = Engine::new(&Model::bundled(), rate, 1).unwrap();
+            let mut engine = Engine::new(&Model::live(), rate, 1).unwrap();
             let controls = Controls { listen, reduction_db: 24.0, ..full() };
             let out = run(&mut engine, &controls, std::slice::from_ref(&signal), || 256);
             (engine.latency_samples(), out)

@@ -14,7 +14,7 @@ fn denoise(rate: u32, step: usize, seconds: f64) -> Vec<f32> {
 
 /// A denoised signal without latency.
 fn denoised(rate: u32, controls: &Controls, signal: Vec<f32>) -> Vec<f32> {
-    let mut engine = Engine::new(&Model::bundled(), rate, 1).unwrap();
+    let mut engine = Engine::new(&Model::live(), rate, 1).unwrap();
     let latency = engine.latency_samples();
     run(&mut engine, controls, &[signal], || 480)[0][latency..].to_vec()
 }
@@ -176,13 +176,13 @@ fn high_rates_agree_with_48_khz() {
 #[test]
 fn unsupported_rates_and_channels_are_refused() {
     for rate in [0, 7_999, 384_001, u32::MAX] {
-        let error = Engine::new(&Model::bundled(), rate, 1).err().unwrap().to_string();
+        let error = Engine::new(&Model::live(), rate, 1).err().unwrap().to_string();
         assert!(error.contains(&rate.to_string()) && error.contains("8000..=384000"), "{error}");
     }
     for channels in [0, 65] {
-        let error = Engine::new(&Model::bundled(), 48_000, channels).err().unwrap().to_string();
+        let error = Engine::new(&Model::live(), 48_000, channels).err().unwrap().to_string();
         assert!(error.contains(&format!("{channels} channels")), "{error}");
     }
-    assert!(Engine::new(&Model::bundled(), 8_000, 2).is_ok());
-    assert!(Engine::new(&Model::bundled(), 384_000, 2).is_ok());
+    assert!(Engine::new(&Model::live(), 8_000, 2).is_ok());
+    assert!(Engine::new(&Model::live(), 384_000, 2).is_ok());
 }

@@ -20,9 +20,9 @@ fn the_counter_counts() {
 /// Not counting the weights, which all instances share.
 #[test]
 fn an_instance_needs_little_memory() {
-    Model::bundled();
+    Model::live();
     for (rate, channels) in [(44_100, 2), (48_000, 1), (48_000, 2), (96_000, 2)] {
-        let (_engine, _, held) = count(|| Engine::new(&Model::bundled(), rate, channels).unwrap());
+        let (_engine, _, held) = count(|| Engine::new(&Model::live(), rate, channels).unwrap());
         assert!(held > 0 && held <= 2 << 20, "{rate} Hz, {channels} channels: {held} bytes");
     }
 }
@@ -72,7 +72,7 @@ fn process_and_reset_do_not_allocate() {
 #[test]
 fn denormals_are_flushed_inside_and_left_alone_outside() {
     let tiny = std::hint::black_box(f32::MIN_POSITIVE);
-    let mut engine = Engine::new(&Model::bundled(), 48_000, 1).unwrap();
+    let mut engine = Engine::new(&Model::live(), 48_000, 1).unwrap();
     let denormal = vec![1e-40f32; 4800];
     let out = run(&mut engine, &full(), &[denormal], || 480);
     assert!(out[0].iter().all(|y| y.abs() < 1e-30));

@@ -7,7 +7,7 @@ use wisp::{Controls, Engine, Listen, Model, Stereo};
 const RATE: u32 = 48_000;
 
 fn engine(channels: usize) -> Engine {
-    Engine::new(&Model::bundled(), RATE, channels).unwrap()
+    Engine::new(&Model::live(), RATE, channels).unwrap()
 }
 
 #[test]

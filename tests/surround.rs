@@ -22,7 +22,7 @@ fn layouts() -> [(&'static str, Vec<Role>); 4] {
 }
 
 fn engine(rate: u32, roles: &[Role]) -> Engine {
-    Engine::with_roles(&Model::bundled(), rate, roles).unwrap()
+    Engine::with_roles(&Model::live(), rate, roles).unwrap()
 }
 
 /// A noisy voice with a different level and different noise in each channel.
@@ -54,7 +54,7 @@ fn a_passed_channel_is_delayed_to_the_bit_and_the_others_do_not_hear_it() {
                     assert!(out[latency..] == input[..input.len() - latency], "{name}, {rate} Hz");
                 }
             }
-            let mut without = Engine::new(&Model::bundled(), rate, others.len()).unwrap();
+            let mut without = Engine::new(&Model::live(), rate, others.len()).unwrap();
             let alone = run(&mut without, &full(), &others, || 333);
             assert!(bits(&others_out) == bits(&alone), "{name}, {rate} Hz");
         }
@@ -117,7 +117,7 @@ fn equal_channels_are_denoised_as_one() {
     let mono =
         run(&mut engine(RATE, &[Role::Denoised]), &full(), std::slice::from_ref(&voice), || 480);
     for channels in [3, 4, 5, 64] {
-        let mut engine = Engine::new(&Model::bundled(), RATE, channels).unwrap();
+        let mut engine = Engine::new(&Model::live(), RATE, channels).unwrap();
         let out = run(&mut engine, &full(), &vec![voice.clone(); channels], || 480);
         for channel in &out {
             let difference: Vec<f32> = channel.iter().zip(&mono[0]).map(|(a, b)| a - b).collect();

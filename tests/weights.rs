@@ -13,7 +13,7 @@ fn refused(file: &File) -> WeightsError {
 #[test]
 fn the_bundled_file_loads() {
     let network = Model::from_bytes(BUNDLED).unwrap();
-    assert_eq!(network.network().sizes(), Model::bundled().network().sizes());
+    assert_eq!(network.network().sizes(), Model::live().network().sizes());
     assert!(Model::from_bytes(&File::bundled().bytes()).is_ok(), "rewritten here");
 }
 

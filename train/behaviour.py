@@ -1,6 +1,6 @@
 """Tests a denoiser beyond mean scores: levels, noise alone, cut words, long speech, alternating speakers, silence, onsets.
 
-    python behaviour.py --network ../bundled/wisp.safetensors SET [SET ...] [--json behaviour.json]
+    python behaviour.py --network ../bundled/live.safetensors SET [SET ...] [--json behaviour.json]
 
 Each SET contains pairs as for `evaluate.py`. Eight tests, each with a limit:
 

@@ -1,6 +1,6 @@
 """Scores several settings: the tables from which Reduction's default and the presets are chosen.
 
-    python defaults.py SET [SET ...] --network ../bundled/wisp.safetensors --dnsmos DIR [--every 4] [--json defaults.json]
+    python defaults.py SET [SET ...] --network ../bundled/live.safetensors --dnsmos DIR [--every 4] [--json defaults.json]
 
 Each SET contains pairs as for `evaluate.py`. The clean file and the noise (noisy minus clean) are remixed at each SNR in
 --snr (the voice's level without pauses over the noise's RMS, dB) and denoised. Then every setting is scored,

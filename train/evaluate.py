@@ -1,6 +1,6 @@
 """Score a denoiser on folders of pairs: SET/noisy/NAME.wav and SET/clean/NAME.wav (or .flac), matched by name.
 
-    python evaluate.py SET [SET ...] --noisy --network ../bundled/wisp.safetensors --json figures.json
+    python evaluate.py SET [SET ...] --noisy --network ../bundled/live.safetensors --json figures.json
     python evaluate.py SET --binary ../target/release/wisp          the command-line program
     python evaluate.py SET --enhanced other=FOLDER                  files cleaned by another denoiser
 

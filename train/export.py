@@ -1,9 +1,9 @@
 """Checkpoint -> the weights built into Wisp, golden vectors for the parity test, the model card's figures.
 
-    python export.py runs/first/last.pt [--figures figures.json]
+    python export.py runs/first/last.pt [--quality studio] [--figures figures.json]
 
-Writes ../bundled/wisp.safetensors (`weights.py`) and ../tests/golden/parity.safetensors, always together, each under a
-temporary name and then renamed; with --figures (from `evaluate.py --json`) also the tables in ../bundled/MODEL_CARD.md.
+Writes ../bundled/live.safetensors (`weights.py`) and ../tests/golden/live.safetensors, or those of the other quality, always
+together, each under a temporary name and then renamed; with --figures (from `evaluate.py --json`) also the tables in ../bundled/MODEL_CARD.md.
 """
 
 import argparse
@@ -57,7 +57,7 @@ class Recorder:
     """Records a network's inputs, layers and outputs."""
 
     def __init__(self, network):
-        self.network, self.kept = network, {}
+        self.network, self.sizes, self.kept = network, network.sizes, {}
 
     def __call__(self, low: Tensor, bands: Tensor):
         trace: dict = {}
@@ -135,13 +135,16 @@ def export(model: Dccrn, about: dict, weights: Path, golden: Path, tolerance: fl
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("checkpoint", type=Path)
-    p.add_argument("--weights", type=Path, default=ROOT / "bundled/wisp.safetensors")
-    p.add_argument("--golden", type=Path, default=ROOT / "tests/golden/parity.safetensors")
+    p.add_argument("--quality", choices=["live", "studio"], default="live")
+    p.add_argument("--weights", type=Path, help="default: bundled/QUALITY.safetensors")
+    p.add_argument("--golden", type=Path, help="default: tests/golden/QUALITY.safetensors")
     p.add_argument("--card", type=Path, help="default: MODEL_CARD.md beside the weights, if it exists")
     p.add_argument("--figures", type=Path, nargs="+", default=[], help="from evaluate.py --json")
     p.add_argument("--last", action="store_true", help="the last weights instead of their running average")
     p.add_argument("--blend", nargs=2, metavar=("CHECKPOINT", "SHARE"), help="mix in this share of another checkpoint")
     a = p.parse_args()
+    a.weights = a.weights or ROOT / f"bundled/{a.quality}.safetensors"
+    a.golden = a.golden or ROOT / f"tests/golden/{a.quality}.safetensors"
     torch.set_num_threads(1)
     model, about = load_network(a.checkpoint, averaged=not a.last)
     if a.blend:

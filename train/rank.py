@@ -1,6 +1,6 @@
 """Rank candidate loss terms by how well they agree with judges, over the outputs of several systems. Nothing is trained.
 
-    python rank.py SET [SET ...] --network now=../bundled/wisp.safetensors --network now@24 --network old=old.safetensors \\
+    python rank.py SET [SET ...] --network now=../bundled/live.safetensors --network now@24 --network old=old.safetensors \\
         --enhanced other=FOLDER --dnsmos DIR --cache scores [--every 2] [--json rank.json]
 
 Each SET holds pairs in the layout of `evaluate.py`. The systems are the noisy input; networks, NAME=FILE, and NAME@DB for the same

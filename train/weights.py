@@ -4,7 +4,7 @@ Safetensors, float32, metadata key `wisp` = {"format": 1, "sizes": {...}, ...}. 
 it, so a complex
 convolution is stored as the equivalent real one (a folded norm scales real and imaginary channels differently):
 
-    encoder.I.weight [C_out, C_in, time, 3]  .bias [C_out]  .slope [C_out]
+    encoder.I.weight [C_out, C_in, time, 3]  .bias [C_out]  .slope [C_out]      (time: oldest frame first, then those ahead)
     decoder.I.weight [C_out, C_in, 3]        .bias          .slope (not on the last)
     high_in.weight .bias   position   high_out.weight .bias
     low_memory.gru.{w,b,u,cn,g,bg}   low_memory.linear.weight (if `low_hidden` is not 0)
@@ -23,7 +23,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from dsp import HIGH_BANDS, LOW_BANDS, LOW_BINS, band_interpolation, band_means, erb_edges
-from model import HEARD, LOWEST_BINS, Dccrn, FullBandMemory, Sizes, complex_weight
+from model import HEARD, LOWEST_BINS, Dccrn, FullBandMemory, Sizes, complex_weight, silence_after
 
 FORMAT = 1
 HALVED = ("gru.w", "gru.u", "gru.g", "gains.weight", "tell.weight", "linear.weight")  # of memories that run once per frame
@@ -180,6 +180,7 @@ class Folded:
     """The network from the weights file only, frame by frame like `src/nn`, in the given precision.
 
     Called like Dccrn: low (B, T, 160) complex, bands (B, T, 24) -> mask (B, heads taps, T, 160), gains (B, T, heads 24).
+    Where it looks ahead, silence follows.
     """
 
     def __init__(self, path: str | Path, dtype: torch.dtype = torch.float64):
@@ -216,14 +217,15 @@ class Folded:
     def __call__(self, low: Tensor, bands: Tensor, trace: dict | None = None) -> tuple[Tensor, Tensor]:
         note = (lambda k, v: trace.__setitem__(k, v)) if trace is not None else (lambda k, v: None)
         n, (b, t) = self.sizes.high_positions, bands.shape[:2]
+        low, bands = silence_after(low, bands, self.sizes.look_ahead)
         x, skips = torch.stack([low.real, low.imag], 1), []
         for i in range(len(self.sizes.channels)):
             weight, bias = self.w[f"encoder.{i}.weight"], self.w[f"encoder.{i}.bias"]
-            x = F.conv2d(F.pad(x, (1, 0, weight.shape[2] - 1, 0)), weight, bias, stride=(1, 2))
+            x = F.conv2d(F.pad(x, (1, 0, self.sizes.time_kernel - 1, 0)), weight, bias, stride=(1, 2))
             x = self.prelu(x, f"encoder.{i}")
-            skips.append(x)
-            note(f"encoder.{i}", x.permute(0, 2, 3, 1))
-        high = self.linear(bands.reshape(b, t, n, HIGH_BANDS // n), "high_in")
+            skips.append(x[:, :, :t])
+            note(f"encoder.{i}", x[:, :, :t].permute(0, 2, 3, 1))
+        high = self.linear(bands[:, :t].reshape(b, t, n, HIGH_BANDS // n), "high_in")
         note("high_in", high)
         y = torch.cat([x.permute(0, 2, 3, 1), high], 2) + self.w["position"]  # (B, T, F, C)
         f, c = y.shape[2:]
@@ -239,14 +241,16 @@ class Folded:
                 edges = erb_edges(1, LOW_BINS + 1, LOW_BANDS)
                 energy = (low.real.square() + low.imag.square()) @ band_means(edges).to(low.real.dtype)
                 log = torch.log10(energy + FullBandMemory.ENERGY_FLOOR) + 2
-                heard = torch.cat([self.linear(y, "full_memory.hear").flatten(2), log, bands], 2)
+                energies = torch.cat([log, bands], 2)
+                ahead = [energies[:, k : k + t] for k in range(self.sizes.look_ahead + 1)]
+                heard = torch.cat([self.linear(y, "full_memory.hear").flatten(2), *ahead], 2)
                 states = self.gru(heard.transpose(0, 1), "full_memory.gru").transpose(0, 1)
                 envelope = self.linear(states, "full_memory.gains").unflatten(2, (self.sizes.heads, -1))
                 y = y + self.linear(self.linear(states, "full_memory.tell").unflatten(2, (-1, HEARD)), "full_memory.spread")
                 note("full_memory", y)
         lowest = x.new_zeros(b, t, LOWEST_BINS, 2 * self.sizes.coefficients)
         if self.sizes.low_hidden:
-            bins = low[..., :LOWEST_BINS]
+            bins = low[:, :t, :LOWEST_BINS]
             heard = torch.cat([y[:, :, : self.sizes.lowest_positions].flatten(2), bins.real, bins.imag], 2)
             states = self.gru(heard.transpose(0, 1), "low_memory.gru").transpose(0, 1)
             lowest = (states @ self.w["low_memory.linear.weight"].t()).unflatten(2, (LOWEST_BINS, -1))

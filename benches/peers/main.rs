@@ -66,7 +66,7 @@ struct Blocks {
 impl Blocks {
     fn new(rate: u32, channels: usize, stereo: Stereo, size: usize, scale: f32) -> Self {
         Self {
-            engine: Engine::new(&Model::bundled(), rate, channels).expect("a rate and channels"),
+            engine: Engine::new(&Model::live(), rate, channels).expect("a rate and channels"),
             controls: Controls { stereo, ..Controls::default() },
             signal: Signal::new(rate, scale),
             block: vec![vec![0.0; size]; channels],
@@ -98,7 +98,7 @@ fn main() {
     }
     let hops = if arguments.iter().any(|a| a == "--quick") { 5_000 } else { 100_000 };
     let few = hops / 20;
-    let model = Model::bundled();
+    let model = Model::live();
     let network = model.network();
     println!("{network:?}");
     println!("{} multiply-adds per hop", multiply_adds(network));
@@ -113,7 +113,7 @@ fn main() {
 
 /// For counting instructions (`cargo xtask test instructions`).
 fn only_hops(hops: usize) {
-    let model = Model::bundled();
+    let model = Model::live();
     let network = model.network();
     println!("{network:?}");
     println!("multiply-adds per hop: {}", multiply_adds(network));
@@ -133,7 +133,7 @@ fn title(text: &str) {
 fn beside_nnnoiseless(hops: usize) -> f64 {
     title("per hop of 10 ms at 48 kHz, mono    p50      p99    p99.9      max  p99.9/p50");
     let mut wisp = Blocks::mono();
-    let model = Model::bundled();
+    let model = Model::live();
     let network = model.network();
     let (mut state, mut mask) = (network.new_state(), network.new_mask());
     let features = Features::default();
@@ -230,13 +230,13 @@ fn denormals(hops: usize) {
 
 /// Time to make an engine, and its memory without the weights.
 fn instances(rounds: usize) {
-    let file = std::fs::read("bundled/wisp.safetensors").expect("the weights' file");
+    let file = std::fs::read("bundled/live.safetensors").expect("the weights' file");
     let load = Times::new((0..20).map(|_| time(|| Model::from_bytes(&file)))).quantile(0.5);
     let (_network, _, held) = count(|| Model::from_bytes(&file));
     title("an instance                              ms       KiB");
     println!("weights, once per process         {:9.2} {:9}", load / 1e3, held / 1024);
     for (rate, channels) in [(RATE, 1), (RATE, 2), (44_100, 2), (192_000, 2), (22_050, 2)] {
-        let make = || Engine::new(&Model::bundled(), rate, channels);
+        let make = || Engine::new(&Model::live(), rate, channels);
         let took = Times::new((0..rounds.min(50)).map(|_| time(make))).quantile(0.5) / 1e3;
         let (_engine, _, held) = count(make);
         println!("{rate:7} Hz, {channels} channels            {took:9.2} {:9}", held / 1024);

@@ -5,7 +5,7 @@ use std::path::Path;
 mod pack;
 
 fn main() {
-    let from = "../../bundled/wisp.safetensors";
+    let from = "../../bundled/live.safetensors";
     println!("cargo::rerun-if-changed={from}");
     println!("cargo::rerun-if-changed=src/pack.rs");
     let bytes = std::fs::read(from).expect("the bundled weights");

@@ -92,7 +92,7 @@ pub fn main() -> ExitCode {
     };
 
     let model = match &args.weights {
-        None => Model::bundled(),
+        None => Model::live(),
         Some(path) => match Model::from_file(path) {
             Ok(model) => model,
             Err(error) => {
@@ -159,7 +159,7 @@ pub struct Cleaned {
 /// The message of what went wrong, or that more than `seconds` of audio came.
 pub fn clean_at_most(seconds: u64, input: &Path, output: &Path) -> Result<Cleaned, String> {
     let settings = Settings {
-        model: Model::bundled(),
+        model: Model::live(),
         controls: Controls::default(),
         depth: None,
         rate: None,

@@ -2,9 +2,11 @@
 pub(crate) mod bands;
 mod delay;
 mod framer;
+mod ring;
 mod stft;
 
 pub use bands::Bands;
 pub use delay::DelayLine;
 pub use framer::Framer;
+pub(crate) use ring::Ring;
 pub use stft::Stft;

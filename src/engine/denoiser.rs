@@ -7,14 +7,15 @@ use super::controls::{Controls, Stereo};
 use super::mask::{self, LowBand};
 use super::shape::{Shape, Shaped};
 use super::telemetry::{Meter, Telemetry};
-use crate::dsp::{Bands, Framer, Stft};
-use crate::nn::{Dccrn, DccrnState, Features, HIGH_BANDS, Mask};
+use crate::dsp::{Bands, Framer, Ring, Stft};
+use crate::nn::{Dccrn, DccrnState, Features, HIGH_BANDS, Mask, Sizes};
 
 /// From the last two hops of each channel to what is to be removed from the one before.
 ///
 /// That hop is the first half of the newest frame and the second half of the frame before. A network of one head says what
 /// is to be removed from the newest frame, whose second half waits for the next hop; one of two heads says it of both
-/// frames at once, so that both halves are made with all that has been heard.
+/// frames at once, so that both halves are made with all that has been heard. A network that looks ahead says it of frames that
+/// many hops earlier.
 pub(crate) struct Denoiser {
     network: Arc<Dccrn>,
     stft: Stft,
@@ -31,29 +32,25 @@ pub(crate) struct Denoiser {
 }
 
 struct Channel {
-    frames: Vec<Frame>, // one per head: the newest, the one before
+    spectra: Ring<Vec<Complex32>>, // from the newest back to the last head's frame
+    look_ahead: usize,
+    removed: Vec<Vec<Complex32>>, // by each head
     low: LowBand,
     inverse: Vec<Complex32>, // input of the inverse transform, which overwrites it
     overlap: Vec<f32>,       // the newest frame's second half, by head 0
     silent: usize,           // frames in a row that held nothing but zeros
 }
 
-#[derive(Clone)]
-struct Frame {
-    spectrum: Vec<Complex32>,
-    removed: Vec<Complex32>,
-}
-
 impl Shaped for Channel {
     fn pair(&mut self, head: usize) -> (&[Complex32], &mut [Complex32]) {
-        let Frame { spectrum, removed } = &mut self.frames[head];
-        (spectrum, removed)
+        (self.spectra.ago(self.look_ahead + head), &mut self.removed[head])
     }
 }
 
 impl Channel {
-    fn newest(&self) -> (&[Complex32], &[Complex32]) {
-        (&self.frames[0].spectrum, &self.frames[0].removed)
+    /// The filtered frame, and what is removed from it.
+    fn filtered(&self) -> (&[Complex32], &[Complex32]) {
+        (self.spectra.ago(self.look_ahead), &self.removed[0])
     }
 }
 
@@ -78,14 +75,16 @@ impl Denoiser {
     pub(crate) fn new(network: Arc<Dccrn>, hop: usize, channels: usize) -> Self {
         let stft = Stft::new(hop);
         let bins = stft.bins();
-        let (heads, taps) = (network.sizes().heads, network.sizes().taps);
+        let &Sizes { heads, taps, look_ahead, taps_ahead, .. } = network.sizes();
         let zeros = vec![Complex32::ZERO; bins];
         Self {
             bands: Bands::new(bins),
             channels: (0..channels)
                 .map(|_| Channel {
-                    frames: vec![Frame { spectrum: zeros.clone(), removed: zeros.clone() }; heads],
-                    low: LowBand::new(taps),
+                    spectra: Ring::new(look_ahead + heads, zeros.clone()),
+                    look_ahead,
+                    removed: vec![zeros.clone(); heads],
+                    low: LowBand::new(look_ahead - taps_ahead + taps),
                     inverse: zeros.clone(),
                     overlap: vec![0.0; hop],
                     silent: usize::MAX,
@@ -124,7 +123,7 @@ impl Denoiser {
 
     fn measure(&mut self) {
         if let Some(amount) = self.unmeasured.take() {
-            self.meter.measure(self.channels.iter().map(Channel::newest), amount);
+            self.meter.measure(self.channels.iter().map(Channel::filtered), amount);
         }
     }
 
@@ -132,10 +131,7 @@ impl Denoiser {
     pub(crate) fn process(&mut self, framer: &mut Framer, controls: &Controls, amount: f32) {
         self.measure();
         for (i, channel) in self.channels.iter_mut().enumerate() {
-            if let [newest, before] = &mut channel.frames[..] {
-                std::mem::swap(&mut newest.spectrum, &mut before.spectrum);
-            }
-            let spectrum = &mut channel.frames[0].spectrum;
+            let spectrum = channel.spectra.turn();
             self.stft.analyze(framer.frame(i), spectrum);
             channel.low.push(&self.bands, spectrum);
             let zeros = framer.frame(i).iter().all(|&x| x == 0.0);
@@ -152,12 +148,13 @@ impl Denoiser {
             self.shape.split_groups();
         }
         self.linked = linked;
-        // Where nothing has been heard for as long as the filter reaches back, the network waits: hosts send silence before
-        // the first sound and between clips, and it would make something of that.
-        let reach = self.network.sizes().taps;
+        // Where nothing has been heard for as long as the filter reaches back from the filtered frame, the network waits: hosts
+        // send silence before the first sound and between clips, and it would make something of that.
+        let &Sizes { heads, taps, look_ahead, taps_ahead, .. } = self.network.sizes();
+        let reach = look_ahead + taps - taps_ahead;
         let waits = |c: &Channel| c.silent > reach;
         if let ([first, _, ..], true) = (&mut self.voices[..], linked) {
-            let spectra = self.channels.iter().map(|c| c.newest().0);
+            let spectra = self.channels.iter().map(|c| &c.spectra.ago(0)[..]);
             mask::joint(spectra, &mut self.joint, &mut self.joint_power);
             self.joint_low.push(&self.bands, &self.joint);
             if !self.channels.iter().all(waits) {
@@ -166,25 +163,26 @@ impl Denoiser {
         } else {
             for (voice, c) in self.voices.iter_mut().zip(&self.channels).filter(|(_, c)| !waits(c))
             {
-                voice.listen(&self.network, &self.bands, c.newest().0, &c.low);
+                voice.listen(&self.network, &self.bands, c.spectra.ago(0), &c.low);
             }
         }
 
         for (i, c) in self.channels.iter_mut().enumerate() {
             let voice = &self.voices[if linked { 0 } else { i }];
             let silent = waits(c);
-            for (head, frame) in c.frames.iter_mut().enumerate() {
-                let Frame { spectrum, removed } = frame;
+            for (head, removed) in c.removed.iter_mut().enumerate() {
                 if silent {
                     removed.fill(Complex32::ZERO);
                 } else {
-                    mask::removed((&voice.mask, head), &self.bands, &c.low, spectrum, removed);
+                    let history = (&c.low, look_ahead - taps_ahead);
+                    let spectrum = c.spectra.ago(look_ahead + head);
+                    mask::removed((&voice.mask, head), &self.bands, history, spectrum, removed);
                 }
             }
         }
-        self.meter.listen(self.channels.iter().map(Channel::newest));
+        self.meter.listen(self.channels.iter().map(Channel::filtered));
         self.shape.set(controls);
-        for head in 0..self.network.sizes().heads {
+        for head in 0..heads {
             if linked {
                 self.shape.apply(0, &mut self.channels, head);
             } else {
@@ -195,11 +193,11 @@ impl Denoiser {
         }
         for (i, c) in self.channels.iter_mut().enumerate() {
             // What head 0 made of the frame before still overlaps; the other head has made it anew.
-            if let Some(before) = c.frames.get(1) {
-                c.inverse.copy_from_slice(&before.removed);
+            if let Some(before) = c.removed.get(1) {
+                c.inverse.copy_from_slice(before);
                 self.stft.amend(&mut c.inverse, &mut c.overlap);
             }
-            c.inverse.copy_from_slice(&c.frames[0].removed);
+            c.inverse.copy_from_slice(&c.removed[0]);
             self.stft.synthesize(&mut c.inverse, &mut c.overlap, framer.output(i));
         }
         self.unmeasured = Some(amount);
@@ -211,7 +209,7 @@ impl Denoiser {
 
     pub(crate) fn reset(&mut self) {
         for c in &mut self.channels {
-            c.frames.iter_mut().for_each(|f| f.spectrum.fill(Complex32::ZERO));
+            c.spectra.iter_mut().for_each(|spectrum| spectrum.fill(Complex32::ZERO));
             c.low.reset();
             c.overlap.fill(0.0);
             c.silent = usize::MAX;

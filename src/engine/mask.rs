@@ -3,14 +3,13 @@ use std::ops::Range;
 
 use realfft::num_complex::Complex32;
 
-use crate::dsp::Bands;
+use crate::dsp::{Bands, Ring};
 use crate::nn::{LOW_BINS, Mask};
 
 /// Bins 0..=160 of the last frames.
 pub(crate) struct LowBand {
     newest: [Complex32; LOW_BINS],
-    frames: Vec<Frame>,
-    now: usize,
+    frames: Ring<Frame>,
 }
 
 /// Real and imaginary parts apart, as a filter has its own: so vectors of them can be multiplied.
@@ -33,15 +32,14 @@ impl Frame {
 }
 
 impl LowBand {
-    pub(crate) fn new(taps: usize) -> Self {
-        Self { newest: [Complex32::ZERO; LOW_BINS], frames: vec![Frame::SILENCE; taps], now: 0 }
+    pub(crate) fn new(frames: usize) -> Self {
+        Self { newest: [Complex32::ZERO; LOW_BINS], frames: Ring::new(frames, Frame::SILENCE) }
     }
 
     /// Forgets the oldest frame for the one that `spectrum` holds.
     pub(crate) fn push(&mut self, bands: &Bands, spectrum: &[Complex32]) {
-        self.now = (self.now + 1) % self.frames.len();
         bands.low(spectrum, &mut self.newest);
-        self.frames[self.now].set(spectrum[0].re, &self.newest);
+        self.frames.turn().set(spectrum[0].re, &self.newest);
     }
 
     /// The newest frame's low band.
@@ -49,35 +47,29 @@ impl LowBand {
         &self.newest
     }
 
-    /// The frame `tap` frames ago.
-    fn ago(&self, tap: usize) -> &Frame {
-        &self.frames[(self.now + self.frames.len() - tap) % self.frames.len()]
-    }
-
     pub(crate) fn reset(&mut self) {
         self.newest.fill(Complex32::ZERO);
-        self.frames.fill(Frame::SILENCE);
-        self.now = 0;
+        self.frames.iter_mut().for_each(|f| *f = Frame::SILENCE);
     }
 }
 
-/// What one head of the mask takes away from `spectrum`, the frame that it is for: X minus the complex filter over the last
-/// frames, which `history` holds, below 8 kHz, (1 - gain) X above. What lies below 25 Hz leaks into bin 1, where the network sees it: bin 1's
+/// What one head of the mask takes away from `spectrum`, the frame that it is for: X minus the complex filter over the
+/// frames in `history`, the first tap's `newest` before the newest, below 8 kHz, (1 - gain) X above. What lies below 25 Hz leaks into bin 1, where the network sees it: bin 1's
 /// filter serves the real bin 0 too. Bin 159's serves bin 160, the real last bin of training material at 16 kHz, where only
 /// half of a filter of its own is ever learned.
 pub(crate) fn removed(
     (mask, head): (&Mask, usize),
     bands: &Bands,
-    history: &LowBand,
+    (history, newest): (&LowBand, usize),
     spectrum: &[Complex32],
     removed: &mut [Complex32],
 ) {
     removed.copy_from_slice(spectrum);
     let mut y = Frame::SILENCE;
     y.set(spectrum[0].re, &spectrum[1..]);
-    for tap in 0..history.frames.len() {
+    for tap in 0..mask.taps() {
         let (real, imag) = mask.tap(head, tap);
-        let x = history.ago(tap);
+        let x = history.frames.ago(newest + tap);
         y.dc -= real[0] * x.dc;
         take(&mut y, x, 0..LOW_BINS - 1, (&real[..LOW_BINS - 1], &imag[..LOW_BINS - 1]));
         let last = LOW_BINS - 2..LOW_BINS - 1;

@@ -10,7 +10,7 @@ mod telemetry;
 
 use crate::Model;
 use crate::dsp::{DelayLine, Framer};
-use crate::nn::Dccrn;
+use crate::nn::{Dccrn, Sizes};
 
 pub use controls::{Controls, DEFAULT_REDUCTION_DB, Listen, Stereo};
 pub use offline::{Offline, denoise};
@@ -82,9 +82,10 @@ pub struct Timing {
 
 impl Timing {
     fn new(network: &Dccrn, hop: usize) -> Self {
-        let latency = 2 * hop;
-        let reach = (network.sizes().taps - 1) * hop;
-        Self { latency, tail: 2 * latency + reach }
+        let Sizes { taps, look_ahead, taps_ahead, .. } = network.sizes();
+        let latency = (2 + look_ahead) * hop;
+        let reach = (taps - 1 - taps_ahead) * hop;
+        Self { latency, tail: latency + 2 * hop + reach }
     }
 }
 
@@ -184,7 +185,7 @@ impl Engine {
         self.channels.len()
     }
 
-    /// Delay from input to output in samples: two hops of 10 ms, each rounded to whole samples.
+    /// Delay from input to output in samples: two hops of 10 ms, six with [`Model::studio`], each rounded to whole samples.
     pub fn latency_samples(&self) -> usize {
         self.timing.latency
     }

@@ -10,7 +10,7 @@ use crate::Model;
 /// use wisp::{Controls, Model};
 ///
 /// let mut recording = vec![vec![0.0_f32; 48_000]; 2]; // a second of stereo
-/// wisp::denoise(&Model::bundled(), &Controls::default(), 48_000, &mut recording)?;
+/// wisp::denoise(&Model::live(), &Controls::default(), 48_000, &mut recording)?;
 /// # Ok::<(), wisp::EngineError>(())
 /// ```
 ///
@@ -48,7 +48,7 @@ pub fn denoise(
 ///
 /// # fn read() -> Option<Vec<Vec<f32>>> { None }
 /// # fn write(piece: &[Vec<f32>]) {}
-/// let mut offline = Offline::new(Engine::new(&Model::bundled(), 44_100, 2)?);
+/// let mut offline = Offline::new(Engine::new(&Model::live(), 44_100, 2)?);
 /// let controls = Controls::default();
 /// while let Some(mut piece) = read() {
 ///     offline.process(&controls, &mut piece); // shorter at first
@@ -106,14 +106,14 @@ mod tests {
         let controls = Controls { reduction_db: 0.0, ..Controls::default() };
         for length in [0, 1, 100, 959, 960, 961, 5000] {
             let mut ours = recording(length);
-            denoise(&Model::bundled(), &controls, 48_000, &mut ours).expect("stereo at 48 kHz");
+            denoise(&Model::live(), &controls, 48_000, &mut ours).expect("stereo at 48 kHz");
             assert!(ours == recording(length), "{length} samples");
         }
     }
 
     #[test]
     fn pieces_give_the_whole() {
-        let (controls, model) = (Controls::default(), Model::bundled());
+        let (controls, model) = (Controls::default(), Model::live());
         let mut offline = Offline::new(Engine::new(&model, 44_100, 2).expect("stereo"));
         // Twice, as the second recording begins anew; the shorter is inside the engine as a whole.
         for (length, size) in [(5000, 441), (5000, 700), (300, 64)] {

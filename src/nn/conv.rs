@@ -1,9 +1,10 @@
 //! Complex convolutions, batch norm folded in: real ones once exported, channels last.
 use super::kernels::{Buffer, Kernels, PANEL, Packed};
 use super::weights::Weights;
+use crate::dsp::Ring;
 use crate::error::WeightsError;
 
-/// (F, C_in) of the last frames -> (F/2, C_out): causal in time, kernel 3 and stride 2 in frequency.
+/// (F, C_in) of the last frames -> (F/2, C_out): kernel 3 and stride 2 in frequency.
 pub(crate) struct ComplexConv2d {
     taps: Vec<Packed>, // oldest frame first; each (C_out, 3 C_in)
     inputs: usize,
@@ -11,10 +12,9 @@ pub(crate) struct ComplexConv2d {
     positions: usize, // F
 }
 
-/// The frames that a [`ComplexConv2d`] sees: a ring of (1 + F, C_in), the first position zero.
+/// The frames that a [`ComplexConv2d`] sees, and those that are needed again later: each (1 + F, C_in), the first position zero.
 pub(crate) struct ConvState {
-    frames: Vec<Buffer>,
-    now: usize, // the newest
+    frames: Ring<Buffer>,
 }
 
 impl ComplexConv2d {
@@ -23,15 +23,15 @@ impl ComplexConv2d {
         name: &str,
         (inputs, outputs): (usize, usize),
         positions: usize,
-        time_kernel: usize,
+        frames: usize,
     ) -> Result<Self, WeightsError> {
-        let w = weights.take(&format!("{name}.weight"), &[outputs, inputs, time_kernel, 3])?;
+        let w = weights.take(&format!("{name}.weight"), &[outputs, inputs, frames, 3])?;
         let b = weights.take(&format!("{name}.bias"), &[outputs])?;
         let slope = weights.take(&format!("{name}.slope"), &[outputs])?;
-        let taps = (0..time_kernel).map(|t| {
+        let taps = (0..frames).map(|t| {
             let packed =
                 Packed::new(outputs, 3 * inputs, |o, k| w.at(&[o, k % inputs, t, k / inputs]));
-            if t + 1 == time_kernel {
+            if t + 1 == frames {
                 packed.with_bias(|o| b.data()[o]).with_slope(|o| slope.data()[o])
             } else {
                 packed
@@ -40,9 +40,10 @@ impl ComplexConv2d {
         Ok(Self { taps: taps.collect(), inputs, outputs, positions })
     }
 
-    pub(crate) fn new_state(&self) -> ConvState {
+    /// `kept`: frames that are needed, at the least.
+    pub(crate) fn new_state(&self, kept: usize) -> ConvState {
         let frame = Buffer::new((1 + self.positions) * self.inputs);
-        ConvState { frames: vec![frame; self.taps.len()], now: 0 }
+        ConvState { frames: Ring::new(self.taps.len().max(kept), frame) }
     }
 
     /// What the frames before the newest in `state` add to y: (F/2, C_out).
@@ -59,7 +60,7 @@ impl ComplexConv2d {
 
     fn tap(&self, kernels: Kernels, t: usize, state: &ConvState, y: &mut [f32]) {
         let (w, rows) = (&self.taps[t], self.positions / 2);
-        let frame = &state.frames[(state.now + 1 + t) % self.taps.len()];
+        let frame = state.frames.ago(self.taps.len() - 1 - t);
         kernels.matmul(w, rows, frame, 2 * self.inputs, y, self.outputs, t > 0);
     }
 }
@@ -67,29 +68,25 @@ impl ComplexConv2d {
 impl ConvState {
     /// Forgets the oldest frame: its memory is for the newest.
     pub(crate) fn advance(&mut self) {
-        self.now = (self.now + 1) % self.frames.len();
+        self.frames.turn();
     }
 
-    /// The newest frame, (F, C_in).
-    pub(crate) fn newest(&self, inputs: usize) -> &[f32] {
-        &self.frames[self.now][inputs..]
+    /// The frame `count` before the newest, (F, C_in).
+    pub(crate) fn ago(&self, count: usize, inputs: usize) -> &[f32] {
+        &self.frames.ago(count)[inputs..]
     }
 
     /// The newest frame, (F, C_in), to be written.
     pub(crate) fn newest_mut(&mut self, inputs: usize) -> &mut [f32] {
-        &mut self.frames[self.now][inputs..]
+        &mut self.frames.newest_mut()[inputs..]
     }
 
     pub(crate) fn reset(&mut self) {
         self.frames.iter_mut().for_each(|f| f.fill(0.0));
-        self.now = 0;
     }
 
     pub(crate) fn copy_from(&mut self, other: &Self) {
-        for (a, b) in self.frames.iter_mut().zip(&other.frames) {
-            a.copy_from_slice(b);
-        }
-        self.now = other.now;
+        self.frames.copy_from(&other.frames, |a, b| a.copy_from_slice(b));
     }
 }
 

@@ -13,11 +13,13 @@ use super::kernels::{Buffer, Kernels, padded};
 use super::linear::Linear;
 use super::weights::{HEARD, Sizes, Weights};
 use super::{HIGH_BANDS, LOW_BANDS, LOW_BINS, LOWEST_BINS};
+use crate::dsp::Ring;
 use crate::dsp::bands::{between_centres, erb_edges, interpolate};
 use crate::error::WeightsError;
 
 /// Built into the binary; a file that does not load fails the tests, so [`crate::Model::bundled`] cannot fail.
-pub(crate) static BUNDLED: &[u8] = include_bytes!("../../bundled/wisp.safetensors");
+pub(crate) static LIVE: &[u8] = include_bytes!("../../bundled/live.safetensors");
+pub(crate) static STUDIO: &[u8] = include_bytes!("../../bundled/studio.safetensors");
 
 /// What the network sees of a frame.
 #[derive(Clone, Debug)]
@@ -36,11 +38,12 @@ impl Default for Features {
 
 /// What the network says about a frame: for each of its heads a filter of the low band and gains of the high bands.
 ///
-/// Head 0 is for the newest frame, head 1, where there is one, for the frame before. Either's filter counts its frames back
-/// from the newest.
+/// Head 0 is for the filtered frame, which is the newest unless the network looks ahead; head 1, where there is one, is for the
+/// frame before. Either's filter counts its frames back from the same one, [`Sizes::taps_ahead`] after the filtered frame.
 #[derive(Clone, Debug)]
 pub struct Mask {
     taps: usize,
+    ahead: usize,                    // of the taps
     real: Buffer,                    // (heads, taps, 160)
     imag: Buffer,                    // (heads, taps, 160)
     envelope: Vec<[f32; LOW_BANDS]>, // per head
@@ -48,13 +51,30 @@ pub struct Mask {
 }
 
 impl Mask {
-    /// The filter's coefficient of bin `1 + bin` for the frame `tap` frames ago.
+    /// The filter's coefficient of bin `1 + bin` for the frame that `tap` counts back to.
     pub fn coefficient(&self, head: usize, tap: usize, bin: usize) -> Complex32 {
         let (real, imag) = self.tap(head, tap);
         Complex32::new(real[bin], imag[bin])
     }
 
-    /// Coefficients (real, imaginary) for the frame `tap` frames ago, bins 1..=160.
+    /// Lets everything pass.
+    pub(crate) fn pass(&mut self) {
+        self.real.fill(0.0);
+        self.imag.fill(0.0);
+        for head in 0..self.gains.len() {
+            let own = head * self.taps + self.ahead + head;
+            self.real[own * LOW_BINS..][..LOW_BINS].fill(1.0);
+        }
+        self.envelope.as_flattened_mut().fill(1.0);
+        self.gains.as_flattened_mut().fill(1.0);
+    }
+
+    /// Frames that each filter goes over.
+    pub(crate) fn taps(&self) -> usize {
+        self.taps
+    }
+
+    /// Coefficients (real, imaginary) for the frame that `tap` counts back to, bins 1..=160.
     pub fn tap(&self, head: usize, tap: usize) -> (&[f32], &[f32]) {
         let at = (head * self.taps + tap) * LOW_BINS;
         (&self.real[at..at + LOW_BINS], &self.imag[at..at + LOW_BINS])
@@ -126,8 +146,22 @@ impl std::fmt::Debug for Dccrn {
     }
 }
 
+/// What is needed of a frame when it is filtered.
+#[derive(Clone)]
+struct Heard {
+    lowest: [Complex32; LOWEST_BINS],
+    energies: [f32; LOW_BANDS + HIGH_BANDS],
+}
+
+impl Heard {
+    const NOTHING: Self =
+        Self { lowest: [Complex32::ZERO; LOWEST_BINS], energies: [0.0; LOW_BANDS + HIGH_BANDS] };
+}
+
 /// What the network remembers of one voice, and its working memory.
 pub struct DccrnState {
+    count: usize,            // frames heard, up to the look-ahead
+    heard: Ring<Heard>,      // the filtered frame and those after it
     encoder: Vec<ConvState>, // their newest frames are those to come
     memory: Vec<Buffer>,     // (positions, width)
     full_memory: Option<Buffer>,
@@ -168,7 +202,8 @@ impl Dccrn {
 
         let inputs = [2].into_iter().chain(sizes.channels.iter().copied());
         let encoder = inputs.zip(&sizes.channels).enumerate().map(|(i, (a, &b))| {
-            ComplexConv2d::load(&mut w, &format!("encoder.{i}"), (a, b), LOW_BINS >> i, time_kernel)
+            let frames = time_kernel + sizes.frames_ahead(i);
+            ComplexConv2d::load(&mut w, &format!("encoder.{i}"), (a, b), LOW_BINS >> i, frames)
         });
         let encoder = encoder.collect::<Result<_, _>>()?;
         let high_in = Linear::load(&mut w, "high_in", HIGH_BANDS / high_positions, channels)?;
@@ -250,7 +285,7 @@ impl Dccrn {
         let channels = |i: usize| if i == 0 { 2 } else { s.channels[i - 1] };
         let encoder = |i: usize| (LOW_BINS >> (i + 1)) * channels(i) * channels(i + 1) * 3;
         match layer {
-            Layer::Encoder(i) => encoder(i) * s.time_kernel,
+            Layer::Encoder(i) => encoder(i) * (s.time_kernel + s.frames_ahead(i)),
             Layer::HighIn => HIGH_BANDS * c,
             Layer::Mix(_) => s.positions() * (2 * 3 * k * (c + k) + 2 * k * c),
             Layer::Memory(_) => s.positions() * (3 * m * (c + h) + m * (h - m) + h * c),
@@ -276,7 +311,14 @@ impl Dccrn {
     pub fn new_state(&self) -> DccrnState {
         let (positions, channels) = (self.sizes.positions(), self.sizes.width());
         DccrnState {
-            encoder: self.encoder.iter().map(|l| l.new_state()).collect(),
+            count: 0,
+            heard: Ring::new(1 + self.sizes.look_ahead, Heard::NOTHING),
+            encoder: self
+                .encoder
+                .iter()
+                .enumerate()
+                .map(|(i, layer)| layer.new_state(1 + self.ahead(i)))
+                .collect(),
             memory: self.memory.iter().map(|l| l.new_state(positions)).collect(),
             full_memory: self.full_memory.as_ref().map(FullBandMemory::new_state),
             low_memory: self.low_memory.as_ref().map(LowMemory::new_state),
@@ -297,19 +339,23 @@ impl Dccrn {
 
     /// A mask that [`Dccrn::forward`] can fill; it lets everything pass.
     pub fn new_mask(&self) -> Mask {
-        let Sizes { taps, heads, .. } = self.sizes;
-        let mut real = Buffer::new(heads * taps * LOW_BINS);
-        for head in 0..heads {
-            // Each head's own frame.
-            real[head * (taps + 1) * LOW_BINS..][..LOW_BINS].fill(1.0);
-        }
-        Mask {
+        let Sizes { taps, heads, taps_ahead, .. } = self.sizes;
+        let coefficients = Buffer::new(heads * taps * LOW_BINS);
+        let mut mask = Mask {
             taps,
-            real,
-            imag: Buffer::new(heads * taps * LOW_BINS),
+            ahead: taps_ahead,
+            real: coefficients.clone(),
+            imag: coefficients,
             envelope: vec![[1.0; LOW_BANDS]; heads],
             gains: vec![[1.0; HIGH_BANDS]; heads],
-        }
+        };
+        mask.pass();
+        mask
+    }
+
+    /// How many frames encoder layer `i` and those after it look ahead together.
+    fn ahead(&self, layer: usize) -> usize {
+        (layer..self.encoder.len()).map(|i| self.sizes.frames_ahead(i)).sum()
     }
 
     /// The features of a frame, from its bins 1..=160 and the mean |X|^2 of each high band.
@@ -359,12 +405,14 @@ impl Dccrn {
         }
     }
 
-    /// One frame.
+    /// Hears one frame and says what to do with the one [`Sizes::look_ahead`] frames before. Until there is one, the mask
+    /// lets everything pass.
     pub fn forward(&self, features: &Features, state: &mut DccrnState, mask: &mut Mask) {
         self.forward_traced(features, state, mask, |_, _| ());
     }
 
-    /// As [`Dccrn::forward`]; `trace` sees each layer's output, (positions, channels).
+    /// As [`Dccrn::forward`]; `trace` sees each layer's output, (positions, channels). Of those that look ahead it is the output for
+    /// the latest frame for which they have one.
     pub fn forward_traced(
         &self,
         features: &Features,
@@ -378,19 +426,36 @@ impl Dccrn {
         let (positions, low_positions) = (self.sizes.positions(), self.sizes.low_positions());
         let (channels, layers) = (self.sizes.width(), self.encoder.len());
 
+        let heard = s.heard.turn();
+        heard.lowest.copy_from_slice(&features.low[..LOWEST_BINS]);
+        match &self.full_memory {
+            Some(memory) => memory.energies(&features.low, &features.bands, &mut heard.energies),
+            None => heard.energies[LOW_BANDS..].copy_from_slice(&features.bands),
+        }
         let bins = s.encoder[0].newest_mut(2).as_chunks_mut::<2>().0;
         for (x, bin) in bins.iter_mut().zip(&features.low) {
             *x = [bin.re, bin.im];
         }
+        let count = s.count;
+        s.count = (count + 1).min(self.sizes.look_ahead);
         for (i, layer) in self.encoder.iter().enumerate() {
+            // A layer has no output before it has heard as far ahead as it reaches.
+            if count + self.ahead(i + 1) < self.sizes.look_ahead {
+                s.encoder[..=i].iter_mut().for_each(ConvState::advance);
+                s.prepared = 0;
+                mask.pass();
+                return;
+            }
             let (before, y) = encoder_output(&mut s.encoder, &mut s.encoded, &self.sizes, i);
             layer.forward(kernels, before, y);
             trace(Layer::Encoder(i), y);
         }
+        let filtered = s.heard.ago(self.sizes.look_ahead);
+        let high_bands = &filtered.energies[LOW_BANDS..];
 
         let (low, high) = s.rows.split_at_mut(low_positions * channels);
         low.copy_from_slice(&s.encoded);
-        self.high_in.forward(kernels, self.sizes.high_positions, &features.bands, high, false);
+        self.high_in.forward(kernels, self.sizes.high_positions, high_bands, high, false);
         trace(Layer::HighIn, high);
         for (x, p) in s.rows.iter_mut().zip(&self.position) {
             *x += p;
@@ -404,15 +469,16 @@ impl Dccrn {
             if let (0, Some((memory, state, scratch))) =
                 (i, there(&self.full_memory, &mut s.full_memory, &mut s.full_scratch))
             {
-                let heard = (&features.low, &features.bands);
-                memory.forward(kernels, &mut s.rows, heard, state, scratch);
+                let frames = (0..=self.sizes.look_ahead).rev();
+                let energies = frames.map(|ago| &s.heard.ago(ago).energies);
+                memory.forward(kernels, &mut s.rows, energies, state, scratch);
                 trace(Layer::FullMemory, &s.rows);
             }
         }
         if let Some((memory, state, scratch)) =
             there(&self.low_memory, &mut s.low_memory, &mut s.low_scratch)
         {
-            memory.forward(kernels, &s.rows, &features.low, state, scratch);
+            memory.forward(kernels, &s.rows, &filtered.lowest, state, scratch);
             trace(Layer::LowMemory, &scratch.out);
         }
         let (low, high) = s.rows.split_at(low_positions * channels);
@@ -430,7 +496,7 @@ impl Dccrn {
             layer.forward(kernels, &before[i], y);
             trace(Layer::Decoder(i), y);
             let skip = layers - 1 - i;
-            let skip = s.encoder[skip].newest(self.sizes.channels[skip - 1]);
+            let skip = s.encoder[skip].ago(self.ahead(skip), self.sizes.channels[skip - 1]);
             y.iter_mut().zip(skip).for_each(|(y, x)| *y += x);
         }
 
@@ -528,6 +594,7 @@ fn add(y: &mut [f32], a: &[f32], b: &[f32]) {
 impl DccrnState {
     /// Returns to the initial state, without allocating.
     pub fn reset(&mut self) {
+        self.count = 0;
         self.encoder.iter_mut().for_each(ConvState::reset);
         let others = self.low_memory.iter_mut().chain(&mut self.full_memory);
         self.memory.iter_mut().chain(others).for_each(|m| m.fill(0.0));
@@ -536,6 +603,8 @@ impl DccrnState {
 
     /// Takes over what another state of the same network remembers, without allocating.
     pub fn copy_from(&mut self, other: &Self) {
+        self.count = other.count;
+        self.heard.copy_from(&other.heard, Heard::clone_from);
         for (a, b) in self.encoder.iter_mut().zip(&other.encoder) {
             a.copy_from(b);
         }
@@ -576,7 +645,7 @@ mod tests {
     #[test]
     fn every_instruction_set_gives_the_plain_result() {
         let run = |kernels| {
-            let network = Dccrn::with_kernels(BUNDLED, kernels).expect("the bundled weights");
+            let network = Dccrn::with_kernels(LIVE, kernels).expect("the bundled weights");
             outputs(&network, 100, |_| 0)
         };
         let plain = run(Kernels::PLAIN);
@@ -590,7 +659,7 @@ mod tests {
 
     #[test]
     fn what_is_prepared_when_changes_no_bit() {
-        let network = Dccrn::from_bytes(BUNDLED).expect("the bundled weights");
+        let network = Dccrn::from_bytes(LIVE).expect("the bundled weights");
         let bits = |x: Vec<f32>| x.into_iter().map(f32::to_bits).collect::<Vec<_>>();
         let expected = bits(outputs(&network, 20, |_| 0));
         assert!(bits(outputs(&network, 20, |_| usize::MAX)) == expected);
@@ -599,7 +668,7 @@ mod tests {
 
     #[test]
     fn multiply_adds_are_counted() {
-        let network = Dccrn::from_bytes(BUNDLED).expect("the bundled weights");
+        let network = Dccrn::from_bytes(LIVE).expect("the bundled weights");
         let (sizes, names) = (network.sizes(), network.layers().map(|l| l.to_string()));
         let others = usize::from(sizes.low_hidden > 0) + usize::from(sizes.full_hidden > 0);
         assert_eq!(names.count(), 2 * sizes.channels.len() + 1 + 2 * sizes.blocks + others);

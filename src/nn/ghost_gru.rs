@@ -290,6 +290,7 @@ pub(crate) struct FullBandMemory {
     spread: Packed, // (C, 8)
     edges: [usize; LOW_BANDS + 1],
     positions: usize,
+    frames: usize, // whose bands it hears
     gains: usize,
     channels: usize,
 }
@@ -297,7 +298,7 @@ pub(crate) struct FullBandMemory {
 /// What [`FullBandMemory::forward`] needs besides its state.
 pub(crate) struct FullScratch {
     gru: GruScratch,
-    heard: Buffer, // (positions * 8 | 24 low bands | 24 high bands)
+    heard: Buffer, // (positions * 8 | of each frame 24 low bands, 24 high bands)
     out: Buffer,   // (heads * (24 + 24) | positions * 8)
     gains: usize,
 }
@@ -345,6 +346,7 @@ impl FullBandMemory {
                 .with_bias(|o| spread_bias.data()[o]),
             edges: erb_edges(1, LOW_BINS + 1),
             positions,
+            frames: 1 + sizes.look_ahead,
             gains,
             channels,
         })
@@ -358,7 +360,7 @@ impl FullBandMemory {
         let told = self.positions * HEARD;
         FullScratch {
             gru: self.gru.new_scratch(1),
-            heard: Buffer::new(told + LOW_BANDS + HIGH_BANDS),
+            heard: Buffer::new(told + self.frames * (LOW_BANDS + HIGH_BANDS)),
             out: Buffer::new(self.gains + told),
             gains: self.gains,
         }
@@ -369,25 +371,36 @@ impl FullBandMemory {
         self.gru.prepare(kernels, 1, state, &mut scratch.gru);
     }
 
-    /// rows: (positions, C), in place, features: the frame's; after [`FullBandMemory::prepare`]. Leaves the gains in the scratch.
-    pub(crate) fn forward(
+    /// What it hears of a frame's energies: the compressed low band's, then the features of the high bands.
+    pub(crate) fn energies(
+        &self,
+        low: &[Complex32; LOW_BINS],
+        high: &[f32; HIGH_BANDS],
+        energies: &mut [f32; LOW_BANDS + HIGH_BANDS],
+    ) {
+        for (y, edge) in energies.iter_mut().zip(self.edges.windows(2)) {
+            let bins = &low[edge[0] - 1..edge[1] - 1];
+            let energy: f32 = bins.iter().map(|x| x.norm_sqr()).sum();
+            *y = low_band_feature(energy / bins.len() as f32);
+        }
+        energies[LOW_BANDS..].copy_from_slice(high);
+    }
+
+    /// rows: (positions, C), in place, energies: of the filtered frame and those after it; after [`FullBandMemory::prepare`].
+    /// Leaves the gains in the scratch.
+    pub(crate) fn forward<'a>(
         &self,
         kernels: Kernels,
         rows: &mut [f32],
-        (low, high): (&[Complex32; LOW_BINS], &[f32; HIGH_BANDS]),
+        energies: impl Iterator<Item = &'a [f32; LOW_BANDS + HIGH_BANDS]>,
         state: &mut [f32],
         scratch: &mut FullScratch,
     ) {
         let FullScratch { gru, heard, out, .. } = scratch;
         let (channels, told) = (self.channels, self.positions * HEARD);
         kernels.matmul(&self.hear, self.positions, rows, channels, heard, HEARD, false);
-        let bands = &mut heard[told..];
-        for (y, edge) in bands.iter_mut().zip(self.edges.windows(2)) {
-            let bins = &low[edge[0] - 1..edge[1] - 1];
-            let energy: f32 = bins.iter().map(|x| x.norm_sqr()).sum();
-            *y = low_band_feature(energy / bins.len() as f32);
-        }
-        bands[LOW_BANDS..].copy_from_slice(high);
+        let bands = heard[told..].chunks_exact_mut(LOW_BANDS + HIGH_BANDS);
+        bands.zip(energies).for_each(|(y, x)| y.copy_from_slice(x));
         self.gru.forward(kernels, 1, heard, state, gru);
         kernels.matmul(&self.out, 1, state, self.gru.shape.width(), out, self.gains + told, false);
         let told = &out[self.gains..];
@@ -594,7 +607,10 @@ mod tests {
 
             let mut actual = rows.clone();
             layer.prepare(kernels, &state, &mut scratch);
-            layer.forward(kernels, &mut actual, (&low, &high), &mut state, &mut scratch);
+            let mut energies = [0.0; LOW_BANDS + HIGH_BANDS];
+            layer.energies(&low, &high, &mut energies);
+            let energies = std::iter::once(&energies);
+            layer.forward(kernels, &mut actual, energies, &mut state, &mut scratch);
             let close = |a: &[f32], b: &[f64]| {
                 a.iter().zip(b).all(|(a, b)| (f64::from(*a) - b).abs() < 1e-5)
             };

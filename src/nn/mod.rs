@@ -7,8 +7,8 @@ pub(crate) mod kernels;
 mod linear;
 pub mod weights;
 
-pub(crate) use dccrn::BUNDLED;
 pub use dccrn::{Dccrn, DccrnState, Features, Layer, Mask};
+pub(crate) use dccrn::{LIVE, STUDIO};
 pub use weights::Sizes;
 
 /// Bins of the low band, 1..=160: 50 Hz to 8 kHz.

@@ -46,6 +46,12 @@ pub struct Sizes {
     /// heard.
     #[serde(default = "one")]
     pub heads: usize,
+    /// Frames after the filtered one that the network hears, each for 10 ms of latency; 0, as in files that do not say.
+    #[serde(default)]
+    pub look_ahead: usize,
+    /// How many of the taps are for frames after the filtered one; 0, as in files that do not say.
+    #[serde(default)]
+    pub taps_ahead: usize,
 }
 
 fn one() -> usize {
@@ -73,9 +79,16 @@ impl Sizes {
         self.lowest_positions() * self.width() + 2 * LOWEST_BINS
     }
 
-    /// What the memory of the whole spectrum hears: of each position [`HEARD`] numbers, and the energies of all bands.
+    /// What the memory of the whole spectrum hears: of each position [`HEARD`] numbers, and the energies of all bands, in the
+    /// filtered frame and those after it.
     pub(crate) fn full_inputs(&self) -> usize {
-        self.positions() * HEARD + LOW_BANDS + HIGH_BANDS
+        self.positions() * HEARD + (1 + self.look_ahead) * (LOW_BANDS + HIGH_BANDS)
+    }
+
+    /// How many frames ahead the kernel of an encoder layer reaches: the first layers take the larger shares.
+    pub(crate) fn frames_ahead(&self, layer: usize) -> usize {
+        let layers = self.channels.len();
+        self.look_ahead / layers + usize::from(layer < self.look_ahead % layers)
     }
 
     /// Complex coefficients of each bin of the low band: the taps of every head.
@@ -116,7 +129,7 @@ impl Sizes {
             self.high_positions,
             "a divisor of 24",
         )?;
-        within(8, "taps", self.taps, "1 to 8")?;
+        within(16, "taps", self.taps, "1 to 16")?;
         check(
             self.low_hidden <= 1024 && self.low_hidden.is_multiple_of(self.ratio),
             "low_hidden",
@@ -130,7 +143,15 @@ impl Sizes {
             "a multiple of `ratio`, at most 1024",
         )?;
         check((1..=2).contains(&self.heads), "heads", self.heads, "1 or 2")?;
-        check(self.taps >= self.heads, "taps", self.taps, "2 to 8 where there are two heads")
+        check(self.look_ahead <= 8, "look_ahead", self.look_ahead, "at most 8")?;
+        check(
+            self.taps_ahead <= self.look_ahead,
+            "taps_ahead",
+            self.taps_ahead,
+            "at most `look_ahead`",
+        )?;
+        let own = self.taps_ahead + self.heads;
+        check(self.taps >= own, "taps", self.taps, "one or more for each head's own frame")
     }
 }
 

@@ -87,7 +87,7 @@ impl Status {
 
 /// None where Wisp does not denoise.
 fn timing(rate: u32) -> Option<Timing> {
-    Engine::timing(&Model::bundled(), rate).ok()
+    Engine::timing(&Model::live(), rate).ok()
 }
 
 /// A host's rate as the engine takes it, Hz.
@@ -145,7 +145,7 @@ mod tests {
             assert_eq!((status.latency(), status.tail()), (0, 0), "{rate} Hz");
         }
         status.set_rate(22_050.0);
-        let engine = Engine::new(&Model::bundled(), 22_050, 2).expect("an engine");
+        let engine = Engine::new(&Model::live(), 22_050, 2).expect("an engine");
         assert_eq!(status.latency() as usize, engine.latency_samples());
         assert_eq!(status.tail() as usize, engine.tail_samples());
     }

@@ -158,7 +158,7 @@ impl Plugin for Wisp {
             .as_ref()
             .is_some_and(|r| r.sample_rate == sample_rate && r.channels == channels);
         if !reusable {
-            let engine = match Engine::new(&Model::bundled(), sample_rate, channels) {
+            let engine = match Engine::new(&Model::live(), sample_rate, channels) {
                 Ok(engine) => Some(engine),
                 Err(EngineError::SampleRate(_)) => None,
                 Err(error) => {

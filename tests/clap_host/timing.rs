@@ -44,7 +44,7 @@ fn the_reported_tail_is_where_the_sound_ends() {
         let told = tail.get(&running.processor.plugin_handle());
         plugin.stop(running);
         // Latency and window are 20 ms each; the filter reaches back some frames more.
-        let hops = 3 + wisp::Model::bundled().network().sizes().taps;
+        let hops = 3 + wisp::Model::live().network().sizes().taps;
         let expected = rate as usize / 100 * hops;
         assert_eq!(told, TailLength::Finite(expected as u32));
         let end = quiet + expected;
@@ -59,7 +59,7 @@ fn the_tail_and_the_latency_are_known_from_the_activation_on() {
     for entry in entries() {
         let mut plugin = Plugin::new(&entry);
         let tail: PluginTail = plugin.instance.plugin_handle().get_extension().expect("tail");
-        let taps = wisp::Model::bundled().network().sizes().taps as u32;
+        let taps = wisp::Model::live().network().sizes().taps as u32;
         assert_eq!(plugin.latency(), 960, "before there is a rate");
         for rate in [16_000, 44_100, 48_000, 96_000] {
             let expected = TailLength::Finite(rate / 100 * (3 + taps));

@@ -14,7 +14,7 @@ pub use wisp_testing::Random;
 pub const RATES: [u32; 10] =
     [8_000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000, 88_200, 96_000, 192_000];
 
-pub const BUNDLED: &[u8] = include_bytes!("../../bundled/wisp.safetensors");
+pub const BUNDLED: &[u8] = include_bytes!("../../bundled/live.safetensors");
 
 /// Full reduction.
 pub fn full() -> Controls {
@@ -83,7 +83,7 @@ pub fn db(power: f64) -> f64 {
 /// The bundled network, and two small random ones: with one head and with two.
 pub fn networks() -> [(&'static str, Model); 3] {
     [
-        ("bundled", Model::bundled()),
+        ("bundled", Model::live()),
         ("one head", File::random(1).network()),
         ("two heads", File::random(2).network()),
     ]

@@ -84,7 +84,7 @@ fn a_host_that_has_read_another_latency_is_told() {
 #[test]
 fn the_tail_is_known_from_the_setup_on() {
     let plugin = Plugin::new();
-    let taps = wisp::Model::bundled().network().sizes().taps as u32;
+    let taps = wisp::Model::live().network().sizes().taps as u32;
     for rate in [16_000, 44_100, 48_000, 96_000] {
         let expected = rate / 100 * (3 + taps);
         let tail = || com!(plugin.processor.getTailSamples());

@@ -234,7 +234,7 @@ pub unsafe extern "C" fn wisp_engine_new(
             return Err(fail(WispStatus::Channels, reason));
         }
         let channels = channels as usize;
-        let inner = Engine::new(&Model::bundled(), sample_rate, channels).map_err(|error| {
+        let inner = Engine::new(&Model::live(), sample_rate, channels).map_err(|error| {
             let status = match error {
                 EngineError::SampleRate(_) => WispStatus::SampleRate,
                 EngineError::Channels(_) => WispStatus::Channels,

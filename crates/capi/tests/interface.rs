@@ -73,7 +73,7 @@ fn the_output_is_the_engines_whatever_the_layout_and_the_block() {
         let controls =
             Controls { reduction_db: 18.0, ambience: 0.05, output_db: -3.0, ..Controls::default() };
         let mut expected = input.clone();
-        let mut engine = Engine::new(&Model::bundled(), rate, 2).expect("an engine");
+        let mut engine = Engine::new(&Model::live(), rate, 2).expect("an engine");
         let [left, right] = &mut expected;
         engine.process(&controls, &mut [left, right]);
 
@@ -128,7 +128,7 @@ fn every_control_reaches_the_engine() {
         (WispControl::Bypass, 1.0, Controls { bypass: true, ..plain }),
     ] {
         let run = |controls: &Controls| {
-            let mut engine = Engine::new(&Model::bundled(), 16_000, 2).expect("an engine");
+            let mut engine = Engine::new(&Model::live(), 16_000, 2).expect("an engine");
             let (mut left, mut right) = (hum(9_600, 4), hum(9_600, 5));
             engine.process(controls, &mut [&mut left, &mut right]);
             (bits(&left), bits(&right))

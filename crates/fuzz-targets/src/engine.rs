@@ -37,7 +37,7 @@ pub fn run(data: &[u8]) {
 fn play(bytes: &mut Bytes) -> Option<()> {
     let rate = RATES[bytes.below(RATES.len())?];
     let channels = 1 + bytes.below(2)?;
-    let new = || Engine::new(&Model::bundled(), rate, channels).expect("a rate and count it takes");
+    let new = || Engine::new(&Model::live(), rate, channels).expect("a rate and count it takes");
     let mut engine = new();
     let latency = engine.latency_samples();
     let mut controls = Controls::default();

@@ -29,7 +29,7 @@ pub struct Instance {
 impl Instance {
     /// For a rate and 1 or 2 channels; none where the engine takes neither.
     pub fn new(format: Format, rate: u32, channels: usize) -> Option<Box<Self>> {
-        let engine = Engine::new(&Model::bundled(), rate, channels).ok()?;
+        let engine = Engine::new(&Model::live(), rate, channels).ok()?;
         let ports = ports(channels);
         let places = vec![ptr::null_mut(); ports.len()];
         let scratch = [[0.0; SEGMENT]; 2];

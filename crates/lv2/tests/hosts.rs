@@ -102,7 +102,7 @@ fn bits(channels: &[Vec<f32>]) -> Vec<u32> {
 
 fn expected(rate: u32, controls: &Controls, input: &[Vec<f32>]) -> Vec<Vec<f32>> {
     let mut out = input.to_vec();
-    let mut engine = Engine::new(&Model::bundled(), rate, out.len()).expect("an engine");
+    let mut engine = Engine::new(&Model::live(), rate, out.len()).expect("an engine");
     let mut channels: Vec<&mut [f32]> = out.iter_mut().map(Vec::as_mut_slice).collect();
     engine.process(controls, &mut channels);
     out
@@ -157,7 +157,7 @@ fn the_output_is_the_engines_in_place_or_not_whatever_the_block() {
                 assert!(bits(got) == bits(&expected), "{format:?}, {rate} Hz, {in_place}");
                 assert!(in_place || from == input, "the input stays");
             }
-            let engine = Engine::new(&Model::bundled(), rate, channels).expect("an engine");
+            let engine = Engine::new(&Model::live(), rate, channels).expect("an engine");
             assert_eq!(values.last(), Some(&(engine.latency_samples() as f32)));
         }
     }

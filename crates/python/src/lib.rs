@@ -64,7 +64,7 @@ impl Engine {
         let engine = py.detach(|| {
             let model = match weights {
                 Some(bytes) => Model::from_bytes(&bytes).map_err(|error| value_error(&error))?,
-                None => Model::bundled(),
+                None => Model::live(),
             };
             wisp::Engine::with_roles(&model, rate, &roles).map_err(|error| value_error(&error))
         })?;

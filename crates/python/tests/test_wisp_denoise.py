@@ -223,7 +223,7 @@ def test_channels_pass_through():
 
 
 def test_weights():
-    file = Path(__file__).parents[3] / "bundled" / "wisp.safetensors"
+    file = Path(__file__).parents[3] / "bundled" / "live.safetensors"
     assert same(denoise(MONO, 48_000, weights=file), denoise(MONO, 48_000))
 
 

@@ -34,7 +34,7 @@ fn the_output_is_the_engines() {
     for (rate, channels) in [(48_000, 1), (44_100, 2)] {
         let mut expected: Vec<Vec<f32>> = (0..channels).map(|c| hum(12_800, c as u64)).collect();
         let input = expected.clone();
-        let mut engine = Engine::new(&Model::bundled(), rate, channels).expect("an engine");
+        let mut engine = Engine::new(&Model::live(), rate, channels).expect("an engine");
         let controls = Controls { reduction_db: 18.0, ambience: 0.05, ..Controls::default() };
         let mut whole: Vec<&mut [f32]> = expected.iter_mut().map(Vec::as_mut_slice).collect();
         engine.process(&controls, &mut whole);

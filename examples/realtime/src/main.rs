@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (rate, channels) = (config.sample_rate, usize::from(config.channels));
 
     // Everything is allocated here, nothing in the callbacks.
-    let mut engine = Engine::new(&Model::bundled(), rate, channels)?;
+    let mut engine = Engine::new(&Model::live(), rate, channels)?;
     let controls = Controls { reduction_db: 18.0, ..Controls::default() };
     let second = rate as usize * channels;
     let (mut to_output, mut from_input) = rtrb::RingBuffer::<f32>::new(second);
