@@ -6,6 +6,7 @@ import torch
 
 import dsp
 from dsp import apply_filter
+from model import Sizes
 
 RATES = [8000, 16000, 32000, 44100, 48000, 96000]
 
@@ -15,6 +16,9 @@ def open_network(low, bands, trace=None):
     mask = torch.zeros(low.shape[0], 3, *low.shape[1:], dtype=low.dtype)
     mask[:, 0] = 1
     return mask, torch.ones_like(bands)
+
+
+open_network.sizes = Sizes()
 
 
 @pytest.mark.parametrize("rate", RATES)
@@ -74,6 +78,16 @@ def test_filter_reaches_back():
     y = apply_filter(mask, x)
     torch.testing.assert_close(y[:, 2:], 1j * x[:, :-2])
     assert not y[:, :2].any()
+
+
+def test_filter_reaches_ahead():
+    """With two taps ahead, tap 0 takes the frame two later."""
+    x = torch.randn(1, 6, 160, dtype=torch.complex64)
+    mask = torch.zeros(1, 3, 6, 160, dtype=torch.complex64)
+    mask[:, 0] = 1j
+    y = apply_filter(mask, x, 2)
+    torch.testing.assert_close(y[:, :-2], 1j * x[:, 2:])
+    assert not y[:, -2:].any()
 
 
 @pytest.mark.parametrize("gain, expected", [(-20, -20), (-28, -28), (-38, -48), (-60, -80)])

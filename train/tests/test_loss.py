@@ -42,6 +42,7 @@ def test_loss_sees_polarity_and_level(rng):
             mask, gains = open_network(low, bands)
             return gain * mask, gains
 
+        scaled.sizes = open_network.sizes
         return float(Loss()(scaled, batch)[0])
 
     assert total(1) < min(total(0.5), total(2), total(0))

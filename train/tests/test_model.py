@@ -1,5 +1,7 @@
 """The network: the recurrence against autograd and torch.nn.GRU, the fused loops against both, causality, bounds."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -108,15 +110,15 @@ def test_fused_mask_equals_the_python(monkeypatch, heads, lowest):
         near(got, want)
 
 
-@pytest.mark.parametrize("heads", [1, 2])
-def test_fused_filter_equals_the_python(monkeypatch, heads):
+@pytest.mark.parametrize("heads,ahead", [(1, 0), (2, 0), (2, 2), (1, 3)])
+def test_fused_filter_equals_the_python(monkeypatch, heads, ahead):
     torch.manual_seed(0)
     mask, spectrum = (torch.randn(shape, dtype=torch.complex64) for shape in ((2, heads * 4, 6, 160), (2, 6, 161)))
     weights = torch.randn(heads, 2, 6, 161, dtype=torch.complex64)
 
     def run():
         inputs = mask.clone().requires_grad_()
-        y = torch.stack(dsp.filter_heads(inputs, spectrum, heads))
+        y = torch.stack(dsp.filter_heads(inputs, spectrum, heads, ahead))
         return [y, *torch.autograd.grad((y * weights).real.sum(), [inputs])]
 
     for got, want in both(monkeypatch, run):
@@ -190,6 +192,35 @@ def test_later_frames_leave_earlier_outputs(shaken_model, changed):
     assert (other_mask[:, :, 7:] - mask[:, :, 7:]).abs().max() > 1e-3
 
 
+LOOK_AHEAD = Sizes(channels=(8, 8, 12), blocks=1, taps=4, heads=2, full_hidden=16, look_ahead=4, taps_ahead=2)
+
+
+@pytest.mark.parametrize("look_ahead", [1, 2, 4, 7])
+@pytest.mark.parametrize("changed", ["low", "bands"])
+def test_look_ahead_reaches_so_far_and_no_further(look_ahead, changed):
+    torch.manual_seed(5)
+    model = Dccrn(replace(LOOK_AHEAD, look_ahead=look_ahead, taps_ahead=1)).eval()
+    low, bands = inputs(20)
+    with torch.no_grad():
+        mask, gains = model(low, bands)
+        (low if changed == "low" else bands)[:, 12:] *= -3
+        other_mask, other_gains = model(low, bands)
+    first = 12 - look_ahead
+    torch.testing.assert_close(other_mask[:, :, :first], mask[:, :, :first], rtol=0, atol=1e-6)
+    torch.testing.assert_close(other_gains[:, :first], gains[:, :first], rtol=0, atol=1e-6)
+    assert (other_mask[:, :, first] - mask[:, :, first]).abs().max() > 1e-6
+    assert (other_gains[:, first] - gains[:, first]).abs().max() > 1e-6
+
+
+def test_silence_follows_what_is_looked_ahead():
+    model = Dccrn(LOOK_AHEAD).eval()
+    x = torch.cat([0.1 * torch.randn(1, 4800), torch.zeros(1, 4800)], 1)
+    low, bands = dsp.features(dsp.stft(x, 48000))
+    with torch.no_grad():
+        whole, cut = model(low, bands)[0], model(low[:, :11], bands[:, :11])[0]
+    torch.testing.assert_close(cut, whole[:, :, :11], rtol=0, atol=1e-5)
+
+
 def test_mask_and_gains_are_bounded(shaken_model):
     low, bands = inputs()
     with torch.no_grad():
@@ -223,7 +254,7 @@ def test_the_lowest_bins_memory_has_no_say_elsewhere_or_about_the_past():
     torch.testing.assert_close(later[:, :, :12], mask[:, :, :12], rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("sizes", [Sizes(), Sizes(taps=8, low_hidden=96)])
+@pytest.mark.parametrize("sizes", [Sizes(), Sizes(taps=8, low_hidden=96), Sizes(look_ahead=4, taps_ahead=2)])
 def test_macs_are_those_of_the_weights(sizes):
     """Every stored weight, times the positions that it is used at."""
     from weights import fold

@@ -206,7 +206,7 @@ def test_init_brings_its_sizes(cache, tmp_path, monkeypatch):
     run(monkeypatch, cache, tmp_path / "b", 1, "--init", tmp_path / "a/last.pt", "--taps", 3)
     sizes = load_network(tmp_path / "b/last.pt")[0].sizes
     assert (sizes.blocks, sizes.channels, sizes.taps) == (1, (8, 16), 3)
-    with pytest.raises(SystemExit, match=r"last\.pt: Sizes\(.* is not .* with more blocks or taps"):
+    with pytest.raises(SystemExit, match=r"last\.pt: Sizes\(.* is not .* with more blocks, taps"):
         run(monkeypatch, cache, tmp_path / "c", 1, "--init", tmp_path / "a/last.pt", "--hidden", 32)
 
 

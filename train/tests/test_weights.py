@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+import dsp
 import export
 from model import Dccrn, Sizes, grow
 from weights import Folded, calibrate, fold, unfold
@@ -34,7 +35,9 @@ def test_every_weight_bears_its_name_and_shape(tmp_path):
     assert all(v.dtype == torch.float32 for v in weights.values())
 
 
-@pytest.mark.parametrize("more", [{}, {"blocks": 3}, {"taps": 5}, {"blocks": 3, "taps": 3}, {"low_hidden": 16}])
+@pytest.mark.parametrize(
+    "more", [{}, {"blocks": 3}, {"taps": 5}, {"blocks": 3, "taps": 3}, {"low_hidden": 16}, {"look_ahead": 4}]
+)
 def test_unfolded_weights_are_the_same_network(shaken_model, more):
     """Also after its norms took the statistics of a batch, and with more blocks or taps; then nearly so in training too."""
     model = unfold(fold(shaken_model), shaken_model.sizes)
@@ -55,17 +58,35 @@ def test_unfolded_weights_are_the_same_network(shaken_model, more):
     model = grow(model, replace(model.sizes, **more))
     check(2e-5)
     model.train()
-    check(2e-3)
+    check(1e-2 if "look_ahead" in more else 2e-3)  # the silence looked at after the end is part of the batch
+
+
+def test_what_learns_to_look_ahead_is_the_same_at_first(tmp_path):
+    """Grown from two heads and all memories; the folded weights too."""
+    torch.manual_seed(7)
+    model = Dccrn(replace(SMALL, heads=2, taps=2, low_hidden=8, full_hidden=16)).eval()
+    torch.nn.init.normal_(model.low_memory.linear.weight)
+    grown = grow(model, replace(model.sizes, look_ahead=5, taps=5, taps_ahead=2))
+    x = 0.1 * torch.randn(1, 9600)
+    want = dsp.denoise(model, x, 48000)
+    torch.testing.assert_close(dsp.denoise(grown, x, 48000), want, rtol=0, atol=1e-6)
+    for parameter in grown.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    export.export(grown, {}, tmp_path / "w", tmp_path / "g")  # compares the folded with the unfolded
+    with pytest.raises(ValueError, match="is not"):
+        grow(grown, replace(grown.sizes, taps_ahead=1))
 
 
 def test_what_has_grown_learns(shaken_model):
     """The new parts get gradients."""
-    model = grow(shaken_model, replace(shaken_model.sizes, blocks=3, taps=4, low_hidden=16)).train()
+    model = grow(shaken_model, replace(shaken_model.sizes, blocks=3, taps=4, low_hidden=16, look_ahead=4)).train()
     mask, _ = model(0.3 * torch.randn(1, 10, 160, dtype=torch.complex64), torch.rand(1, 10, 24))
     torch.view_as_real(mask).sum().backward()
     assert model.decoder[-1].real.grad[3].abs().max() > 0 and model.decoder[-1].bias.grad.view(2, -1)[1, 3] != 0
     assert model.memory[2].norm.weight.grad.abs().max() > 0
     assert model.low_memory.linear.weight.grad.abs().max() > 0
+    for layer, ahead in zip(model.encoder, (2, 1, 1)):
+        assert (layer.real[:, :, -ahead:] == 0).all() and (layer.real.grad[:, :, -ahead:].abs().amax((0, 1, 3)) > 0).all()
 
 
 def test_the_lowest_bins_memory_is_kept(tmp_path):
