@@ -1,4 +1,4 @@
-//! A network with two heads: every hop is built from two frames, as in the formulas.
+//! A network with two heads: every hop is built from two frames, as in the formulas, also with look-ahead.
 mod common;
 
 use std::f64::consts::{PI, TAU};
@@ -7,12 +7,12 @@ use common::{File, full, noisy_voice, run};
 use realfft::num_complex::{Complex32, Complex64};
 use wisp::Engine;
 use wisp::dsp::{Bands, Stft};
-use wisp::nn::{Dccrn, Features, HIGH_BANDS, LOW_BINS, Mask};
+use wisp::nn::{Dccrn, Features, HIGH_BANDS, LOW_BINS, Mask, Sizes};
 
 const HOP: usize = 480;
 const BINS: usize = HOP + 1;
 
-/// A head's output for its frame, given all frames so far (newest last), and the expander's gain in it.
+/// A head's output for its frame, given the frames that its filter goes over (newest last), and the expander's gain in it.
 fn kept(
     mask: &Mask,
     head: usize,
@@ -57,7 +57,9 @@ fn sample(spectrum: &[Complex64], n: usize) -> f64 {
 fn offline(network: &Dccrn, signal: &[f32]) -> (Vec<f64>, f64) {
     let (mut stft, bands) = (Stft::new(HOP), Bands::new(BINS));
     let (mut state, mut mask) = (network.new_state(), network.new_mask());
-    let mut heard = vec![vec![Complex32::ZERO; BINS]; network.sizes().taps];
+    let &Sizes { taps, look_ahead, taps_ahead, .. } = network.sizes();
+    let later = look_ahead - taps_ahead; // frames after those that the filter goes over
+    let mut heard = vec![vec![Complex32::ZERO; BINS]; (taps + later).max(look_ahead + 2)];
     let (mut out, mut gain) = (Vec::new(), 1.0f64);
     let mut previous = vec![Complex64::ZERO; BINS];
     let silence = vec![0.0; HOP];
@@ -72,9 +74,12 @@ fn offline(network: &Dccrn, signal: &[f32]) -> (Vec<f64>, f64) {
         network.forward(&features, &mut state, &mut mask);
         heard.remove(0);
         heard.push(spectrum);
-        let [.., before, newest] = &heard[..] else { panic!("a frame before the newest") };
-        let (first, gain_first) = kept(&mask, 0, &heard, newest);
-        let (second, gain_second) = kept(&mask, 1, &heard, before);
+        let [.., before, filtered] = &heard[..heard.len() - look_ahead] else {
+            panic!("a frame before the filtered one")
+        };
+        let over = &heard[heard.len() - later - taps..heard.len() - later];
+        let (first, gain_first) = kept(&mask, 0, over, filtered);
+        let (second, gain_second) = kept(&mask, 1, over, before);
         gain = gain.min(gain_first).min(gain_second);
         // Crossfade from head 0's output for the previous frame to head 1's.
         let fade = |n: usize| (n as f64 / (HOP / 20) as f64).min(1.0);
@@ -85,7 +90,7 @@ fn offline(network: &Dccrn, signal: &[f32]) -> (Vec<f64>, f64) {
         out.extend((0..HOP).map(|n| sample(&first, n) + overlap(n)));
         previous = first;
     }
-    (out.split_off(HOP), gain)
+    (out.split_off((1 + look_ahead) * HOP), gain)
 }
 
 #[test]
@@ -99,7 +104,7 @@ fn streaming_equals_offline() {
         quiet.tensors.get_mut(name).unwrap().1.iter_mut().for_each(|x| *x *= 0.003);
     }
     quiet.tensors.get_mut("high_out.bias").unwrap().1.iter_mut().for_each(|x| *x -= 8.0);
-    for (file, expands) in [(plain, false), (quiet, true)] {
+    for (file, expands) in [(plain, false), (quiet, true), (File::looking_ahead(), true)] {
         let network = file.network();
         let (expected, gain) = offline(network.network(), &signal);
         assert_eq!(gain < 0.9, expands, "the expander's least gain is {gain:.2}");

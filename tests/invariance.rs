@@ -33,7 +33,9 @@ fn check(network: &Model, rate: u32, channels: &[Vec<f32>], stereo: Stereo) {
 #[test]
 fn mono_at_every_rate() {
     for rate in RATES {
-        check(&Model::live(), rate, &[noisy_voice(rate, 0.3, 3500.0)], Stereo::Linked);
+        for model in [Model::live(), Model::studio()] {
+            check(&model, rate, &[noisy_voice(rate, 0.3, 3500.0)], Stereo::Linked);
+        }
     }
 }
 

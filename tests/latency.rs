@@ -11,8 +11,11 @@ const ODD: [u32; 5] = [8_001, 44_056, 47_952, 88_211, 383_999];
 #[test]
 fn an_impulse_comes_out_exactly_so_many_samples_later() {
     let nothing = Controls { reduction_db: 0.0, ..full() };
-    for rate in RATES.into_iter().chain(ODD) {
-        let mut engine = Engine::new(&Model::live(), rate, 1).unwrap();
+    let kinds = [(Model::live(), 2), (Model::studio(), 6)];
+    for (rate, (model, hops)) in
+        RATES.into_iter().chain(ODD).flat_map(|rate| kinds.iter().map(move |kind| (rate, kind)))
+    {
+        let mut engine = Engine::new(model, rate, 1).unwrap();
         let latency = engine.latency_samples();
         let mut signal = vec![0.0; 3 * latency + 100];
         signal[37] = 0.8;
@@ -24,8 +27,8 @@ fn an_impulse_comes_out_exactly_so_many_samples_later() {
             1e3 * latency as f64 / f64::from(rate)
         );
         assert_eq!(found, [(37 + latency, 0.8)], "{rate} Hz");
-        // Two hops of 10 ms, rounded to whole samples.
-        assert_eq!(latency, 2 * (f64::from(rate) / 100.0).round() as usize, "{rate} Hz");
+        // Hops of 10 ms, rounded to whole samples.
+        assert_eq!(latency, hops * (f64::from(rate) / 100.0).round() as usize, "{rate} Hz");
     }
 }
 
@@ -51,7 +54,8 @@ fn no_reduction_and_bypass_give_the_input_to_the_bit() {
 /// With weights that remove everything, the output is silent only if the removed signal is aligned with the dry one.
 #[test]
 fn what_is_removed_lines_up_with_the_dry_signal() {
-    let networks = [1, 2].map(|heads| File::random(heads).removing().network());
+    let files = [File::random(1), File::random(2), File::looking_ahead()];
+    let networks = files.map(|file| file.removing().network());
     for (rate, network) in
         RATES.into_iter().chain(ODD).flat_map(|rate| networks.iter().map(move |n| (rate, n)))
     {
@@ -70,10 +74,12 @@ fn what_is_removed_lines_up_with_the_dry_signal() {
 
 #[test]
 fn result_and_removed_add_up_to_the_delayed_input() {
-    for rate in [22_050, 48_000] {
+    for (rate, model) in
+        [(22_050, Model::live()), (48_000, Model::live()), (48_000, Model::studio())]
+    {
         let signal = noisy_voice(rate, 0.5, 8000.0);
         let listen = |listen| {
-            let mut engine = Engine::new(&Model::live(), rate, 1).unwrap();
+            let mut engine = Engine::new(&model, rate, 1).unwrap();
             let controls = Controls { listen, reduction_db: 24.0, ..full() };
             let out = run(&mut engine, &controls, std::slice::from_ref(&signal), || 256);
             (engine.latency_samples(), out)

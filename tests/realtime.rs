@@ -20,10 +20,12 @@ fn the_counter_counts() {
 /// Not counting the weights, which all instances share.
 #[test]
 fn an_instance_needs_little_memory() {
-    Model::live();
+    (Model::live(), Model::studio());
     for (rate, channels) in [(44_100, 2), (48_000, 1), (48_000, 2), (96_000, 2)] {
-        let (_engine, _, held) = count(|| Engine::new(&Model::live(), rate, channels).unwrap());
-        assert!(held > 0 && held <= 2 << 20, "{rate} Hz, {channels} channels: {held} bytes");
+        for model in [Model::live(), Model::studio()] {
+            let (_engine, _, held) = count(|| Engine::new(&model, rate, channels).unwrap());
+            assert!(held > 0 && held <= 2 << 20, "{rate} Hz, {channels} channels: {held} bytes");
+        }
     }
 }
 

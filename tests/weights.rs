@@ -104,6 +104,8 @@ fn metadata_are_checked() {
         ("blocks", "18446744073709551615"),
         ("high_positions", "5"),
         ("mix_hidden", "0"),
+        ("look_ahead", "9"),
+        ("taps_ahead", "1"),
         ("channels", "[]"),
         ("channels", "[16, 33]"),
         ("channels", "[2, 2, 2, 2, 2, 2]"),

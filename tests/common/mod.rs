@@ -80,12 +80,14 @@ pub fn db(power: f64) -> f64 {
     10.0 * power.max(1e-30).log10()
 }
 
-/// The bundled network, and two small random ones: with one head and with two.
-pub fn networks() -> [(&'static str, Model); 3] {
+/// The bundled networks, and small random ones: with one head, with two, and with look-ahead.
+pub fn networks() -> [(&'static str, Model); 5] {
     [
-        ("bundled", Model::live()),
+        ("live", Model::live()),
+        ("studio", Model::studio()),
         ("one head", File::random(1).network()),
         ("two heads", File::random(2).network()),
+        ("look-ahead", File::looking_ahead().network()),
     ]
 }
 
@@ -111,8 +113,17 @@ impl File {
     /// A small network with random weights. With two heads it has a full-band memory; with one, the file mentions neither
     /// heads nor full-band memory.
     pub fn random(heads: usize) -> Self {
+        Self::small(heads, 3, 0, 0)
+    }
+
+    /// A small network that looks three frames ahead, with weights for all of them.
+    pub fn looking_ahead() -> Self {
+        Self::small(2, 4, 3, 2)
+    }
+
+    fn small(heads: usize, taps: usize, look_ahead: usize, taps_ahead: usize) -> Self {
         let (channels, time_kernel, mix_hidden, hidden, ratio, blocks) = ([8, 16], 2, 8, 12, 2, 2);
-        let (high_positions, taps, low_hidden) = (4, 3, 10);
+        let (high_positions, low_hidden) = (4, 10);
         let full_hidden = if heads == 2 { 36 } else { 0 };
         let (width, low_positions, coefficients) = (16, 160 / 4, heads * taps);
         let positions = low_positions + high_positions;
@@ -124,7 +135,9 @@ impl File {
         };
         for (i, (a, b)) in [(2, channels[0]), (channels[0], channels[1])].into_iter().enumerate() {
             let name = format!("encoder.{i}");
-            add(&name, "weight", &[b, a, time_kernel, 3]);
+            // The first layer takes the larger half.
+            let frames = time_kernel + (look_ahead + 1 - i) / 2;
+            add(&name, "weight", &[b, a, frames, 3]);
             add(&name, "bias", &[b]);
             add(&name, "slope", &[b]);
         }
@@ -154,7 +167,12 @@ impl File {
         }
         gru("low_memory.gru".into(), 6 * width + 48, low_hidden, ratio);
         if full_hidden > 0 {
-            gru("full_memory.gru".into(), positions * 8 + 48, full_hidden, ratio);
+            gru(
+                "full_memory.gru".into(),
+                positions * 8 + (1 + look_ahead) * 48,
+                full_hidden,
+                ratio,
+            );
             add("full_memory", "hear.weight", &[8, width]);
             add("full_memory", "gains.weight", &[heads * 48, full_hidden]);
             add("full_memory", "gains.bias", &[heads * 48]);
@@ -193,6 +211,10 @@ impl File {
         if heads == 2 {
             sizes["full_hidden"] = full_hidden.into();
             sizes["heads"] = heads.into();
+        }
+        if look_ahead > 0 {
+            sizes["look_ahead"] = look_ahead.into();
+            sizes["taps_ahead"] = taps_ahead.into();
         }
         let metadata = serde_json::json!({ "format": 1, "sizes": sizes }).to_string();
         Self { tensors, metadata }
