@@ -1,4 +1,4 @@
-//! Denoises a WAV file. The result is as long as the input and aligned with it.
+//! Denoises a WAV file, in Studio quality. The result is as long as the input and aligned with it.
 //!
 //! ```text
 //! cargo run --release --no-default-features --example file -- noisy.wav clean.wav
@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut channels: Vec<Vec<f32>> =
         (0..count).map(|c| samples.iter().skip(c).step_by(count).copied().collect()).collect();
 
-    wisp::denoise(&Model::live(), &Controls::default(), spec.sample_rate, &mut channels)?;
+    wisp::denoise(&Model::studio(), &Controls::default(), spec.sample_rate, &mut channels)?;
 
     let float = WavSpec { bits_per_sample: 32, sample_format: SampleFormat::Float, ..spec };
     let mut writer = WavWriter::create(output, float)?;

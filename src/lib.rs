@@ -14,7 +14,8 @@
 //! # }
 //! ```
 //!
-//! - [`Model`] is the trained network, loaded once and shared.
+//! - [`Model`] is the trained network, loaded once and shared. [`Model::live`] is for talking, with 20 ms of latency;
+//!   [`Model::studio`] is for recordings, and hears 60 ms of sound before it decides.
 //! - [`Engine`] is one stream of audio. [`Engine::process`] is real-time safe; [`Engine::process_to`] and
 //!   [`Engine::process_interleaved`] take other layouts.
 //! - [`Controls`] is what the user sets, handed over with every block.

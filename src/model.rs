@@ -25,23 +25,27 @@ pub enum Quality {
 impl Model {
     /// One of the models built into the binary. The first call for each in a process unpacks it; later ones share it.
     pub fn bundled(quality: Quality) -> Self {
-        static MODELS: [OnceLock<Model>; 2] = [const { OnceLock::new() }; 2];
-        let (model, bytes) = match quality {
-            Quality::Live => (&MODELS[0], crate::nn::LIVE),
-            Quality::Studio => (&MODELS[1], crate::nn::STUDIO),
-        };
-        let load = || Self::from_bytes(bytes).expect("the tests load the bundled weights");
-        model.get_or_init(load).clone()
+        match quality {
+            Quality::Live => Self::live(),
+            Quality::Studio => Self::studio(),
+        }
     }
 
     /// The model for talking: [`Quality::Live`].
     pub fn live() -> Self {
-        Self::bundled(Quality::Live)
+        static MODEL: OnceLock<Model> = OnceLock::new();
+        Self::unpacked(&MODEL, crate::nn::LIVE)
     }
 
     /// The model for recordings: [`Quality::Studio`].
     pub fn studio() -> Self {
-        Self::bundled(Quality::Studio)
+        static MODEL: OnceLock<Model> = OnceLock::new();
+        Self::unpacked(&MODEL, crate::nn::STUDIO)
+    }
+
+    fn unpacked(model: &OnceLock<Self>, bytes: &[u8]) -> Self {
+        let load = || Self::from_bytes(bytes).expect("the tests load the bundled weights");
+        model.get_or_init(load).clone()
     }
 
     /// Reads a weights file (safetensors, as `train/export.py` writes it).

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use crate::{Controls, Engine, Listen, Model, Role};
 
+use crate::cli::args::QualityArg;
 use crate::cli::error::{Error, Warning};
 use crate::cli::input::{Input, RawSpec};
 use crate::cli::layout::{self, Lfe};
@@ -22,6 +23,8 @@ const FLUSH: usize = 4096;
 /// What to do with every file.
 pub(crate) struct Settings {
     pub(crate) model: Model,
+    /// Of the model, where it is built in.
+    pub(crate) quality: Option<QualityArg>,
     pub(crate) controls: Controls,
     pub(crate) depth: Option<Depth>,
     /// Of the result, Hz, where it is not the input's.
@@ -110,6 +113,7 @@ pub(crate) fn clean(
         sample_rate: spec.rate,
         channels: spec.channels,
         depth: spec.depth.name(),
+        quality: settings.quality.map(QualityArg::name),
         latency_samples: denoiser.latency,
         real_time_factor: started.elapsed().as_secs_f64() / seconds,
         reduction_db: denoiser.meter.reduction_db(),

@@ -31,7 +31,7 @@ use crate::{Controls, Model};
 use clap::{CommandFactory, Parser, error::ErrorKind};
 use rayon::iter::{ParallelBridge, ParallelIterator};
 
-use self::args::Args;
+use self::args::{Args, QualityArg};
 use self::clean::Settings;
 use self::fault::unless_panic;
 use self::output::{Format, is_stdout};
@@ -92,7 +92,7 @@ pub fn main() -> ExitCode {
     };
 
     let model = match &args.weights {
-        None => Model::live(),
+        None => Model::bundled(args.quality.into()),
         Some(path) => match Model::from_file(path) {
             Ok(model) => model,
             Err(error) => {
@@ -103,6 +103,7 @@ pub fn main() -> ExitCode {
     };
     let settings = Settings {
         model,
+        quality: args.weights.is_none().then_some(args.quality),
         controls,
         depth: args.depth,
         rate: args.rate,
@@ -152,7 +153,8 @@ pub struct Cleaned {
     pub frames: u64,
 }
 
-/// Cleans one file with the default settings, in place of what is at `output`; the output's name tells the format.
+/// Cleans one file with the default settings but the quality Live, in place of what is at `output`; the output's name tells
+/// the format.
 ///
 /// # Errors
 ///
@@ -160,6 +162,7 @@ pub struct Cleaned {
 pub fn clean_at_most(seconds: u64, input: &Path, output: &Path) -> Result<Cleaned, String> {
     let settings = Settings {
         model: Model::live(),
+        quality: Some(QualityArg::Live),
         controls: Controls::default(),
         depth: None,
         rate: None,

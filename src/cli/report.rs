@@ -16,6 +16,8 @@ pub(crate) struct Report {
     pub(crate) sample_rate: u32,
     pub(crate) channels: u16,
     pub(crate) depth: &'static str,
+    /// Of the built-in weights; none for the user's own.
+    pub(crate) quality: Option<&'static str>,
     /// Delay of the engine, removed from the result.
     pub(crate) latency_samples: usize,
     /// Time spent, including decoding and writing, relative to the length of the audio.
@@ -188,13 +190,14 @@ fn summary(input: &Path, output: &Path, report: &Report) -> String {
     let reduction =
         report.reduction_db.map_or("silent".into(), |db| format!("{:.1} dB down", db.max(0.0)));
     format!(
-        "{} -> {}: {:.1} s, {} Hz, {} ch, {}, {reduction}, {:.0}x real time",
+        "{} -> {}: {:.1} s, {} Hz, {} ch, {}, {}, {reduction}, {:.0}x real time",
         input.display(),
         output.display(),
         report.seconds,
         report.sample_rate,
         report.channels,
         report.depth,
+        report.quality.unwrap_or("own weights"),
         1.0 / report.real_time_factor,
     )
 }

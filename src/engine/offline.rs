@@ -10,7 +10,7 @@ use crate::Model;
 /// use wisp::{Controls, Model};
 ///
 /// let mut recording = vec![vec![0.0_f32; 48_000]; 2]; // a second of stereo
-/// wisp::denoise(&Model::live(), &Controls::default(), 48_000, &mut recording)?;
+/// wisp::denoise(&Model::studio(), &Controls::default(), 48_000, &mut recording)?;
 /// # Ok::<(), wisp::EngineError>(())
 /// ```
 ///
@@ -48,7 +48,7 @@ pub fn denoise(
 ///
 /// # fn read() -> Option<Vec<Vec<f32>>> { None }
 /// # fn write(piece: &[Vec<f32>]) {}
-/// let mut offline = Offline::new(Engine::new(&Model::live(), 44_100, 2)?);
+/// let mut offline = Offline::new(Engine::new(&Model::studio(), 44_100, 2)?);
 /// let controls = Controls::default();
 /// while let Some(mut piece) = read() {
 ///     offline.process(&controls, &mut piece); // shorter at first

@@ -5,6 +5,7 @@ mod lab;
 mod metadata;
 mod names;
 mod options;
+mod quality;
 mod sound;
 #[cfg(unix)]
 mod streams;

@@ -115,9 +115,12 @@ fn completions_and_a_manual_page_are_printed() {
         let text = lab.ok(&["--completions", shell]).stdout;
         let text = String::from_utf8(text).expect("UTF-8");
         assert!(text.contains(word) && text.contains("output-format"), "{shell}");
+        assert!(text.contains("studio"), "{shell}");
     }
     let page = String::from_utf8(lab.ok(&["--man"]).stdout).expect("UTF-8");
-    for part in [".TH wisp 1", "Removes noise from voice recordings", "sensitivity", "ffmpeg"] {
+    for part in
+        [".TH wisp 1", "Removes noise from voice recordings", "sensitivity", "quality", "ffmpeg"]
+    {
         assert!(page.contains(part), "{part}: {page}");
     }
     lab.fails(&["--man", "a.wav"], 2, &["error:"]);
@@ -138,6 +141,8 @@ fn wrong_usage_ends_with_status_2_before_any_work() {
         &["a.wav", "--reduction", "lots"],
         &["a.wav", "--sensitivity", "13"],
         &["a.wav", "--ambience", "101"],
+        &["a.wav", "--quality", "best"],
+        &["a.wav", "--quality", "live", "--weights", "b.wav"],
         &["a.wav", "--jobs", "0"],
         &["a.wav", "./a.wav", "--out-dir", "d"],
         &["a.wav", "--unknown"],
@@ -155,7 +160,7 @@ fn quiet_is_quiet_and_json_alone_is_on_standard_output() {
     assert!(quiet.stdout.is_empty() && quiet.stderr.is_empty(), "{}", stderr(&quiet));
     let plain = lab.ok(&["in.wav", "-o", "b.wav"]);
     assert!(plain.stdout.is_empty());
-    assert!(stderr(&plain).contains("in.wav -> b.wav: 0.2 s, 48000 Hz, 1 ch, 16-bit"));
+    assert!(stderr(&plain).contains("in.wav -> b.wav: 0.2 s, 48000 Hz, 1 ch, 16-bit, studio"));
     let json = lab.ok(&["in.wav", "-o", "c.wav", "--json"]);
     assert!(json.stderr.is_empty(), "{}", stderr(&json));
     assert_eq!(json_lines(&json).len(), 1);

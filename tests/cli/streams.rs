@@ -35,25 +35,27 @@ fn a_live_stream_does_not_wait_for_its_end() {
     use std::io::{Read, Write};
     let lab = Lab::new();
     let bytes = fs::read(lab.wav("in.wav", int(16_000, 1, 16), 2.0)).expect("WAV");
-    let mut child = lab
-        .command(&["-", "-o", "-", "-q"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("wisp starts");
-    let (mut into, mut out) =
-        (child.stdin.take().expect("stdin"), child.stdout.take().expect("stdout"));
-    into.write_all(&bytes[..44 + 32_000]).expect("a second");
-    into.flush().expect("flushed");
-    // The second that it has received, minus 20 ms of latency.
-    let mut first = vec![0; 44 + 32_000 - 640];
-    out.read_exact(&mut first).expect("while the stream is open");
-    into.write_all(&bytes[44 + 32_000..]).expect("the rest");
-    drop(into);
-    let mut rest = Vec::new();
-    out.read_to_end(&mut rest).expect("the rest");
-    assert_eq!(first.len() + rest.len(), bytes.len());
-    assert!(child.wait().expect("status").success());
+    for (quality, milliseconds) in [("studio", 60), ("live", 20)] {
+        let mut child = lab
+            .command(&["-", "-o", "-", "-q", "--quality", quality])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("wisp starts");
+        let (mut into, mut out) =
+            (child.stdin.take().expect("stdin"), child.stdout.take().expect("stdout"));
+        into.write_all(&bytes[..44 + 32_000]).expect("a second");
+        into.flush().expect("flushed");
+        // The second that it has received, minus the latency.
+        let mut first = vec![0; 44 + 32_000 - 32 * milliseconds];
+        out.read_exact(&mut first).expect("while the stream is open");
+        into.write_all(&bytes[44 + 32_000..]).expect("the rest");
+        drop(into);
+        let mut rest = Vec::new();
+        out.read_to_end(&mut rest).expect("the rest");
+        assert_eq!(first.len() + rest.len(), bytes.len(), "{quality}");
+        assert!(child.wait().expect("status").success());
+    }
 }
 
 /// Hours of audio take no more memory than seconds.

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::demo::{self, RATE};
 use crate::paths::{absolute, command_line_program, target_dir, vst3_bundle};
+use crate::reference::LIVE;
 use crate::synth::{rms, si_sdr};
 use crate::tools::run;
 use crate::validate;
@@ -19,7 +20,7 @@ const VERSIONS: [u32; 2] = [7, 8];
 const SESSION: &str = "voice";
 /// Settings in the session, and the same for the command line.
 const PARAMETERS: &str = "Reduction=30.00;Sensitivity=3.00";
-const OPTIONS: [&str; 4] = ["--reduction", "30", "--sensitivity", "3"];
+const OPTIONS: [&str; 5] = [LIVE, "--reduction", "30", "--sensitivity", "3"];
 /// Required attenuation of the noise before the first word, and rise of the voice's SI-SDR, dB.
 const LEAST_FALL_DB: f64 = 25.0;
 const LEAST_RISE_DB: f64 = 3.0;

@@ -113,14 +113,18 @@ pub(crate) fn test(reference: &Reference) -> Result<()> {
             .arg("-o")
             .arg(&program)
             .args(flags))?;
-        for (rate, channels) in [(48_000_u32, 1), (44_100, 2), (11_025, 2)] {
+        for (rate, channels, more, options) in [
+            (48_000_u32, 1, &[][..], &[][..]),
+            (44_100, 2, &["18", "live"], &["--reduction=18", "--quality=live"]),
+            (11_025, 2, &["24", "studio"], &["--quality=studio"]),
+        ] {
             let mut example = Command::new(&program);
-            example.args([rate.to_string(), channels.to_string()]);
+            example.args([rate.to_string(), channels.to_string()]).args(more);
             example
                 .env("LD_LIBRARY_PATH", home.join("lib"))
                 .env("DYLD_LIBRARY_PATH", home.join("lib"));
             let output = pipe(&mut example, &reference.input(channels)?)?;
-            reference.hold(&format!("C, {name} library"), rate, channels, &[], &output)?;
+            reference.hold(&format!("C, {name} library"), rate, channels, options, &output)?;
         }
         fs::remove_file(&program)
             .with_context(|| format!("cannot remove {}", program.display()))?;

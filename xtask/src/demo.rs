@@ -82,7 +82,7 @@ pub(crate) fn make_clips() -> Result<String> {
     let after = si_sdr(&voice, &cleaned);
     Ok(format!(
         "\nSI-SDR of the voice: {before:.1} dB before, {after:.1} dB after\n\n\
-         Listen:\n  {}   as recorded\n  {}   cleaned\n  {}   what was removed\n\
+         Listen:\n  {}   as recorded\n  {}   cleaned, in Studio quality\n  {}   what was removed\n\
          Look:\n  {}",
         at("noisy.wav").display(),
         at("clean.wav").display(),

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::package::copy;
 use crate::paths::{Profile, absolute, target_dir};
-use crate::reference::{Reference, pipe};
+use crate::reference::{LIVE, Reference, has_weights, pipe};
 use crate::suite::output_of;
 use crate::tools::{NOTE, cargo, run};
 
@@ -57,6 +57,7 @@ pub(crate) fn build(profile: Profile) -> Result<()> {
 /// Runs the formats' own tools on the plugins, and compares ffmpeg's output through them with the command line's.
 pub(crate) fn test(reference: &Reference) -> Result<()> {
     build(Profile::Dev)?;
+    has_weights(&ladspa_library(Profile::Dev), &["live"])?;
     if cfg!(not(target_os = "linux")) {
         println!("{NOTE}LADSPA and LV2 were not tried: their hosts are on Linux");
         return Ok(());
@@ -82,11 +83,11 @@ fn ladspa(reference: &Reference) -> Result<()> {
     for (channels, name) in PLUGINS {
         // The defaults, then every control: reduction, sensitivity, ambience, output, listen.
         for (rate, controls, options) in [
-            (48_000, "", &[][..]),
+            (48_000, "", &[LIVE][..]),
             (
                 44_100,
                 ":c=18|6|5|0|0",
-                &["--reduction", "18", "--sensitivity", "6", "--ambience", "5%"][..],
+                &[LIVE, "--reduction", "18", "--sensitivity", "6", "--ambience", "5%"][..],
             ),
         ] {
             let filter = format!("ladspa=file=wisp_ladspa:plugin=wisp_{name}{controls}:latency=1");
@@ -138,8 +139,13 @@ fn lv2(reference: &Reference) -> Result<()> {
         }
         let uri = uri.replace(':', "\\:");
         for (rate, latency, controls, options) in [
-            (48_000, 960, "", &[][..]),
-            (44_100, 882, ":c=reduction=61|listen=1", &["--reduction", "full", "--removed"][..]),
+            (48_000, 960, "", &[LIVE][..]),
+            (
+                44_100,
+                882,
+                ":c=reduction=61|listen=1",
+                &[LIVE, "--reduction", "full", "--removed"][..],
+            ),
         ] {
             // ffmpeg does not compensate here.
             let filter = format!(

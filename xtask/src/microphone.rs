@@ -13,7 +13,7 @@ use crate::demo::{RATE, read};
 use crate::lv2::{self, ladspa_library};
 use crate::package::copy;
 use crate::paths::{Profile, absolute, command_line_program};
-use crate::reference::{Reference, difference_db, pipe, samples};
+use crate::reference::{LIVE, Reference, difference_db, pipe, samples};
 use crate::tools::{NOTE, run, works};
 
 /// PipeWire with its tools, and what connects programs.
@@ -304,7 +304,7 @@ fn sound(session: &Session, reference: &Reference) -> Result<()> {
         let bytes: Vec<u8> = input.iter().skip(start).flat_map(|x| x.to_le_bytes()).collect();
         fs::write(&raw, bytes).with_context(|| format!("cannot write {}", raw.display()))?;
         let mut wisp = Command::new(command_line_program());
-        wisp.arg("-").args(["-o", "-", "--quiet", "--output-format", "raw", "--raw-input"]);
+        wisp.args(["-", LIVE, "-o", "-", "--quiet", "--output-format", "raw", "--raw-input"]);
         let expected = samples(&pipe(wisp.arg(format!("{RATE}:1:f32")).args(options), &raw)?);
         let expected = from_first_sound(&expected);
         let length = expected.len().min(output.len());

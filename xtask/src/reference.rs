@@ -13,6 +13,9 @@ use crate::tools::NOTE;
 /// Largest difference to the command line, dB relative to its output.
 const LARGEST_DB: f64 = -110.0;
 
+/// Tells the command line to do as what is for real time does.
+pub(crate) const LIVE: &str = "--quality=live";
+
 /// Raw 32-bit float samples, interleaved.
 pub(crate) struct Reference {
     folder: PathBuf,
@@ -87,6 +90,23 @@ pub(crate) fn pipe(command: &mut Command, input: &Path) -> Result<Vec<u8>> {
         .with_context(|| format!("cannot run {name}"))?;
     ensure!(output.status.success(), "{name} ended with {}", output.status);
     Ok(output.stdout)
+}
+
+/// Fails unless a binary contains the weights of just these qualities, as they are in `bundled`.
+pub(crate) fn has_weights(binary: &Path, qualities: &[&str]) -> Result<()> {
+    /// Bytes by which a file is recognised.
+    const PART: usize = 64;
+    let read =
+        |path: &Path| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+    let content = read(binary)?;
+    for quality in ["live", "studio"] {
+        let weights = read(&Path::new("bundled").join(format!("{quality}.safetensors")))?;
+        let part = &weights[weights.len() / 2..][..PART];
+        let found = content.windows(PART).any(|window| window == part);
+        let (name, words) = (binary.display(), if found { "contains" } else { "lacks" });
+        ensure!(found == qualities.contains(&quality), "{name} {words} the weights of {quality}");
+    }
+    Ok(())
 }
 
 pub(crate) fn samples(bytes: &[u8]) -> Vec<f32> {

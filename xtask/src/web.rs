@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use crate::licences;
 use crate::package::copy;
 use crate::paths::{absolute, target_dir};
-use crate::reference::{Reference, pipe};
+use crate::reference::{LIVE, Reference, has_weights, pipe};
 use crate::suite::output_of;
 use crate::tools::{NOTE, cargo, run, works};
 
@@ -84,14 +84,19 @@ pub(crate) fn test() -> Result<()> {
     run(node.arg("--test").arg(tests.join("package.test.mjs")).env("WISP_PACKAGE", &folder))?;
     let reference = Reference::new()?;
     for (rate, channels, controls, options) in [
-        (48_000, 1, "{}", &[][..]),
+        (48_000, 1, "{}", &[LIVE][..]),
         (
             44_100,
             2,
             r#"{"reduction": 18, "sensitivity": 6, "ambience": 5}"#,
-            &["--reduction", "18", "--sensitivity", "6", "--ambience", "5%"][..],
+            &[LIVE, "--reduction", "18", "--sensitivity", "6", "--ambience", "5%"][..],
         ),
-        (11_025, 2, r#"{"reduction": 61, "listen": 1}"#, &["--reduction", "full", "--removed"]),
+        (
+            11_025,
+            2,
+            r#"{"reduction": 61, "listen": 1}"#,
+            &[LIVE, "--reduction", "full", "--removed"],
+        ),
     ] {
         let mut node = Command::new("node");
         node.arg(tests.join("clean.mjs")).arg(&folder);
@@ -99,6 +104,8 @@ pub(crate) fn test() -> Result<()> {
         let output = pipe(&mut node, &reference.input(channels)?)?;
         reference.hold("npm package in Node.js", rate, channels, options, &output)?;
     }
+    // It has its own copy of Live's weights, packed.
+    has_weights(&folder.join("wisp.wasm"), &[])?;
     let size = "const gzip = require('zlib').gzipSync(require('fs').readFileSync(process.argv[1]), { level: 9 }); \
                 console.log((gzip.length / 1e6).toFixed(3))";
     let size = output_of(Command::new("node").args(["-e", size]).arg(folder.join("wisp.wasm")))?;
@@ -124,7 +131,7 @@ fn in_browser(reference: &Reference, folder: &Path) -> Result<()> {
     {
         let path = results.join(file);
         let output = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        reference.hold(name, rate, channels, &[], &output)?;
+        reference.hold(name, rate, channels, &[LIVE], &output)?;
     }
     println!("{NOTE}in Chromium: {}", said.trim());
     Ok(())

@@ -1,12 +1,15 @@
 /*
- * Denoises raw 32-bit float samples from standard input to standard output.
+ * Denoises raw 32-bit float samples from standard input to standard output, as a recording: aligned with the input.
  *
  *   cc denoise.c $(pkg-config --cflags --libs wisp) -o denoise
  *   sox noisy.wav -t f32 -r 48000 -c 1 - | ./denoise 48000 1 | sox -t f32 -r 48000 -c 1 - clean.wav
+ *
+ * Arguments: sample rate, channels, reduction in dB, quality (live or studio).
  */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <wisp.h>
 
 #define FRAMES 480
@@ -22,11 +25,13 @@ int main(int argc, char **argv)
     uint32_t rate = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 10) : 48000;
     uint32_t channels = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : 1;
     float reduction = argc > 3 ? strtof(argv[3], NULL) : 24.0f;
+    int live = argc > 4 && strcmp(argv[4], "live") == 0;
+    int32_t quality = live ? WISP_QUALITY_LIVE : WISP_QUALITY_STUDIO;
     float samples[FRAMES * 2];
     size_t frames, skip, rest;
     WispEngine *engine = NULL;
 
-    if (wisp_engine_new(rate, channels, &engine) != WISP_STATUS_OK) {
+    if (wisp_engine_new_with_quality(rate, channels, quality, &engine) != WISP_STATUS_OK) {
         return failed("cannot start");
     }
     if (wisp_engine_set_control(engine, WISP_CONTROL_REDUCTION, reduction) != WISP_STATUS_OK) {

@@ -13,7 +13,7 @@
  *   wisp_engine_process(engine, channels, 512);
  *   wisp_engine_free(engine);
  *
- * Samples are floats, full scale at 1. Everything is allocated in wisp_engine_new; wisp_engine_process,
+ * Samples are floats, full scale at 1. Everything is allocated when an engine is made; wisp_engine_process,
  * wisp_engine_process_interleaved, wisp_engine_set_control and wisp_engine_reset neither allocate nor lock, so an audio
  * callback may call them. Different threads may use different engines at the same time, but not the same one.
  */
@@ -60,6 +60,10 @@ typedef enum {
    * A bug in Wisp. The engine gives this for every later call; free it.
    */
   WISP_STATUS_INTERNAL = 7,
+  /**
+   * There is no such quality.
+   */
+  WISP_STATUS_QUALITY = 8,
 } WispStatus;
 
 /**
@@ -97,7 +101,22 @@ typedef enum {
 } WispControl;
 
 /**
- * Denoises one stream of audio. Made by wisp_engine_new.
+ * Which of the two networks that are built in.
+ */
+typedef enum {
+  /**
+   * For talking and monitoring: 20 ms of latency.
+   */
+  WISP_QUALITY_LIVE = 0,
+  /**
+   * For recordings, and wherever latency is compensated: it hears 40 ms further ahead, 60 ms of latency in all, and takes
+   * more work.
+   */
+  WISP_QUALITY_STUDIO = 1,
+} WispQuality;
+
+/**
+ * Denoises one stream of audio. Made by wisp_engine_new or wisp_engine_new_with_quality.
  */
 typedef struct WispEngine WispEngine;
 
@@ -116,13 +135,22 @@ const char *wisp_version(void);
 const char *wisp_last_error(void);
 
 /**
- * Makes an engine for a sample rate of 8000 to 384000 Hz and 1 or 2 channels, and allocates all that it will need.
+ * Makes an engine for a sample rate of 8000 to 384000 Hz and 1 or 2 channels, and allocates all that it will need. Its quality
+ * is WISP_QUALITY_LIVE.
  *
  * On failure *engine is NULL.
  */
 WispStatus wisp_engine_new(uint32_t sample_rate,
                            uint32_t channels,
                            WispEngine **engine);
+
+/**
+ * As wisp_engine_new, with a quality: one of WispQuality. An engine keeps its quality.
+ */
+WispStatus wisp_engine_new_with_quality(uint32_t sample_rate,
+                                        uint32_t channels,
+                                        int32_t quality,
+                                        WispEngine **engine);
 
 /**
  * Frees an engine. NULL is left alone.
@@ -156,7 +184,8 @@ WispStatus wisp_engine_set_control(WispEngine *engine, int32_t control, float va
 WispStatus wisp_engine_get_control(WispEngine *engine, int32_t control, float *value);
 
 /**
- * Delay from input to output in samples: 20 ms, rounded to whole samples. 0 if engine is NULL.
+ * Delay from input to output in samples: 20 ms for WISP_QUALITY_LIVE, 60 ms for WISP_QUALITY_STUDIO, rounded to whole samples. 0
+ * if engine is NULL.
  */
 size_t wisp_engine_latency(const WispEngine *engine);
 

@@ -12,7 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::slice;
 
-use wisp::{Controls, Engine, EngineError, Listen, Model, Stereo};
+use wisp::{Controls, Engine, EngineError, Listen, Model, Quality, Stereo};
 
 use message::Message;
 
@@ -39,6 +39,19 @@ pub enum WispStatus {
     Buffer = 6,
     /// A bug in Wisp. The engine gives this for every later call; free it.
     Internal = 7,
+    /// There is no such quality.
+    Quality = 8,
+}
+
+/// Which of the two networks that are built in.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WispQuality {
+    /// For talking and monitoring: 20 ms of latency.
+    Live = 0,
+    /// For recordings, and wherever latency is compensated: it hears 40 ms further ahead, 60 ms of latency in all, and takes
+    /// more work.
+    Studio = 1,
 }
 
 /// What can be set. The defaults are in brackets.
@@ -61,7 +74,7 @@ pub enum WispControl {
     Bypass = 6,
 }
 
-/// Denoises one stream of audio. Made by wisp_engine_new.
+/// Denoises one stream of audio. Made by wisp_engine_new or wisp_engine_new_with_quality.
 pub struct WispEngine {
     engine: Engine,
     controls: Controls,
@@ -214,13 +227,27 @@ pub extern "C" fn wisp_last_error() -> *const c_char {
     message::pointer()
 }
 
-/// Makes an engine for a sample rate of 8000 to 384000 Hz and 1 or 2 channels, and allocates all that it will need.
+/// Makes an engine for a sample rate of 8000 to 384000 Hz and 1 or 2 channels, and allocates all that it will need. Its quality
+/// is WISP_QUALITY_LIVE.
 ///
 /// On failure *engine is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wisp_engine_new(
     sample_rate: u32,
     channels: u32,
+    engine: *mut *mut WispEngine,
+) -> WispStatus {
+    let quality = WispQuality::Live as i32;
+    // SAFETY: as the header asks.
+    unsafe { wisp_engine_new_with_quality(sample_rate, channels, quality, engine) }
+}
+
+/// As wisp_engine_new, with a quality: one of WispQuality. An engine keeps its quality.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wisp_engine_new_with_quality(
+    sample_rate: u32,
+    channels: u32,
+    quality: i32,
     engine: *mut *mut WispEngine,
 ) -> WispStatus {
     guard(|| {
@@ -234,7 +261,16 @@ pub unsafe extern "C" fn wisp_engine_new(
             return Err(fail(WispStatus::Channels, reason));
         }
         let channels = channels as usize;
-        let inner = Engine::new(&Model::live(), sample_rate, channels).map_err(|error| {
+        let quality = match quality {
+            q if q == WispQuality::Live as i32 => Quality::Live,
+            q if q == WispQuality::Studio as i32 => Quality::Studio,
+            _ => {
+                let reason = format_args!("there is no quality {quality}");
+                return Err(fail(WispStatus::Quality, reason));
+            }
+        };
+        let model = Model::bundled(quality);
+        let inner = Engine::new(&model, sample_rate, channels).map_err(|error| {
             let status = match error {
                 EngineError::SampleRate(_) => WispStatus::SampleRate,
                 EngineError::Channels(_) => WispStatus::Channels,
@@ -366,7 +402,8 @@ pub unsafe extern "C" fn wisp_engine_get_control(
     })
 }
 
-/// Delay from input to output in samples: 20 ms, rounded to whole samples. 0 if engine is NULL.
+/// Delay from input to output in samples: 20 ms for WISP_QUALITY_LIVE, 60 ms for WISP_QUALITY_STUDIO, rounded to whole samples. 0
+/// if engine is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wisp_engine_latency(engine: *const WispEngine) -> usize {
     // SAFETY: as the header asks.

@@ -4,7 +4,7 @@
 use std::ffi::CStr;
 use std::ptr::{self, null, null_mut};
 
-use wisp::{Controls, Engine, Listen, Model, Stereo};
+use wisp::{Controls, Engine, Listen, Model, Quality, Stereo};
 use wisp_capi::*;
 use wisp_testing::allocations::{Counting, count};
 use wisp_testing::{Random, hum};
@@ -20,6 +20,15 @@ impl Handle {
         let mut engine = null_mut();
         // SAFETY: follows the header's rules.
         let status = unsafe { wisp_engine_new(rate, channels, &mut engine) };
+        assert_eq!(status, WispStatus::Ok);
+        Self(engine)
+    }
+
+    fn with_quality(rate: u32, channels: u32, quality: WispQuality) -> Self {
+        let mut engine = null_mut();
+        // SAFETY: follows the header's rules.
+        let status =
+            unsafe { wisp_engine_new_with_quality(rate, channels, quality as i32, &mut engine) };
         assert_eq!(status, WispStatus::Ok);
         Self(engine)
     }
@@ -116,6 +125,31 @@ fn the_output_is_the_engines_whatever_the_layout_and_the_block() {
 }
 
 #[test]
+fn a_quality_is_that_of_the_library() {
+    let run = |handle: Handle| {
+        let mut samples = hum(19_200, 8);
+        assert_eq!(handle.interleaved(&mut samples, 1), WispStatus::Ok);
+        // SAFETY: a live engine.
+        let timing = unsafe { (wisp_engine_latency(handle.0), wisp_engine_tail(handle.0)) };
+        (bits(&samples), timing)
+    };
+    for rate in [48_000, 44_100] {
+        let expected = |quality| {
+            let mut samples = hum(19_200, 8);
+            let mut engine = Engine::new(&Model::bundled(quality), rate, 1).expect("an engine");
+            engine.process(&Controls::default(), &mut [&mut samples]);
+            (bits(&samples), (engine.latency_samples(), engine.tail_samples()))
+        };
+        let (live, studio) = (expected(Quality::Live), expected(Quality::Studio));
+        assert_eq!((live.1.0, studio.1.0), (rate as usize / 50, 3 * rate as usize / 50));
+        assert!(live != studio);
+        assert!(run(Handle::with_quality(rate, 1, WispQuality::Live)) == live);
+        assert!(run(Handle::with_quality(rate, 1, WispQuality::Studio)) == studio);
+        assert!(run(Handle::new(rate, 1)) == live, "live unless told");
+    }
+}
+
+#[test]
 fn every_control_reaches_the_engine() {
     let plain = Controls::default();
     for (control, value, controls) in [
@@ -188,6 +222,16 @@ fn nonsense_is_refused_and_said() {
             assert!(engine.is_null() && message().contains(part), "{}", message());
         }
         assert_eq!(wisp_engine_new(48_000, 1, null_mut()), WispStatus::NullPointer);
+        for quality in [-1, 2, i32::MIN] {
+            engine = ptr::dangling_mut();
+            let status = wisp_engine_new_with_quality(48_000, 1, quality, &mut engine);
+            assert_eq!(status, WispStatus::Quality);
+            let expected = format!("there is no quality {quality}");
+            assert!(engine.is_null() && message() == expected, "{}", message());
+        }
+        let studio = WispQuality::Studio as i32;
+        let status = wisp_engine_new_with_quality(48_000, 1, studio, null_mut());
+        assert_eq!(status, WispStatus::NullPointer);
 
         let (mut value, mut sample) = (0.0, [0.5_f32; 4]);
         let one = [sample.as_mut_ptr()];
@@ -232,8 +276,13 @@ fn nonsense_is_refused_and_said() {
 
 #[test]
 fn the_audio_path_does_not_allocate_even_when_it_fails() {
-    for (rate, channels) in [(48_000, 1), (44_100, 2), (11_025, 2)] {
-        let handle = Handle::new(rate, channels);
+    for (rate, channels, quality) in [
+        (48_000, 1, WispQuality::Live),
+        (44_100, 2, WispQuality::Live),
+        (11_025, 2, WispQuality::Live),
+        (48_000, 2, WispQuality::Studio),
+    ] {
+        let handle = Handle::with_quality(rate, channels, quality);
         let mut samples = hum(9_600, 6);
         let ((), calls, _) = count(|| {
             for (i, block) in samples.chunks_mut(960).enumerate() {
