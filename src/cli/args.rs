@@ -22,7 +22,7 @@ Examples:
   wisp noisy.wav --ambience 5%          keeps a trace of the room's steady noise
   wisp noisy.wav --preset Podcast       uses one of the plugin's presets
   wisp noisy.wav --removed              writes what was removed: noisy.removed.wav
-  wisp noisy.wav --quality live         cleans as in a call, with less work
+  wisp noisy.wav --quality live         cleans as in a call, faster
   wisp takes/*.flac --out-dir clean -j 4
   ffmpeg -i film.mkv -f wav - | wisp - -o - | ffmpeg -i - clean.mp3
 
@@ -33,7 +33,7 @@ chunks (bext, iXML, cue, LIST, id3 and others) keep their order; from other form
 common tags are kept. A warning names anything that cannot be kept.
 
 Studio hears 60 ms of sound before it decides, Live 20 ms. Files come out aligned either way; from a live pipe
-the result comes that much later. Both need constant memory, however long the recording.
+the result comes that much later. Neither needs more memory for a longer recording.
 
 Exit status: 0 success, 1 a file failed (the others are done), 2 usage error, 130 interrupted.";
 
@@ -67,7 +67,7 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "NAME|FILE", value_hint = ValueHint::FilePath)]
     pub(crate) preset: Option<OsString>,
 
-    /// Built-in weights: studio is for recordings, live is what calls use and takes less work
+    /// Built-in weights: studio for recordings, or live as in a call, faster
     #[arg(long, value_enum, value_name = "QUALITY", conflicts_with = "weights")]
     #[arg(default_value_t = QualityArg::Studio)]
     pub(crate) quality: QualityArg,

@@ -70,12 +70,21 @@ pub(crate) fn test() -> Result<()> {
         ),
         (11_025, 2, "preset='podcast', removed=True", &["--preset=podcast", "--removed"][..]),
     ] {
-        for (name, how) in [("denoise", DENOISE), ("Denoiser", STREAM)] {
+        for (name, how, usual, other) in
+            [("denoise", DENOISE, "studio", "live"), ("Denoiser", STREAM, "live", "studio")]
+        {
+            // By default and, with settings, by name.
+            let (quality, settings) = match settings {
+                "" => (usual, String::new()),
+                _ => (other, format!("{settings}, quality='{other}'")),
+            };
             let mut script = Command::new(&python);
-            script.arg("-c").arg(format!("{READ}{how}{WRITE}").replace("SETTINGS", settings));
+            script.arg("-c").arg(format!("{READ}{how}{WRITE}").replace("SETTINGS", &settings));
             script.args([rate.to_string(), channels.to_string()]);
             let output = pipe(&mut script, &reference.input(channels)?)?;
-            reference.hold(&format!("Python, {name}"), rate, channels, options, &output)?;
+            let quality = format!("--quality={quality}");
+            let options = [options, &[quality.as_str()]].concat();
+            reference.hold(&format!("Python, {name}"), rate, channels, &options, &output)?;
         }
     }
     let mut pytest = Command::new(&python);

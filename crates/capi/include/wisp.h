@@ -101,7 +101,7 @@ typedef enum {
 } WispControl;
 
 /**
- * Which of the two networks that are built in.
+ * Which of the two built-in networks to use.
  */
 typedef enum {
   /**
@@ -109,8 +109,8 @@ typedef enum {
    */
   WISP_QUALITY_LIVE = 0,
   /**
-   * For recordings, and wherever latency is compensated: it hears 40 ms further ahead, 60 ms of latency in all, and takes
-   * more work.
+   * For recordings, and wherever latency is compensated: it hears 40 ms further ahead, 60 ms of latency in all, and needs
+   * more CPU time.
    */
   WISP_QUALITY_STUDIO = 1,
 } WispQuality;

@@ -43,14 +43,14 @@ pub enum WispStatus {
     Quality = 8,
 }
 
-/// Which of the two networks that are built in.
+/// Which of the two built-in networks to use.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WispQuality {
     /// For talking and monitoring: 20 ms of latency.
     Live = 0,
-    /// For recordings, and wherever latency is compensated: it hears 40 ms further ahead, 60 ms of latency in all, and takes
-    /// more work.
+    /// For recordings, and wherever latency is compensated: it hears 40 ms further ahead, 60 ms of latency in all, and needs
+    /// more CPU time.
     Studio = 1,
 }
 

@@ -49,13 +49,14 @@ impl Engine {
 
 #[pymethods]
 impl Engine {
-    /// `passed` has the channels that are not denoised, `weights` the content of a file.
+    /// `passed` has the channels that are not denoised, `weights` the content of a file, which goes before `studio`.
     #[new]
     fn new(
         py: Python<'_>,
         rate: u32,
         channels: usize,
         passed: Vec<usize>,
+        studio: bool,
         weights: Option<Vec<u8>>,
         aligned: bool,
     ) -> PyResult<Self> {
@@ -64,6 +65,7 @@ impl Engine {
         let engine = py.detach(|| {
             let model = match weights {
                 Some(bytes) => Model::from_bytes(&bytes).map_err(|error| value_error(&error))?,
+                None if studio => Model::studio(),
                 None => Model::live(),
             };
             wisp::Engine::with_roles(&model, rate, &roles).map_err(|error| value_error(&error))

@@ -45,12 +45,14 @@ def test_noise_is_removed():
     assert power(denoise(noise, 48_000, reduction_db=math.inf)[48_000:]) < 1e-4 * power(noise)
 
 
+@pytest.mark.parametrize("quality", ["live", "studio"])
 @pytest.mark.parametrize("rate, channels", [(48_000, 1), (44_100, 2), (11_025, 1), (8_000, 5)])
-def test_the_block_size_changes_no_bit(rate, channels):
+def test_the_block_size_changes_no_bit(rate, channels, quality):
     audio = sound(rate, channels)
-    whole = denoise(audio, rate)
+    whole = denoise(audio, rate, quality=quality)
     assert whole.flags.c_contiguous
-    live, aligned = Denoiser(rate, channels), Denoiser(rate, channels, aligned=True)
+    live = Denoiser(rate, channels, quality=quality)
+    aligned = Denoiser(rate, channels, quality=quality, aligned=True)
     late, exact, at = [], [], 0
     random = np.random.default_rng(1)
     while at < audio.shape[1]:
@@ -77,23 +79,40 @@ def test_a_long_block_is_as_good_as_short_ones():
     assert same(Denoiser(48_000).process(audio), np.concatenate(blocks))
 
 
-@pytest.mark.parametrize("samples", [1, 100, 959, 960, 961])
-def test_shorter_than_the_latency(samples):
+@pytest.mark.parametrize("quality", ["live", "studio"])
+@pytest.mark.parametrize("samples", [1, 100, 959, 960, 961, 2_879, 2_880, 2_881])
+def test_shorter_than_the_latency(samples, quality):
     audio = MONO[:samples]
-    whole = denoise(audio, 48_000)
+    whole = denoise(audio, 48_000, quality=quality)
     assert whole.shape == audio.shape
-    denoiser = Denoiser(48_000, aligned=True)
+    denoiser = Denoiser(48_000, quality=quality, aligned=True)
     assert same(np.concatenate((denoiser.process(audio), denoiser.flush())), whole)
     # At 0 dB the input comes back.
-    assert same(denoise(audio, 48_000, reduction_db=0), audio)
+    assert same(denoise(audio, 48_000, quality=quality, reduction_db=0), audio)
 
 
-def test_the_latency_is_what_it_says():
-    for rate, latency in [(8_000, 160), (11_025, 220), (44_100, 882), (48_000, 960), (384_000, 7_680)]:
-        denoiser = Denoiser(rate, bypass=True)
+@pytest.mark.parametrize("quality, windows", [("live", 1), ("studio", 3)])
+def test_the_latency_is_what_it_says(quality, windows):
+    for rate, window in [(8_000, 160), (11_025, 220), (44_100, 882), (48_000, 960), (384_000, 7_680)]:
+        denoiser = Denoiser(rate, quality=quality, bypass=True)
+        latency = windows * window
         assert denoiser.latency == latency
         audio = np.concatenate((MONO[:100], np.zeros(latency, np.float32)))
         assert same(denoiser.process(audio)[latency:], audio[:100])
+
+
+def test_qualities():
+    live, studio = (denoise(STEREO, 44_100, quality=quality) for quality in ("live", "studio"))
+    assert not same(live, studio)
+    # Studio for recordings, Live for streams.
+    assert same(denoise(STEREO, 44_100), studio)
+    assert Denoiser(44_100, 2).quality == Denoiser(44_100, 2, aligned=True).quality == "live"
+    stream = Denoiser(44_100, 2, aligned=True)
+    assert same(np.concatenate((stream.process(STEREO), stream.flush()), axis=1), live)
+    denoiser = Denoiser(44_100, 2, quality="studio")
+    assert (denoiser.quality, denoiser.latency) == ("studio", 3 * 882)
+    with pytest.raises(AttributeError):
+        denoiser.quality = "live"
 
 
 def test_shapes():
@@ -106,7 +125,7 @@ def test_shapes():
     assert same(denoise(STEREO.T.copy().T, 48_000), both)
     assert denoise(np.zeros((64, 10), np.float32), 48_000).shape == (64, 10)
     # The end has the shape of what came before.
-    denoiser = Denoiser(48_000, aligned=True)
+    denoiser = Denoiser(48_000, quality="studio", aligned=True)
     for audio, expected in [(MONO, clean), (MONO[np.newaxis], clean[np.newaxis])]:
         assert same(np.concatenate((denoiser.process(audio), denoiser.flush()), axis=-1), expected)
     assert Denoiser(48_000).flush().shape == (960,)
@@ -158,7 +177,7 @@ def test_settings(name, default, value):
     assert not same(changed, plain)
     assert same(Denoiser(48_000, 2, **{name: value}).process(STEREO), changed)
     if name != "bypass":
-        aligned = denoise(STEREO, 48_000, **{name: value})
+        aligned = denoise(STEREO, 48_000, quality="live", **{name: value})
         assert same(aligned[:, :-960], changed[:, 960:])
     # Kept over a reset, until it is set back.
     denoiser.reset()
@@ -174,6 +193,8 @@ def test_the_defaults_are_documented():
     for name in ["reduction_db", "sensitivity_db", "ambience", "output_db"]:
         line = text.split(f"{name}: ")[1].split("\n")[0]
         assert line.endswith(f"[{getattr(denoiser, name):g}]."), line
+    assert f'["{denoiser.quality}"]' in inspect.getdoc(Denoiser.__init__)
+    assert '["studio"]' in text
 
 
 def test_a_setting_does_not_wait_for_a_block():
@@ -222,9 +243,13 @@ def test_channels_pass_through():
     assert same(denoise(audio, 48_000, pass_through=range(3)), audio)
 
 
-def test_weights():
-    file = Path(__file__).parents[3] / "bundled" / "live.safetensors"
-    assert same(denoise(MONO, 48_000, weights=file), denoise(MONO, 48_000))
+@pytest.mark.parametrize("quality", ["live", "studio"])
+def test_weights(quality):
+    file = Path(__file__).parents[3] / "bundled" / f"{quality}.safetensors"
+    assert same(denoise(MONO, 48_000, weights=file), denoise(MONO, 48_000, quality=quality))
+    denoiser = Denoiser(48_000, weights=file)
+    assert denoiser.quality is None
+    assert denoiser.latency == Denoiser(48_000, quality=quality).latency
 
 
 ERRORS = [
@@ -275,6 +300,14 @@ ERRORS = [
     (ValueError, "output_db is 99", lambda: setattr(Denoiser(48_000), "output_db", 99)),
     (TypeError, "", lambda: Denoiser(48_000, reduction_db="18")),
     (ValueError, "stereo is 'split', expected 'linked' or 'independent'", lambda: Denoiser(48_000, 2, stereo="split")),
+    (ValueError, "quality is 'best', expected 'live' or 'studio'", lambda: denoise(MONO, 48_000, quality="best")),
+    (ValueError, "quality is 'Live', expected 'live' or 'studio'", lambda: Denoiser(48_000, quality="Live")),
+    (ValueError, "quality is 2, expected", lambda: Denoiser(48_000, quality=2)),
+    (
+        ValueError,
+        "quality is 'live', but weights names a file: give one of them",
+        lambda: denoise(MONO, 48_000, quality="live", weights="none"),
+    ),
     (ValueError, "pass_through has 2, expected 0 to 1", lambda: Denoiser(48_000, 2, pass_through=[2])),
     (
         ValueError,
@@ -333,7 +366,8 @@ def test_threads_share_nothing():
         thread.start()
     for thread in threads:
         thread.join()
-    assert all(same(result, denoise(STEREO, 48_000)) for result in results)
+    expected = denoise(STEREO, 48_000)
+    assert all(same(result, expected) for result in results)
 
 
 def test_tools_find_types_documentation_and_licences():

@@ -8,6 +8,9 @@
     for block in blocks:
         play(denoiser.process(block))
 
+There are two qualities: "studio", for recordings, hears 60 ms of sound before it decides; "live", for talking, 20 ms.
+`denoise` uses the first and `Denoiser` the second, unless told.
+
 Audio is a numpy array of floats with full scale at 1, of shape (samples,) for mono or (channels, samples), with 1 to 64
 channels. What comes back is float32. Libraries that put samples first, such as soundfile, need `.T` both ways.
 """
@@ -35,6 +38,7 @@ _Input = npt.NDArray[np.floating[Any]]
 _Output = npt.NDArray[np.float32]
 _Path = str | os.PathLike[str]
 _Stereo = Literal["linked", "independent"]
+_Quality = Literal["live", "studio"]
 
 _RATES = range(8_000, 384_001)
 _CHANNELS = range(1, 65)
@@ -46,6 +50,7 @@ def denoise(
     audio: _Input,
     rate: float,
     *,
+    quality: _Quality | None = None,
     preset: _Path | None = None,
     reduction_db: float | None = None,
     sensitivity_db: float | None = None,
@@ -61,6 +66,7 @@ def denoise(
     Args:
         audio: Floats with full scale at 1, shape (samples,) or (channels, samples). It stays as it is.
         rate: Sample rate in Hz, 8000 to 384000.
+        quality: The built-in weights to use: "studio" for recordings, "live" as in a call, faster ["studio"].
         preset: One of `PRESETS`, or the path of a preset file (.json). Other arguments override it.
         reduction_db: The most by which noise is turned down, in dB: 0 or more, `math.inf` for all that can be removed [24].
         sensitivity_db: Treats more (up) or less (down) of the doubtful sounds as noise, in dB: -12 to 12 [0].
@@ -70,10 +76,11 @@ def denoise(
         stereo: "linked" uses one mask for all channels, which keeps the image; "independent" cleans each on its own
             ["linked"].
         pass_through: Indexes of channels that are not denoised, such as low-frequency effects: 3 in most 5.1 files.
-        weights: Path of a weights file, instead of the built-in weights.
+        weights: Path of a weights file, instead of the built-in weights and a quality.
 
     Returns:
-        float32 of the same shape, aligned with `audio` to the sample. It equals what `Denoiser` makes of the same samples.
+        float32 of the same shape, aligned with `audio` to the sample. It equals what `Denoiser` makes of the same samples in
+        the same quality.
 
     Raises:
         TypeError: The samples are not floats, or an argument has the wrong type.
@@ -95,6 +102,7 @@ def denoise(
         rate,
         channels,
         aligned=True,
+        quality="studio" if quality is None and weights is None else quality,
         preset=preset,
         reduction_db=reduction_db,
         sensitivity_db=sensitivity_db,
@@ -126,6 +134,7 @@ class Denoiser:
         channels: int = 1,
         *,
         aligned: bool = False,
+        quality: _Quality | None = None,
         preset: _Path | None = None,
         reduction_db: float | None = None,
         sensitivity_db: float | None = None,
@@ -142,6 +151,8 @@ class Denoiser:
             rate: Sample rate in Hz, 8000 to 384000.
             channels: Number of channels, 1 to 64.
             aligned: Leave out the delay.
+            quality: The built-in weights to use: "live" for talking, 20 ms late, or "studio" for recordings, 60 ms late
+                ["live"].
             bypass: Start with the input, delayed by the latency.
 
         The others are those of `denoise`, which also says what is raised.
@@ -156,15 +167,21 @@ class Denoiser:
         for index in passed:
             if not 0 <= index < self._channels:
                 raise ValueError(f"pass_through has {index}, expected 0 to {self._channels - 1}")
+        if quality not in (None, "live", "studio"):
+            raise ValueError(f"quality is {quality!r}, expected 'live' or 'studio'")
         content = None
         if weights is not None:
+            if quality is not None:
+                raise ValueError(f"quality is {quality!r}, but weights names a file: give one of them")
             with open(weights, "rb") as file:
                 content = file.read()
         self._aligned = bool(aligned)
         try:
-            self._engine = _wisp.Engine(self._rate, self._channels, passed, content, self._aligned)
+            studio = quality == "studio"
+            self._engine = _wisp.Engine(self._rate, self._channels, passed, studio, content, self._aligned)
         except ValueError as error:
             raise ValueError(f"{weights}: {error}" if weights is not None else str(error)) from None
+        self._quality: _Quality | None = None if weights is not None else quality or "live"
         # Of the arrays that come back: that of the latest block.
         self._dimensions = 1 if self._channels == 1 else 2
         if preset is not None:
@@ -248,8 +265,13 @@ class Denoiser:
         return self._aligned
 
     @property
+    def quality(self) -> _Quality | None:
+        """Which of the built-in weights it uses: "live" or "studio"; None with weights from a file."""
+        return self._quality
+
+    @property
     def latency(self) -> int:
-        """Delay from input to output in samples: 20 ms, rounded to whole samples."""
+        """Delay from input to output in samples: 20 ms in Live, 60 ms in Studio, rounded to whole samples."""
         return self._engine.latency
 
     @property
