@@ -36,8 +36,10 @@ pub fn run(data: &[u8]) {
 
 fn play(bytes: &mut Bytes) -> Option<()> {
     let rate = RATES[bytes.below(RATES.len())?];
-    let channels = 1 + bytes.below(2)?;
-    let new = || Engine::new(&Model::live(), rate, channels).expect("a rate and count it takes");
+    let kind = bytes.below(4)?;
+    let channels = 1 + kind % 2;
+    let model = if kind < 2 { Model::live() } else { Model::studio() };
+    let new = || Engine::new(&model, rate, channels).expect("a rate and count it takes");
     let mut engine = new();
     let latency = engine.latency_samples();
     let mut controls = Controls::default();
@@ -125,7 +127,7 @@ fn block(
     assert!(t.input.iter().chain(&t.output).all(|x| x.is_finite()), "{t:?}");
 }
 
-/// After a reset, two hops and a bit sound bit-identical to a new engine; then resets again.
+/// After a reset, the latency and a bit sound bit-identical to a new engine; then resets again.
 fn like_new(engine: &mut Engine, new: &dyn Fn() -> Engine, channels: usize) {
     let length = engine.latency_samples() + 37;
     let signal: Vec<f32> = (0..length).map(|i| 0.3 * (i as f32 * 0.05).sin()).collect();
