@@ -1,4 +1,4 @@
-//! Runs hours of audio through one engine, faster than real time, with randomly changing settings.
+//! Runs hours of audio through an engine of each quality, faster than real time, with randomly changing settings.
 //!
 //! ```text
 //! cargo xtask soak --hours 24
@@ -9,7 +9,8 @@
 use std::error::Error;
 use std::time::Instant;
 
-use wisp::{Controls, Engine, Listen, Model, Stereo};
+use cpu_time::ThreadTime;
+use wisp::{Controls, Engine, Listen, Model, Quality, Stereo};
 use wisp_testing::Random;
 
 const RATE: u32 = 48_000;
@@ -19,7 +20,7 @@ const STRETCH: usize = 60 * RATE as usize;
 const BOUND: f32 = 64.0 * 10.0 * 64.0;
 /// Allowed memory growth after the first stretch, KiB.
 const GROWTH: u64 = 2048;
-/// How much slower the last quarter may be than the first, as other programs may be running.
+/// How much more processor time the last quarter may take than the first, as other programs share the caches.
 const SLOWER: f64 = 3.0;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -27,43 +28,52 @@ fn main() -> Result<(), Box<dyn Error>> {
         Some(text) => text.parse().map_err(|_| "give a number of hours")?,
         None => 0.1,
     };
-    let stretches = ((hours * 60.0).ceil() as usize).max(4);
+    // Minutes of each quality, in turn.
+    let stretches = ((hours * 30.0).ceil() as usize).max(4);
     let start = Instant::now();
-    let mut soak = Soak::new()?;
-    let mut times = Vec::with_capacity(stretches);
+    let mut soaks = [Soak::new(Quality::Live)?, Soak::new(Quality::Studio)?];
     let mut memory = Vec::with_capacity(stretches);
     for _ in 0..stretches {
-        let start = Instant::now();
-        soak.stretch()?;
-        times.push(start.elapsed().as_secs_f64() * 1e6 / (STRETCH / 480) as f64);
+        for soak in &mut soaks {
+            soak.stretch()?;
+        }
         memory.push(resident());
-        soak.side_engine()?;
+        for soak in &mut soaks {
+            soak.side_engine()?;
+        }
     }
-    let quarter = (stretches / 4).max(1);
-    let (first, last) = (median(&times[..quarter]), median(&times[stretches - quarter..]));
     println!(
-        "{:.2} h of audio in {:.0} s: {} blocks, {} changes, {} samples checked to the bit, {} side engines",
-        stretches as f64 / 60.0,
-        start.elapsed().as_secs_f64(),
-        soak.blocks,
-        soak.changes,
-        soak.checked,
-        soak.side_engines,
+        "{:.2} h of audio in {:.0} s",
+        (soaks.len() * stretches) as f64 / 60.0,
+        start.elapsed().as_secs_f64()
     );
-    println!("per hop, stereo: {first:.1} µs in the first quarter, {last:.1} µs in the last");
+    let quarter = (stretches / 4).max(1);
+    for soak in &soaks {
+        let times = &soak.times;
+        let (first, last) = (median(&times[..quarter]), median(&times[stretches - quarter..]));
+        println!(
+            "{:?}: {} blocks, {} changes, {} samples checked to the bit, {} side engines; per hop, stereo: {first:.1} µs in \
+             the first quarter, {last:.1} µs in the last",
+            soak.quality, soak.blocks, soak.changes, soak.checked, soak.side_engines,
+        );
+        if last > SLOWER * first {
+            let (quality, end) = (soak.quality, "at the end");
+            return Err(
+                format!("{quality:?}: {last:.1} µs per hop {end}, {first:.1} before").into()
+            );
+        }
+    }
     if let (Some(Some(begin)), Some(Some(end))) = (memory.get(1), memory.last()) {
-        println!("memory: {begin} KiB after two minutes, {end} KiB at the end");
+        println!("memory: {begin} KiB after four minutes, {end} KiB at the end");
         if *end > begin + GROWTH {
             return Err(format!("memory grew by {} KiB", end - begin).into());
         }
-    }
-    if last > SLOWER * first {
-        return Err(format!("{last:.1} µs per hop at the end, {first:.1} in the beginning").into());
     }
     Ok(())
 }
 
 struct Soak {
+    quality: Quality,
     engine: Engine,
     random: Random,
     controls: Controls,
@@ -78,12 +88,14 @@ struct Soak {
     changes: u64,
     checked: u64,
     side_engines: u64,
+    /// Of each stretch, µs per hop.
+    times: Vec<f64>,
 }
 
 impl Soak {
-    fn new() -> Result<Self, Box<dyn Error>> {
-        let engine = Engine::new(&Model::live(), RATE, 2)?;
-        let mut random = Random(1);
+    fn new(quality: Quality) -> Result<Self, Box<dyn Error>> {
+        let engine = Engine::new(&Model::bundled(quality), RATE, 2)?;
+        let mut random = Random(1 + quality as u64);
         let loops = [7.3f32, 11.1].map(|seconds| {
             let length = (seconds * RATE as f32) as usize;
             (0..length)
@@ -97,6 +109,7 @@ impl Soak {
         });
         let history = [(); 2].map(|()| vec![0.0; engine.latency_samples()]);
         Ok(Self {
+            quality,
             engine,
             random,
             controls: Controls::default(),
@@ -108,10 +121,12 @@ impl Soak {
             changes: 0,
             checked: 0,
             side_engines: 0,
+            times: Vec::new(),
         })
     }
 
     fn stretch(&mut self) -> Result<(), Box<dyn Error>> {
+        let start = ThreadTime::now();
         let mut left = STRETCH;
         let mut input = [vec![0.0f32; 4096], vec![0.0f32; 4096]];
         let mut output = input.clone();
@@ -150,6 +165,7 @@ impl Soak {
             self.blocks += 1;
             self.check(&input, &output, samples)?;
         }
+        self.times.push(start.elapsed().as_secs_f64() * 1e6 / (STRETCH / 480) as f64);
         Ok(())
     }
 
@@ -212,7 +228,7 @@ impl Soak {
     fn side_engine(&mut self) -> Result<(), Box<dyn Error>> {
         let rates = [8_000, 11_025, 16_000, 22_050, 44_100, 88_200, 96_000, 192_000];
         let rate = rates[self.random.below(rates.len())];
-        let mut engine = Engine::new(&Model::live(), rate, 1)?;
+        let mut engine = Engine::new(&Model::bundled(self.quality), rate, 1)?;
         for _ in 0..100 {
             let samples = 1 + self.random.below(2000);
             let from = self.random.below(self.loops[0].len() - 2000);
