@@ -170,6 +170,7 @@ def main() -> None:
     p.add_argument("--noisy", action="store_true", help="the input itself")
     p.add_argument("--network", help="checkpoint (.pt) or weights (.safetensors)")
     p.add_argument("--binary", help="the wisp command")
+    p.add_argument("--label", default="Wisp", help="what the reports call --network and --binary (default: Wisp)")
     p.add_argument("--enhanced", action="append", default=[], metavar="NAME=DIR", help="cleaned files; one set only")
     p.add_argument("--clean-in", action="store_true", help="feed the clean files")
     p.add_argument("--judges", nargs="+", default=["all"], choices=["all", "none", *judges.NAMES], help="default: all available")
@@ -193,12 +194,12 @@ def main() -> None:
             if a.noisy:
                 reports.append(report(pool, f"{label}: input", rows, None, asked))
             if a.network:
-                reports.append(report(pool, f"{label}: Wisp", rows, a.network, asked))
+                reports.append(report(pool, f"{label}: {a.label}", rows, a.network, asked))
             if a.binary:
                 out = Path(temporary) / str(len(reports))
                 run_binary(a.binary, [source for _, _, source in rows], out)
                 made = [(clean, noisy, partner(out, source.stem)) for clean, noisy, source in rows]
-                reports.append(report(pool, f"{label}: Wisp", made, None, asked))
+                reports.append(report(pool, f"{label}: {a.label}", made, None, asked))
             for name, where in (e.split("=", 1) for e in a.enhanced):
                 made = [(clean, noisy, partner(Path(where), noisy.stem)) for noisy, clean in found]
                 reports.append(report(pool, f"{label}: {name}", made, None, asked))
