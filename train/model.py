@@ -574,6 +574,16 @@ def grow(model: Dccrn, sizes: Sizes) -> Dccrn:
     return grown.train(model.training)
 
 
+@torch.no_grad()
+def grown(own: Sizes, sizes: Sizes) -> dict[str, Tensor]:
+    """1 where `grow` adds a weight to a parameter of a network of `own` sizes, 0 where it keeps one; parameters with both."""
+    model = Dccrn(own)
+    for p in model.parameters():
+        p.fill_(1.0)
+    new = {name: (p == 0).float() for name, p in grow(model, sizes).named_parameters()}
+    return {name: mask for name, mask in new.items() if 0 < mask.sum() < mask.numel()}
+
+
 def count_macs(sizes: Sizes) -> dict:
     """Multiply-adds per frame, by part."""
     c, f, enc = (2, *sizes.channels), LOW_BINS, 0

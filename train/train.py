@@ -31,7 +31,7 @@ import dsp
 from checkpoint import load, load_network
 from data import Batches, Cache, Mixer, Recipe
 from loss import Loss
-from model import Dccrn, Sizes, grow
+from model import Dccrn, Sizes, grow, grown
 from soap import Soap
 from weights import Folded, calibrate, unfold
 
@@ -80,6 +80,8 @@ def parse() -> argparse.Namespace:
     p.add_argument("--perceptual-every", type=int, default=1, help=every)
     p.add_argument("--resume", metavar="FILE", help="continue from this checkpoint, full or small (checkpoint.py), unless OUT/last.pt exists")
     p.add_argument("--init", help="start a new run from the weights in this checkpoint or weights file")
+    grown_rate = "how many times faster the weights learn that --init does not have, in parameters that it has"
+    p.add_argument("--grown-rate", type=float, default=1.0, help=grown_rate)
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--workers", type=int, default=1, help="data processes per training process")
     p.add_argument("--bf16", nargs="?", choices=["auto", "on", "off"], const="on", default="auto", help="autocast the convolutions; "
@@ -184,6 +186,17 @@ def to(batch: dict, device) -> dict:
     return {k: v.to(device, non_blocking=True) for k, v in batch.items()}
 
 
+def faster(model: Dccrn, a) -> list[tuple[torch.nn.Parameter, torch.Tensor]]:
+    """Parameters of which a part learns faster, and by how many times its step is to be lengthened."""
+    if getattr(a, "grown_rate", 1.0) == 1.0:
+        return []
+    if not a.init:
+        raise SystemExit("--grown-rate needs --init: the weights that have grown are those that its file does not have")
+    own = Folded(a.init).sizes if a.init.endswith(".safetensors") else load_network(a.init)[0].sizes
+    parameters = dict(model.named_parameters())
+    return [(parameters[k], (a.grown_rate - 1) * mask.to(parameters[k].device)) for k, mask in grown(own, model.sizes).items()]
+
+
 class Step:
     """A step of training on batches of one shape; on a GPU a CUDA graph of it, after the first few steps."""
 
@@ -192,6 +205,7 @@ class Step:
     def __init__(self, net, model: Dccrn, ema: Dccrn, opt, loss: Loss, a, graph: bool, bf16: bool = False):
         self.net, self.opt, self.loss, self.a, self.bf16 = net, opt, loss, a, bf16
         self.parameters = [p for p in model.parameters() if p.numel()]
+        self.faster = faster(model, a)
         floating = [(e, m) for e, m in zip(ema.state_dict().values(), model.state_dict().values()) if e.is_floating_point()]
         self.averages, self.sources = zip(*floating)
         self.graph, self.wanted, self.taken = None, graph, 0
@@ -212,8 +226,11 @@ class Step:
             p.grad.copy_(torch.where(finite, p.grad, 0.0))
         self.rate.mul_(finite)
         self.left_out += ~finite
+        before = [p.detach().clone() for p, _ in self.faster]
         self.opt.step()
         with torch.no_grad():
+            for (p, more), old in zip(self.faster, before):
+                p.addcmul_(p - old, more)
             torch._foreach_lerp_(self.averages, self.sources, 1 - decay)
         return total.detach(), parts, norm.detach()
 

@@ -65,16 +65,27 @@ struct Blocks {
 
 impl Blocks {
     fn new(rate: u32, channels: usize, stereo: Stereo, size: usize, scale: f32) -> Self {
+        Self::of(&Model::live(), rate, channels, stereo, size, scale)
+    }
+
+    fn of(
+        model: &Model,
+        rate: u32,
+        channels: usize,
+        stereo: Stereo,
+        size: usize,
+        scale: f32,
+    ) -> Self {
         Self {
-            engine: Engine::new(&Model::live(), rate, channels).expect("a rate and channels"),
+            engine: Engine::new(model, rate, channels).expect("a rate and channels"),
             controls: Controls { stereo, ..Controls::default() },
             signal: Signal::new(rate, scale),
             block: vec![vec![0.0; size]; channels],
         }
     }
 
-    fn mono() -> Self {
-        Self::new(RATE, 1, Stereo::Linked, HOP, 1.0)
+    fn mono(model: &Model) -> Self {
+        Self::of(model, RATE, 1, Stereo::Linked, HOP, 1.0)
     }
 
     fn next(&mut self) -> f64 {
@@ -107,7 +118,7 @@ fn main() {
     rates(few);
     denormals(few);
     instances(few);
-    many_at_once(few / 50, peer);
+    many_at_once(&model, few / 50, peer);
     layers(network, few);
 }
 
@@ -117,7 +128,7 @@ fn only_hops(hops: usize) {
     let network = model.network();
     println!("{network:?}");
     println!("multiply-adds per hop: {}", multiply_adds(network));
-    let mut wisp = Blocks::mono();
+    let mut wisp = Blocks::mono(&model);
     black_box((0..hops).map(|_| wisp.next()).sum::<f64>());
 }
 
@@ -132,8 +143,9 @@ fn title(text: &str) {
 /// A 10 ms hop at 48 kHz, mono, alternating between the two. Returns nnnoiseless's median.
 fn beside_nnnoiseless(hops: usize) -> f64 {
     title("per hop of 10 ms at 48 kHz, mono    p50      p99    p99.9      max  p99.9/p50");
-    let mut wisp = Blocks::mono();
     let model = Model::live();
+    let mut wisp = Blocks::mono(&model);
+    let mut studio = Blocks::mono(&Model::studio());
     let network = model.network();
     let (mut state, mut mask) = (network.new_state(), network.new_mask());
     let features = Features::default();
@@ -148,19 +160,21 @@ fn beside_nnnoiseless(hops: usize) -> f64 {
     // As long as a hop, but without memory access: its spread is the machine's.
     let work = peak::work(wisp.median(1_000));
     let work_next = || work.as_ref().map_or(f64::NAN, time);
-    let mut times = [const { Vec::new() }; 4];
+    let mut times = [const { Vec::new() }; 5];
     let overhead = overhead();
     while times[0].len() < hops {
-        let [ours, alone, theirs, plain] = &mut times;
+        let [ours, larger, alone, theirs, plain] = &mut times;
         ours.extend((0..100).map(|_| wisp.next() - overhead));
+        larger.extend((0..100).map(|_| studio.next() - overhead));
         alone.extend((0..100).map(|_| network_next() - overhead));
         theirs.extend((0..100).map(|_| peer_next() - overhead));
         plain.extend((0..100).map(|_| work_next() - overhead));
     }
-    let [ours, alone, theirs, plain] = times.map(|times| Times::new(times.into_iter()));
+    let [ours, larger, alone, theirs, plain] = times.map(|times| Times::new(times.into_iter()));
     for (name, times) in [
-        ("wisp", &ours),
-        ("network", &alone),
+        ("wisp, Live", &ours),
+        ("of which the network", &alone),
+        ("wisp, Studio", &larger),
         ("nnnoiseless", &theirs),
         ("multiply-adds in registers", &plain),
     ] {
@@ -170,9 +184,10 @@ fn beside_nnnoiseless(hops: usize) -> f64 {
         }
         println!("{name:30} {p50:8.1} {p99:8.1} {p999:8.1} {max:8.1} {:10.2}", p999 / p50);
     }
-    let [ours, theirs] = [ours.quantile(0.5), theirs.quantile(0.5)];
-    println!("ratio of the medians: {:.2}", ours / theirs);
+    let [ours, larger, theirs] = [&ours, &larger, &theirs].map(|times| times.quantile(0.5));
+    println!("ratio of the medians: Live {:.2}, Studio {:.2}", ours / theirs, larger / theirs);
     println!("real-time factor: wisp {:.4}, nnnoiseless {:.4}", ours / 1e4, theirs / 1e4);
+    assert!(larger <= 4.0 * ours, "Studio takes more than four times Live's time");
     assert!(ours <= 1.5 * theirs, "more than 1.5 times nnnoiseless");
     theirs
 }
@@ -246,9 +261,9 @@ fn instances(rounds: usize) {
 }
 
 /// Many instances in turn on one core, hop by hop, relative to one nnnoiseless.
-fn many_at_once(hops: usize, peer: f64) {
+fn many_at_once(model: &Model, hops: usize, peer: f64) {
     const COUNT: usize = 64;
-    let mut all: Vec<Blocks> = (0..COUNT).map(|_| Blocks::mono()).collect();
+    let mut all: Vec<Blocks> = (0..COUNT).map(|_| Blocks::mono(model)).collect();
     let overhead = overhead();
     // The best of three medians, because other virtual machines may share the caches.
     let mut median = || {

@@ -201,6 +201,23 @@ def test_weights_are_trained_on(cache, tmp_path, monkeypatch):
     torch.testing.assert_close(dsp.denoise(longer, x, 16000), dsp.denoise(model, x, 16000), rtol=0, atol=1e-2)
 
 
+def test_what_has_grown_learns_faster(cache, tmp_path, monkeypatch):
+    run(monkeypatch, cache, tmp_path / "a", 1)
+    start = load_network(tmp_path / "a/last.pt")[0].encoder[0].real
+    moved = []
+    for rate in (1, 4):
+        options = "--look-ahead", 2, "--optimizer", "adamw", "--grown-rate", rate, "--warmup", 1
+        run(monkeypatch, cache, tmp_path / f"b{rate}", 1, "--init", tmp_path / "a/last.pt", *options)
+        weights = torch.load(tmp_path / f"b{rate}/last.pt")["model"]["encoder.0.real"]
+        assert weights.shape[2] == start.shape[2] + 1
+        moved.append(weights - torch.nn.functional.pad(start, (0, 0, 0, 1)))
+    torch.testing.assert_close(moved[1][:, :, :-1], moved[0][:, :, :-1], rtol=0, atol=1e-7)
+    torch.testing.assert_close(moved[1][:, :, -1], 4 * moved[0][:, :, -1])
+    assert moved[0].abs().min() > 0
+    with pytest.raises(SystemExit, match="--grown-rate needs --init"):
+        run(monkeypatch, cache, tmp_path / "c", 1, "--grown-rate", 2)
+
+
 def test_init_brings_its_sizes(cache, tmp_path, monkeypatch):
     run(monkeypatch, cache, tmp_path / "a", 1, "--blocks", 1, "--channels", 8, 16, "--taps", 2)
     run(monkeypatch, cache, tmp_path / "b", 1, "--init", tmp_path / "a/last.pt", "--taps", 3)
