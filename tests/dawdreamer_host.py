@@ -31,14 +31,15 @@ def noise(rate, seconds=1.0):
 
 def test_parameters_are_those_of_wisp():
     _, _, names = render(noise(48000, 0.1), 48000, 512)
-    assert {"Reduction", "Output", "Listen", "Stereo", "Bypass"} <= names
+    assert {"Reduction", "Output", "Listen", "Stereo", "Bypass", "Quality"} <= names
 
 
+@pytest.mark.parametrize("quality, hops", [(0.0, 2), (1.0, 6)])
 @pytest.mark.parametrize("rate", [44100, 48000, 96000])
-def test_reduction_0_is_a_delay_of_the_reported_latency(rate):
+def test_reduction_0_is_a_delay_of_the_reported_latency(rate, quality, hops):
     sound = noise(rate)
-    out, latency, _ = render(sound, rate, 512, {"Reduction": 0.0})
-    assert latency == rate // 50
+    out, latency, _ = render(sound, rate, 512, {"Reduction": 0.0, "Quality": quality})
+    assert latency == hops * rate // 100
     assert np.allclose(out[:, latency:], sound[:, :-latency], atol=1e-6)
 
 

@@ -7,6 +7,7 @@ otherwise espeak-ng speaks one.
 import os
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +100,7 @@ def test_it_loads_as_an_effect_with_its_parameters(plugin):
     assert plugin.parameters["output"].string_value == "0 dB"
     assert plugin.parameters["listen"].string_value == "Result"
     assert plugin.parameters["stereo"].string_value == "Linked"
+    assert plugin.parameters["quality"].string_value == "Live"
     plugin.parameters["reduction"].raw_value = 24 / 61
     assert plugin.parameters["reduction"].string_value == "24 dB"
     plugin.parameters["sensitivity"].raw_value = 0.75
@@ -113,6 +115,52 @@ def test_it_loads_as_an_effect_with_its_parameters(plugin):
 def test_latency_is_reported(plugin, rate):
     plugin.process(stereo(rate, 0.2), rate)
     assert 0 < plugin.reported_latency_samples <= rate // 50 + 1
+
+
+@pytest.mark.parametrize("rate", [22_050, 44_100, 48_000, 96_000])
+def test_each_quality_has_its_latency_and_nulls(plugin, rate):
+    plugin.parameters["reduction"].raw_value = 0.0
+    sound = stereo(rate, 0.5)
+    hop = (rate + 50) // 100
+    for quality, name, hops in [(1.0, "Studio", 6), (0.0, "Live", 2), (1.0, "Studio", 6)]:
+        plugin.parameters["quality"].raw_value = quality
+        assert plugin.parameters["quality"].string_value == name
+        # The host compensates for the reported latency, so a wrong one would not null.
+        assert difference_db(plugin.process(sound, rate), sound) < -120, name
+        assert plugin.reported_latency_samples == hops * hop, name
+
+
+def test_a_change_in_mid_sound_moves_nothing(plugin):
+    plugin.parameters["reduction"].raw_value = 0.0
+    sound = stereo(48_000, 0.6)
+    half = sound.shape[1] // 2
+    first = plugin.process(sound[:, :half], 48_000, reset=False)
+    plugin.parameters["quality"].raw_value = 1.0
+    second = plugin.process(sound[:, half:], 48_000, reset=False)
+    # Without a reset this host does not compensate.
+    both = np.concatenate([first, second], axis=1)
+    assert difference_db(both[:, 960:], sound[:, :-960]) < -120
+    assert plugin.reported_latency_samples == 960
+    # The host starts afresh.
+    assert difference_db(plugin.process(sound, 48_000), sound) < -120
+    assert plugin.reported_latency_samples == 2880
+
+
+def test_a_session_in_studio_is_right_from_its_first_render_in_any_thread():
+    first = load_plugin(BUNDLE)
+    first.parameters["reduction"].raw_value = 0.0
+    first.parameters["quality"].raw_value = 1.0
+    first.process(stereo(48_000, 0.1), 48_000)
+    state = first.raw_state
+    for rate in [16_000, 44_100, 48_000]:
+        sound = stereo(rate, 0.5)
+        opened = load_plugin(BUNDLE)
+        opened.raw_state = state
+        assert opened.parameters["quality"].string_value == "Studio"
+        with ThreadPoolExecutor(1) as pool:
+            rendered = pool.submit(opened.process, sound, rate).result()
+        assert difference_db(rendered, sound) < -120, rate
+        assert opened.reported_latency_samples == 6 * rate // 100
 
 
 @pytest.mark.parametrize("channels", [1, 2])

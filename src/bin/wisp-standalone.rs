@@ -4,7 +4,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use nice_plug::prelude::nice_export_standalone_with_args;
-use wisp::plugin::{Wisp, source, watch};
+use wisp::Quality;
+use wisp::plugin::{Wisp, source, start, watch};
 
 const INTRODUCTION: &str = "\
 Wisp removes noise from a voice in real time.
@@ -13,6 +14,7 @@ Without options, Wisp connects to JACK (or PipeWire, under `pw-jack`); if that f
 if that fails it runs without sound. Wisp adds these options to those listed below:
 
       --play <FILE.wav>   Play a recording in a loop instead of the input
+      --quality <QUALITY> live (20 ms of latency, the default), or studio (60 ms, cleaner)
       --print             Print every parameter, and each change
   -h, --help              Print this help
 
@@ -53,7 +55,15 @@ fn main() -> ExitCode {
         args.remove(at);
         watch::print_parameters();
     }
-    match take_value(&mut args, "--play").map(|file| file.and_then(|file| play(&file))) {
+    match take_value(&mut args, "--quality", "live or studio").map(|name| name.and_then(quality)) {
+        None => {}
+        Some(Ok(quality)) => start::with_quality(quality),
+        Some(Err(message)) => {
+            eprintln!("wisp-standalone: {message}");
+            return ExitCode::from(2);
+        }
+    }
+    match take_value(&mut args, "--play", "a file").map(|file| file.and_then(|file| play(&file))) {
         None => {}
         Some(Ok(sample_rate)) => {
             let named = |arg: &String| {
@@ -76,7 +86,7 @@ fn main() -> ExitCode {
 }
 
 /// Takes `name VALUE` or `name=VALUE` out of the arguments.
-fn take_value(args: &mut Vec<String>, name: &str) -> Option<Result<String, String>> {
+fn take_value(args: &mut Vec<String>, name: &str, wanted: &str) -> Option<Result<String, String>> {
     let at = args.iter().position(|arg| {
         arg.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
     })?;
@@ -87,7 +97,16 @@ fn take_value(args: &mut Vec<String>, name: &str) -> Option<Result<String, Strin
     if at < args.len() {
         return Some(Ok(args.remove(at)));
     }
-    Some(Err(format!("{name} needs a file")))
+    Some(Err(format!("{name} needs {wanted}")))
+}
+
+/// A quality by its name.
+fn quality(name: String) -> Result<Quality, String> {
+    match name.to_lowercase().as_str() {
+        "live" => Ok(Quality::Live),
+        "studio" => Ok(Quality::Studio),
+        _ => Err(format!("--quality {name}: expected live or studio")),
+    }
 }
 
 /// Loads a WAV file as the input; its sample rate.

@@ -1,20 +1,24 @@
 //! The object that CLAP hosts see: the framework's, with some of its calls answered here (`docs/upstream/`).
 //!
-//! The tail is known whenever a host may ask, silence is flagged and lets the host put the plugin to sleep, lists are flagged as
-//! such, text is read in any case, and hosts see the presets.
+//! Delay and tail are known whenever a host may ask, and it is told of changes; a change of the quality asks for a restart.
+//! Silence is flagged and lets the host put the plugin to sleep, lists are flagged as such, text is read in any case, and hosts
+//! see the presets.
 use std::ffi::{CStr, c_char, c_void};
 use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use clap_sys::entry::clap_plugin_entry;
-use clap_sys::ext::latency::{CLAP_EXT_LATENCY, clap_plugin_latency};
+use clap_sys::events::{clap_input_events, clap_output_events};
+use clap_sys::ext::latency::{CLAP_EXT_LATENCY, clap_host_latency, clap_plugin_latency};
 use clap_sys::ext::params::{
     CLAP_EXT_PARAMS, CLAP_PARAM_IS_ENUM, clap_param_info, clap_plugin_params,
 };
 use clap_sys::ext::preset_load::{
     CLAP_EXT_PRESET_LOAD, CLAP_EXT_PRESET_LOAD_COMPAT, clap_plugin_preset_load,
 };
-use clap_sys::ext::tail::{CLAP_EXT_TAIL, clap_plugin_tail};
+use clap_sys::ext::state::{CLAP_EXT_STATE, clap_plugin_state};
+use clap_sys::ext::tail::{CLAP_EXT_TAIL, clap_host_tail, clap_plugin_tail};
 use clap_sys::factory::plugin_factory::{CLAP_PLUGIN_FACTORY_ID, clap_plugin_factory};
 use clap_sys::factory::preset_discovery::{
     CLAP_PRESET_DISCOVERY_FACTORY_ID, CLAP_PRESET_DISCOVERY_FACTORY_ID_COMPAT,
@@ -26,11 +30,13 @@ use clap_sys::plugin::{clap_plugin, clap_plugin_descriptor};
 use clap_sys::process::{
     CLAP_PROCESS_ERROR, CLAP_PROCESS_SLEEP, clap_process, clap_process_status,
 };
+use clap_sys::stream::{clap_istream, clap_ostream};
 use clap_sys::version::CLAP_VERSION;
 use nice_plug::wrapper::clap::{PluginDescriptor, Wrapper};
 
+use super::discovery::extension;
 use super::instance::{Shared, made};
-use super::params::{Control, Handle};
+use super::params::{Handle, Parameter};
 use super::{Wisp, discovery};
 
 /// An instance: the framework's calls, but for those that are replaced.
@@ -41,8 +47,68 @@ struct Instance {
     inner: *const clap_plugin,
     /// The framework's calls about parameters.
     params: *const clap_plugin_params,
+    /// Its calls about the state.
+    state: *const clap_plugin_state,
     host: *const clap_host,
+    /// What the host offers; null before `init`.
+    host_tail: AtomicPtr<clap_host_tail>,
     shared: Shared,
+    /// The delay and the tail that the host knows.
+    latency: AtomicU32,
+    tail: AtomicU32,
+    /// The host has been asked for a restart that has not come yet.
+    asked: AtomicBool,
+}
+
+/// The host has read no number yet.
+const UNREAD: u32 = u32::MAX;
+
+impl Instance {
+    /// Asks the host for a restart if another quality is set than the one that is active. Any thread.
+    fn attend(&self) {
+        if !self.shared.is_outdated() {
+            self.asked.store(false, Ordering::Relaxed);
+        } else if !self.asked.swap(true, Ordering::Relaxed) {
+            // SAFETY: the host is alive for as long as the plugin, and takes this from any thread.
+            unsafe {
+                if let Some(request_restart) = (*self.host).request_restart {
+                    request_restart(self.host);
+                }
+            }
+        }
+    }
+
+    /// While being activated: tells a host of a delay that it knows otherwise.
+    fn tell_latency(&self) {
+        let latency = self.shared.timing().latency as u32;
+        let known = self.latency.swap(latency, Ordering::Relaxed);
+        if known == UNREAD || known == latency {
+            return;
+        }
+        // SAFETY: the host's own call, on its main thread, within `activate`.
+        unsafe {
+            let host = extension::<clap_host_latency>(self.host, CLAP_EXT_LATENCY);
+            if let Some(changed) = host.and_then(|host| host.changed) {
+                changed(self.host);
+            }
+        }
+    }
+
+    /// Audio thread: tells a host of a tail that it knows otherwise.
+    fn tell_tail(&self) {
+        let tail = self.shared.timing().tail as u32;
+        let known = self.tail.swap(tail, Ordering::Relaxed);
+        if known == UNREAD || known == tail {
+            return;
+        }
+        // SAFETY: the host's own call, on its audio thread.
+        unsafe {
+            let host = self.host_tail.load(Ordering::Relaxed).as_ref();
+            if let Some(changed) = host.and_then(|host| host.changed) {
+                changed(self.host);
+            }
+        }
+    }
 }
 
 /// An instance by the host's pointer to it.
@@ -71,12 +137,60 @@ unsafe extern "C" fn create(
     let _ = Arc::into_raw(wrapper);
     // SAFETY: filled, and in its place until it is destroyed.
     let mut plugin = unsafe { *inner };
+    plugin.init = Some(init_instance);
     plugin.destroy = Some(destroy);
+    plugin.activate = Some(activate);
     plugin.process = Some(process);
     plugin.get_extension = Some(get_extension);
     // SAFETY: the framework's own calls with its own object.
     let params = unsafe { extension_of(inner, CLAP_EXT_PARAMS) }.cast();
-    &Box::leak(Box::new(Instance { plugin, inner, params, host, shared })).plugin
+    // SAFETY: as above.
+    let state = unsafe { extension_of(inner, CLAP_EXT_STATE) }.cast();
+    let instance = Instance {
+        plugin,
+        inner,
+        params,
+        state,
+        host,
+        host_tail: AtomicPtr::default(),
+        shared,
+        latency: AtomicU32::new(UNREAD),
+        tail: AtomicU32::new(UNREAD),
+        asked: AtomicBool::new(false),
+    };
+    &Box::leak(Box::new(instance)).plugin
+}
+
+unsafe extern "C" fn init_instance(plugin: *const clap_plugin) -> bool {
+    // SAFETY: as the host has promised.
+    let Some(instance) = (unsafe { instance(plugin) }) else { return false };
+    // SAFETY: the host's own call, from here on allowed; the framework's own with its own object.
+    unsafe {
+        let tail = extension::<clap_host_tail>(instance.host, CLAP_EXT_TAIL);
+        let tail = tail.map_or(ptr::null_mut(), |tail| ptr::from_ref(tail).cast_mut());
+        instance.host_tail.store(tail, Ordering::Relaxed);
+        (*instance.inner).init.is_some_and(|init| init(instance.inner))
+    }
+}
+
+unsafe extern "C" fn activate(
+    plugin: *const clap_plugin,
+    sample_rate: f64,
+    least: u32,
+    most: u32,
+) -> bool {
+    // SAFETY: as the host has promised.
+    let Some(instance) = (unsafe { instance(plugin) }) else { return false };
+    // SAFETY: the framework's own call with its own object.
+    let active = unsafe {
+        let call = (*instance.inner).activate;
+        call.is_some_and(|activate| activate(instance.inner, sample_rate, least, most))
+    };
+    instance.asked.store(false, Ordering::Relaxed);
+    if active {
+        instance.tell_latency();
+    }
+    active
 }
 
 /// # Safety
@@ -115,9 +229,11 @@ unsafe extern "C" fn process(
             None => CLAP_PROCESS_ERROR,
         }
     };
+    instance.attend();
     if status == CLAP_PROCESS_ERROR {
         return status;
     }
+    instance.tell_tail();
     // SAFETY: the framework has just filled these buffers.
     let silent = unsafe { flag_silence(block) };
     if silent && instance.shared.status.is_quiet() { CLAP_PROCESS_SLEEP } else { status }
@@ -161,6 +277,8 @@ unsafe extern "C" fn get_extension(plugin: *const clap_plugin, id: *const c_char
         (&raw const LATENCY).cast()
     } else if id == CLAP_EXT_PARAMS {
         (&raw const PARAMS).cast()
+    } else if id == CLAP_EXT_STATE {
+        (&raw const STATE).cast()
     } else if id == CLAP_EXT_PRESET_LOAD || id == CLAP_EXT_PRESET_LOAD_COMPAT {
         (&raw const PRESET_LOAD).cast()
     } else {
@@ -172,7 +290,11 @@ unsafe extern "C" fn get_extension(plugin: *const clap_plugin, id: *const c_char
 static TAIL: clap_plugin_tail = {
     unsafe extern "C" fn get(plugin: *const clap_plugin) -> u32 {
         // SAFETY: as the host has promised.
-        unsafe { instance(plugin) }.map_or(0, |instance| instance.shared.status.tail())
+        unsafe { instance(plugin) }.map_or(0, |instance| {
+            let tail = instance.shared.timing().tail as u32;
+            instance.tail.store(tail, Ordering::Relaxed);
+            tail
+        })
     }
     clap_plugin_tail { get: Some(get) }
 };
@@ -180,7 +302,11 @@ static TAIL: clap_plugin_tail = {
 static LATENCY: clap_plugin_latency = {
     unsafe extern "C" fn get(plugin: *const clap_plugin) -> u32 {
         // SAFETY: as the host has promised.
-        unsafe { instance(plugin) }.map_or(0, |instance| instance.shared.status.latency())
+        unsafe { instance(plugin) }.map_or(0, |instance| {
+            let latency = instance.shared.timing().latency as u32;
+            instance.latency.store(latency, Ordering::Relaxed);
+            latency
+        })
     }
     clap_plugin_latency { get: Some(get) }
 };
@@ -203,7 +329,32 @@ static PRESET_LOAD: clap_plugin_preset_load = {
     clap_plugin_preset_load { from_location: Some(load) }
 };
 
-/// The framework's calls about parameters, but for two.
+/// The framework's calls about the state; a loaded one may set another quality.
+static STATE: clap_plugin_state = {
+    unsafe extern "C" fn save(plugin: *const clap_plugin, stream: *const clap_ostream) -> bool {
+        // SAFETY: as the host has promised; the framework's own call with its own object.
+        unsafe {
+            instance(plugin).is_some_and(|instance| {
+                let call = instance.state.as_ref().and_then(|state| state.save);
+                call.is_some_and(|save| save(instance.inner, stream))
+            })
+        }
+    }
+    unsafe extern "C" fn load(plugin: *const clap_plugin, stream: *const clap_istream) -> bool {
+        // SAFETY: as above.
+        unsafe {
+            instance(plugin).is_some_and(|instance| {
+                let call = instance.state.as_ref().and_then(|state| state.load);
+                let loaded = call.is_some_and(|load| load(instance.inner, stream));
+                instance.attend();
+                loaded
+            })
+        }
+    }
+    clap_plugin_state { save: Some(save), load: Some(load) }
+};
+
+/// The framework's calls about parameters, but for some.
 static PARAMS: clap_plugin_params = clap_plugin_params {
     count: Some(count),
     get_info: Some(get_info),
@@ -214,7 +365,7 @@ static PARAMS: clap_plugin_params = clap_plugin_params {
 };
 
 unsafe extern "C" fn count(_: *const clap_plugin) -> u32 {
-    Control::ALL.len() as u32
+    Parameter::ALL.len() as u32
 }
 
 /// Calls that the framework's object answers.
@@ -235,7 +386,22 @@ macro_rules! pass_on {
 pass_on! {
     fn get_value(id: clap_id, value: *mut f64) -> bool, or false;
     fn value_to_text(id: clap_id, value: f64, text: *mut c_char, length: u32) -> bool, or false;
-    fn flush(input: *const clap_sys::events::clap_input_events, output: *const clap_sys::events::clap_output_events) -> (), or ();
+}
+
+unsafe extern "C" fn flush(
+    plugin: *const clap_plugin,
+    input: *const clap_input_events,
+    output: *const clap_output_events,
+) {
+    // SAFETY: as the host has promised.
+    let Some(instance) = (unsafe { instance(plugin) }) else { return };
+    // SAFETY: the framework's own call with its own object.
+    unsafe {
+        if let Some(flush) = instance.params.as_ref().and_then(|params| params.flush) {
+            flush(instance.inner, input, output);
+        }
+    }
+    instance.attend();
 }
 
 unsafe extern "C" fn get_info(
@@ -245,13 +411,13 @@ unsafe extern "C" fn get_info(
 ) -> bool {
     // SAFETY: as the host has promised.
     let Some(instance) = (unsafe { instance(plugin) }) else { return false };
-    let Some(control) = Control::ALL.get(index as usize) else { return false };
+    let Some(parameter) = Parameter::ALL.get(index as usize) else { return false };
     // SAFETY: the framework's own call with its own object.
     let filled = unsafe {
         let call = instance.params.as_ref().and_then(|params| params.get_info);
         call.is_some_and(|get_info| get_info(instance.inner, index, info))
     };
-    if filled && instance.shared.params.handle(*control).is_list() {
+    if filled && instance.shared.params.handle(*parameter).is_list() {
         // SAFETY: the framework has filled it.
         unsafe { (*info).flags |= CLAP_PARAM_IS_ENUM };
     }
@@ -266,7 +432,7 @@ unsafe extern "C" fn text_to_value(
 ) -> bool {
     // SAFETY: as the host has promised.
     let Some(instance) = (unsafe { instance(plugin) }) else { return false };
-    let index = (0..Control::ALL.len() as u32).find(|&index| {
+    let index = (0..Parameter::ALL.len() as u32).find(|&index| {
         // SAFETY: plain numbers and characters, all of which may be zero, and then filled.
         unsafe {
             let mut info: clap_param_info = std::mem::zeroed();
@@ -279,7 +445,7 @@ unsafe extern "C" fn text_to_value(
     }
     // SAFETY: text with its zero.
     let text = unsafe { CStr::from_ptr(text) }.to_string_lossy();
-    let handle: &dyn Handle = instance.shared.params.handle(Control::ALL[index as usize]);
+    let handle: &dyn Handle = instance.shared.params.handle(Parameter::ALL[index as usize]);
     match handle.parse(&text) {
         Some(parsed) => {
             // SAFETY: a place for the value. Lists and switches have two positions, so that the host's value is the normalized one.

@@ -362,7 +362,7 @@ unsafe fn find(
 /// # Safety
 ///
 /// The host is alive, and the id is that of a `T`.
-unsafe fn extension<'a, T>(host: *const clap_host, id: &CStr) -> Option<&'a T> {
+pub(super) unsafe fn extension<'a, T>(host: *const clap_host, id: &CStr) -> Option<&'a T> {
     // SAFETY: as promised.
     unsafe { host.as_ref()?.get_extension?(host, id.as_ptr()).cast::<T>().as_ref() }
 }

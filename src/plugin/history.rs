@@ -1,16 +1,16 @@
 //! Undo and redo of what the user did in the editor.
-use super::params::Control;
+use super::params::Parameter;
 
 /// Steps that can be undone.
 const DEPTH: usize = 100;
-/// Changes of one control within this time are one step, seconds.
+/// Changes of one parameter within this time are one step, seconds.
 const TOGETHER: f64 = 0.8;
 
 /// One parameter's change; values are normalized.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Change {
     /// The parameter.
-    pub control: Control,
+    pub parameter: Parameter,
     /// Its value before.
     pub before: f32,
     /// Its value after.
@@ -38,7 +38,7 @@ impl History {
         self.at = Some(now);
         if let ([change], Some([last])) = (&step[..], self.done.last_mut().map(|l| &mut l[..]))
             && close
-            && last.control == change.control
+            && last.parameter == change.parameter
         {
             last.after = change.after;
             return;
@@ -55,18 +55,18 @@ impl History {
     }
 
     /// The values that undo the last step.
-    pub fn undo(&mut self) -> Option<Vec<(Control, f32)>> {
+    pub fn undo(&mut self) -> Option<Vec<(Parameter, f32)>> {
         let step = self.done.pop()?;
-        let values = step.iter().map(|change| (change.control, change.before)).collect();
+        let values = step.iter().map(|change| (change.parameter, change.before)).collect();
         self.undone.push(step);
         self.at = None;
         Some(values)
     }
 
     /// The values that redo the last undone step.
-    pub fn redo(&mut self) -> Option<Vec<(Control, f32)>> {
+    pub fn redo(&mut self) -> Option<Vec<(Parameter, f32)>> {
         let step = self.undone.pop()?;
-        let values = step.iter().map(|change| (change.control, change.after)).collect();
+        let values = step.iter().map(|change| (change.parameter, change.after)).collect();
         self.done.push(step);
         self.at = None;
         Some(values)
@@ -86,9 +86,15 @@ impl History {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plugin::params::Control;
 
     fn change(control: Control, before: f32, after: f32) -> Change {
-        Change { control, before, after }
+        Change { parameter: control.into(), before, after }
+    }
+
+    /// Values by controls.
+    fn values<const N: usize>(values: [(Control, f32); N]) -> Option<Vec<(Parameter, f32)>> {
+        Some(values.map(|(control, value)| (control.into(), value)).to_vec())
     }
 
     #[test]
@@ -99,16 +105,16 @@ mod tests {
             vec![change(Control::Output, 0.5, 0.6), change(Control::Ambience, 0.0, 0.2)],
             5.0,
         );
-        let back = vec![(Control::Output, 0.5), (Control::Ambience, 0.0)];
-        assert_eq!(history.undo(), Some(back));
-        assert_eq!(history.undo(), Some(vec![(Control::Reduction, 1.0)]));
+        let back = values([(Control::Output, 0.5), (Control::Ambience, 0.0)]);
+        assert_eq!(history.undo(), back);
+        assert_eq!(history.undo(), values([(Control::Reduction, 1.0)]));
         assert_eq!(history.undo(), None);
-        assert_eq!(history.redo(), Some(vec![(Control::Reduction, 0.5)]));
+        assert_eq!(history.redo(), values([(Control::Reduction, 0.5)]));
         assert!(history.can_undo() && history.can_redo());
         // A new step discards undone ones.
         history.record(vec![change(Control::Bypass, 0.0, 1.0)], 9.0);
         assert_eq!(history.redo(), None);
-        assert_eq!(history.undo(), Some(vec![(Control::Bypass, 0.0)]));
+        assert_eq!(history.undo(), values([(Control::Bypass, 0.0)]));
     }
 
     #[test]
@@ -121,8 +127,8 @@ mod tests {
         }
         history.record(vec![change(Control::Output, 0.5, 0.7)], 9.0);
         history.record(vec![change(Control::Output, 0.7, 0.7)], 20.0);
-        assert_eq!(history.undo(), Some(vec![(Control::Output, 0.5)]));
-        assert_eq!(history.undo(), Some(vec![(Control::Output, 0.0)]));
+        assert_eq!(history.undo(), values([(Control::Output, 0.5)]));
+        assert_eq!(history.undo(), values([(Control::Output, 0.0)]));
         assert_eq!(history.undo(), None);
     }
 
@@ -132,8 +138,8 @@ mod tests {
         history.record(vec![change(Control::Output, 0.5, 0.6)], 5.0);
         history.seal();
         history.record(vec![change(Control::Output, 0.6, 0.7)], 5.1);
-        assert_eq!(history.undo(), Some(vec![(Control::Output, 0.6)]));
-        assert_eq!(history.undo(), Some(vec![(Control::Output, 0.5)]));
+        assert_eq!(history.undo(), values([(Control::Output, 0.6)]));
+        assert_eq!(history.undo(), values([(Control::Output, 0.5)]));
     }
 
     #[test]
@@ -141,7 +147,7 @@ mod tests {
         let mut history = History::default();
         history.record(vec![change(Control::Output, 0.5, 0.6)], 300.0);
         history.record(vec![change(Control::Output, 0.6, 0.7)], 0.2);
-        assert_eq!(history.undo(), Some(vec![(Control::Output, 0.6)]));
+        assert_eq!(history.undo(), values([(Control::Output, 0.6)]));
     }
 
     #[test]
@@ -151,7 +157,7 @@ mod tests {
         history.record(vec![change(Control::Reduction, 1.0, 0.6)], 0.1);
         history.undo();
         history.record(vec![change(Control::Output, 0.6, 0.9)], 0.2);
-        assert_eq!(history.undo(), Some(vec![(Control::Output, 0.6)]));
+        assert_eq!(history.undo(), values([(Control::Output, 0.6)]));
     }
 
     #[test]

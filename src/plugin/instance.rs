@@ -2,20 +2,18 @@
 //!
 //! The framework makes the plugin and keeps it to itself; [`made`] gets hold of what both need.
 use std::cell::{Cell, RefCell};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use nice_plug::prelude::AsyncExecutor;
 
 use super::Wisp;
 use super::params::WispParams;
-use crate::Model;
 use crate::engine::{Engine, Timing};
+use crate::{Model, Quality};
 
 /// The sample rate until the host sets one, Hz.
 const ASSUMED_RATE: u32 = 48_000;
-/// No number of samples.
-const UNKNOWN: u32 = u32::MAX;
 
 /// An instance, from outside.
 #[derive(Clone, Default)]
@@ -28,50 +26,99 @@ pub(super) struct Shared {
     pub executor: Arc<Mutex<Option<AsyncExecutor<Wisp>>>>,
 }
 
+impl Shared {
+    /// Delay and tail: those of what is active, or else of what the next activation will make.
+    pub(super) fn timing(&self) -> Timing {
+        self.status.timing().unwrap_or_else(|| self.next_timing())
+    }
+
+    /// Delay and tail after the next activation. Not for the audio thread.
+    pub(super) fn next_timing(&self) -> Timing {
+        timing(self.params.quality(), self.status.rate.load(Ordering::Relaxed))
+    }
+
+    /// Whether another quality is set than the one that is active, for which the host has to activate the plugin anew.
+    pub(super) fn is_outdated(&self) -> bool {
+        self.status.quality().is_some_and(|quality| quality != self.params.quality())
+    }
+}
+
 /// What hosts may ask at any time.
 pub(super) struct Status {
+    /// Hz, as the host has named it last.
+    rate: AtomicU32,
+    /// One of the constants below.
+    active: AtomicU8,
     latency: AtomicU32,
     tail: AtomicU32,
     quiet: AtomicBool,
 }
 
+/// Nothing is active,
+const INACTIVE: u8 = 0;
+/// the sound passes as it is,
+const PASSING: u8 = 1;
+/// or an engine of one of the qualities runs.
+const LIVE: u8 = 2;
+const STUDIO: u8 = 3;
+
 impl Default for Status {
     fn default() -> Self {
         Self {
-            latency: AtomicU32::new(UNKNOWN),
-            tail: AtomicU32::new(UNKNOWN),
+            rate: AtomicU32::new(ASSUMED_RATE),
+            active: AtomicU8::new(INACTIVE),
+            latency: AtomicU32::new(0),
+            tail: AtomicU32::new(0),
             quiet: AtomicBool::new(false),
         }
     }
 }
 
 impl Status {
-    /// The host has named its rate. Not for the audio thread.
+    /// The host has named its rate.
     pub(super) fn set_rate(&self, rate: f32) {
-        self.set_timing(timing(whole(rate)).unwrap_or_default());
+        self.rate.store(whole(rate), Ordering::Relaxed);
     }
 
-    /// Delay and tail from now on.
-    pub(super) fn set_timing(&self, timing: Timing) {
+    /// From now on an engine of this quality runs; none: the sound passes as it is.
+    pub(super) fn activate(&self, quality: Option<Quality>, timing: Timing) {
         self.latency.store(timing.latency as u32, Ordering::Relaxed);
         self.tail.store(timing.tail as u32, Ordering::Relaxed);
+        let active = match quality {
+            None => PASSING,
+            Some(Quality::Live) => LIVE,
+            Some(Quality::Studio) => STUDIO,
+        };
+        self.active.store(active, Ordering::Release);
+        self.set_quiet(false);
     }
 
-    /// Samples from input to output; before there is a rate, those of 48 kHz.
-    pub(super) fn latency(&self) -> u32 {
-        self.known(&self.latency)
+    /// Nothing runs any more.
+    pub(super) fn deactivate(&self) {
+        self.active.store(INACTIVE, Ordering::Release);
     }
 
-    /// Samples of sound after the input's end; before there is a rate, those of 48 kHz.
-    pub(super) fn tail(&self) -> u32 {
-        self.known(&self.tail)
+    /// Between activation and its end.
+    pub(super) fn is_active(&self) -> bool {
+        self.active.load(Ordering::Acquire) != INACTIVE
     }
 
-    fn known(&self, samples: &AtomicU32) -> u32 {
-        if samples.load(Ordering::Relaxed) == UNKNOWN {
-            self.set_timing(timing(ASSUMED_RATE).unwrap_or_default());
+    /// The quality that is active.
+    fn quality(&self) -> Option<Quality> {
+        match self.active.load(Ordering::Acquire) {
+            LIVE => Some(Quality::Live),
+            STUDIO => Some(Quality::Studio),
+            _ => None,
         }
-        samples.load(Ordering::Relaxed)
+    }
+
+    /// Delay and tail of what is active.
+    fn timing(&self) -> Option<Timing> {
+        if !self.is_active() {
+            return None;
+        }
+        let samples = |number: &AtomicU32| number.load(Ordering::Relaxed) as usize;
+        Some(Timing { latency: samples(&self.latency), tail: samples(&self.tail) })
     }
 
     /// Whether nothing but silence comes until the input is something else.
@@ -85,9 +132,9 @@ impl Status {
     }
 }
 
-/// None where Wisp does not denoise.
-fn timing(rate: u32) -> Option<Timing> {
-    Engine::timing(&Model::live(), rate).ok()
+/// None of either where Wisp does not denoise.
+fn timing(quality: Quality, rate: u32) -> Timing {
+    Engine::timing(&Model::bundled(quality), rate).unwrap_or_default()
 }
 
 /// A host's rate as the engine takes it, Hz.
@@ -130,23 +177,44 @@ mod tests {
     }
 
     #[test]
-    fn times_are_those_of_the_rate() {
-        let status = Status::default();
-        assert_eq!(status.latency(), 960);
-        let tail = status.tail();
-        for (rate, latency) in [(16_000.0, 320), (44_100.0, 882), (96_000.0, 1_920)] {
-            status.set_rate(rate);
-            assert_eq!(status.latency(), latency, "{rate} Hz");
+    fn times_are_those_of_the_rate_and_the_quality() {
+        for (quality, hops) in [(Quality::Live, 2), (Quality::Studio, 6)] {
+            let shared = Shared::default();
+            shared.params.set_quality(quality);
+            assert_eq!(shared.timing().latency, hops * 480, "before there is a rate");
+            let tail = shared.timing().tail;
+            for (rate, hop) in [(16_000.0, 160), (44_100.0, 441), (96_000.0, 960)] {
+                shared.status.set_rate(rate);
+                assert_eq!(shared.timing().latency, hops * hop, "{rate} Hz");
+            }
+            shared.status.set_rate(96_000.0);
+            assert_eq!(shared.timing().tail, 2 * tail);
+            for rate in [0.0, 7_000.0, 1_234_567.8, f32::NAN, f32::INFINITY, -48_000.0] {
+                shared.status.set_rate(rate);
+                assert_eq!(shared.timing(), Timing::default(), "{rate} Hz");
+            }
+            shared.status.set_rate(22_050.0);
+            let engine = Engine::new(&Model::bundled(quality), 22_050, 2).expect("an engine");
+            assert_eq!(shared.timing().latency, engine.latency_samples());
+            assert_eq!(shared.timing().tail, engine.tail_samples());
         }
-        status.set_rate(96_000.0);
-        assert_eq!(status.tail(), 2 * tail);
-        for rate in [0.0, 7_000.0, 1_234_567.8, f32::NAN, f32::INFINITY, -48_000.0] {
-            status.set_rate(rate);
-            assert_eq!((status.latency(), status.tail()), (0, 0), "{rate} Hz");
-        }
-        status.set_rate(22_050.0);
-        let engine = Engine::new(&Model::live(), 22_050, 2).expect("an engine");
-        assert_eq!(status.latency() as usize, engine.latency_samples());
-        assert_eq!(status.tail() as usize, engine.tail_samples());
+    }
+
+    #[test]
+    fn what_is_active_keeps_its_times_until_it_is_not() {
+        let shared = Shared::default();
+        let live = shared.timing();
+        assert!(!shared.is_outdated(), "nothing is active");
+        shared.status.activate(Some(Quality::Live), live);
+        shared.params.set_quality(Quality::Studio);
+        assert!(shared.is_outdated());
+        assert_eq!((shared.timing(), shared.next_timing().latency), (live, 3 * live.latency));
+        shared.status.deactivate();
+        assert_eq!(shared.timing(), shared.next_timing());
+        assert!(!shared.is_outdated());
+        // Where the sound passes there is nothing to choose.
+        shared.status.activate(None, Timing::default());
+        assert!(!shared.is_outdated());
+        assert_eq!(shared.timing(), Timing::default());
     }
 }

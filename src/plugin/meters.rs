@@ -5,18 +5,23 @@
 //! that comes late loses frames, the writer never waits.
 mod ring;
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering};
 
 use atomic_float::AtomicF32;
 
 use self::ring::Ring;
 
+use crate::Quality;
 use crate::engine::{DISPLAY_BANDS, Telemetry};
 
 /// Rows of a displayed spectrum, from low to high frequencies.
 pub const ROWS: usize = DISPLAY_BANDS;
 /// Quietest level a spectrum row can show, dB.
 pub const FLOOR_DB: f32 = -120.0;
+/// By their number in [`Meters`].
+const QUALITIES: [Quality; 2] = [Quality::Live, Quality::Studio];
+/// The number of none of them.
+const PASSES: u8 = u8::MAX;
 /// Spectrum frames kept for a slow reader: 1.28 s at 100 frames per second.
 const SLOTS: usize = 128;
 
@@ -65,13 +70,27 @@ pub struct Readings {
     pub load: f32,
 }
 
+/// What the host set up.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Setup {
+    /// Sample rate, Hz.
+    pub sample_rate: u32,
+    /// Delay, samples.
+    pub latency: usize,
+    /// Channels, 1 or 2.
+    pub channels: usize,
+    /// The quality that runs; none at rates at which the sound passes as it is.
+    pub quality: Option<Quality>,
+}
+
 /// Audio -> editor.
 pub struct Meters {
     editors: AtomicUsize,
     sample_rate: AtomicU32,
     latency: AtomicU32,
     channels: AtomicU32,
-    denoises: AtomicBool,
+    /// [`PASSES`], or the place in [`QUALITIES`].
+    quality: AtomicU8,
     input: [AtomicF32; 2],
     output: [AtomicF32; 2],
     reduction_db: AtomicF32,
@@ -89,7 +108,7 @@ impl Default for Meters {
             sample_rate: AtomicU32::new(0),
             latency: AtomicU32::new(0),
             channels: AtomicU32::new(2),
-            denoises: AtomicBool::new(true),
+            quality: AtomicU8::new(0),
             input: [zero(), zero()],
             output: [zero(), zero()],
             reduction_db: zero(),
@@ -118,18 +137,13 @@ impl Meters {
         self.editors.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// What the host set up, and whether Wisp denoises at that rate.
-    pub fn set_setup(
-        &self,
-        sample_rate: u32,
-        latency_samples: usize,
-        channels: usize,
-        denoises: bool,
-    ) {
-        self.denoises.store(denoises, Ordering::Relaxed);
-        self.sample_rate.store(sample_rate, Ordering::Relaxed);
-        self.latency.store(latency_samples as u32, Ordering::Relaxed);
-        self.channels.store(channels as u32, Ordering::Relaxed);
+    /// What the host set up.
+    pub fn set_setup(&self, setup: Setup) {
+        let place = QUALITIES.iter().position(|&quality| Some(quality) == setup.quality);
+        self.quality.store(place.map_or(PASSES, |place| place as u8), Ordering::Relaxed);
+        self.sample_rate.store(setup.sample_rate, Ordering::Relaxed);
+        self.latency.store(setup.latency as u32, Ordering::Relaxed);
+        self.channels.store(setup.channels as u32, Ordering::Relaxed);
     }
 
     /// Sample rate in Hz, 0 before the host has set one.
@@ -148,9 +162,9 @@ impl Meters {
         self.channels.load(Ordering::Relaxed) as usize
     }
 
-    /// Whether Wisp denoises at the host's rate; else the sound passes as it is.
-    pub fn denoises(&self) -> bool {
-        self.denoises.load(Ordering::Relaxed)
+    /// The quality that runs; none at rates at which the sound passes as it is.
+    pub fn quality(&self) -> Option<Quality> {
+        QUALITIES.get(usize::from(self.quality.load(Ordering::Relaxed))).copied()
     }
 
     /// Audio thread: the peaks of a block that came in.

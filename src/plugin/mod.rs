@@ -14,6 +14,8 @@ pub mod presets;
 pub mod quit;
 #[cfg(feature = "standalone")]
 pub mod source;
+#[cfg(feature = "standalone")]
+pub mod start;
 mod state;
 #[allow(unsafe_code)] // Hosts call through pointers.
 mod vst3;
@@ -28,26 +30,31 @@ use std::time::Instant;
 
 use nice_plug::prelude::*;
 
-use crate::Model;
 use crate::engine::{Controls, Engine, EngineError, Timing};
+use crate::{Model, Quality};
 #[doc(hidden)]
 pub use clap::clap_entry;
 use editor::WispEditor;
 use instance::{Shared, whole};
-use meters::Meters;
+use meters::{Meters, Setup};
 pub use worker::Task;
 
 /// The plugin.
 pub struct Wisp {
     shared: Shared,
     meters: Arc<Meters>,
-    /// Made in `activate`, for one rate and channel count.
+    /// Made in `activate`, for one rate, channel count and quality.
     running: Option<Running>,
 }
 
 impl Default for Wisp {
     fn default() -> Self {
-        Self { shared: instance::shared(), meters: Arc::default(), running: None }
+        let shared = instance::shared();
+        #[cfg(feature = "standalone")]
+        if let Some(quality) = start::quality() {
+            shared.params.set_quality(quality);
+        }
+        Self { shared, meters: Arc::default(), running: None }
     }
 }
 
@@ -57,6 +64,7 @@ struct Running {
     engine: Option<Engine>,
     sample_rate: u32,
     channels: usize,
+    quality: Quality,
     /// Number of samples for which the input has been silent.
     quiet: usize,
     /// The engine's frame counter when it was last shown.
@@ -149,36 +157,40 @@ impl Plugin for Wisp {
         &mut self,
         layout: &AudioIOLayout,
         buffer_config: &BufferConfig,
-        context: &mut impl ActivateContext<Self>,
+        _context: &mut impl ActivateContext<Self>,
     ) -> bool {
         let sample_rate = whole(buffer_config.sample_rate);
         let channels = layout.main_output_channels.map_or(0, NonZeroU32::get) as usize;
+        let quality = self.shared.params.quality();
+        let made_for = (sample_rate, channels, quality);
         let reusable = self
             .running
             .as_ref()
-            .is_some_and(|r| r.sample_rate == sample_rate && r.channels == channels);
+            .is_some_and(|r| (r.sample_rate, r.channels, r.quality) == made_for);
         if !reusable {
-            let engine = match Engine::new(&Model::live(), sample_rate, channels) {
+            let engine = match Engine::new(&Model::bundled(quality), sample_rate, channels) {
                 Ok(engine) => Some(engine),
                 Err(EngineError::SampleRate(_)) => None,
                 Err(error) => {
                     nice_error!("Wisp cannot run: {error}");
-                    self.running = None;
+                    self.deactivate();
                     return false;
                 }
             };
+            let (quiet, shown, load) = (0, 0, 0.0);
             self.running =
-                Some(Running { engine, sample_rate, channels, quiet: 0, shown: 0, load: 0.0 });
+                Some(Running { engine, sample_rate, channels, quality, quiet, shown, load });
         }
         let engine = self.running.as_ref().and_then(|running| running.engine.as_ref());
         let timing = engine.map_or_else(Timing::default, |engine| Timing {
             latency: engine.latency_samples(),
             tail: engine.tail_samples(),
         });
-        self.shared.status.set_timing(timing);
-        self.shared.status.set_quiet(false);
-        context.set_latency_samples(timing.latency as u32);
-        self.meters.set_setup(sample_rate, timing.latency, channels, engine.is_some());
+        let quality = engine.map(|_| quality);
+        // It is `vst3.rs` and `clap.rs` that tell the host.
+        self.shared.status.set_rate(buffer_config.sample_rate);
+        self.shared.status.activate(quality, timing);
+        self.meters.set_setup(Setup { sample_rate, latency: timing.latency, channels, quality });
         true
     }
 
@@ -194,6 +206,7 @@ impl Plugin for Wisp {
 
     fn deactivate(&mut self) {
         self.running = None;
+        self.shared.status.deactivate();
     }
 
     fn process(

@@ -39,6 +39,82 @@ pub enum Stereo {
     Independent,
 }
 
+/// Which of the bundled models runs, as a parameter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+pub enum Quality {
+    /// For talking and monitoring.
+    #[id = "live"]
+    Live,
+    /// For recordings and mixes.
+    #[id = "studio"]
+    Studio,
+}
+
+impl From<Quality> for crate::Quality {
+    fn from(quality: Quality) -> Self {
+        match quality {
+            Quality::Live => Self::Live,
+            Quality::Studio => Self::Studio,
+        }
+    }
+}
+
+impl From<crate::Quality> for Quality {
+    fn from(quality: crate::Quality) -> Self {
+        match quality {
+            crate::Quality::Live => Self::Live,
+            crate::Quality::Studio => Self::Studio,
+        }
+    }
+}
+
+/// A parameter of the plugin: the engine's controls, which change with any block, and the choice of the engine itself, which
+/// takes a new activation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parameter {
+    /// One of the engine's controls.
+    Control(Control),
+    /// The model that runs.
+    Quality,
+}
+
+impl Parameter {
+    /// All of them, in the order in which hosts see them.
+    pub const ALL: [Self; Control::ALL.len() + 1] = {
+        let mut all = [Self::Quality; Control::ALL.len() + 1];
+        let mut i = 0;
+        while i < Control::ALL.len() {
+            all[i] = Self::Control(Control::ALL[i]);
+            i += 1;
+        }
+        all
+    };
+    /// Those that A and B compare: what presets set, and the quality.
+    pub const COMPARED: [Self; Control::SOUND.len() + 1] = {
+        let mut compared = [Self::Quality; Control::SOUND.len() + 1];
+        let mut i = 0;
+        while i < Control::SOUND.len() {
+            compared[i] = Self::Control(Control::SOUND[i]);
+            i += 1;
+        }
+        compared
+    };
+
+    /// The parameter's id.
+    pub const fn id(self) -> &'static str {
+        match self {
+            Self::Control(control) => control.id(),
+            Self::Quality => "quality",
+        }
+    }
+}
+
+impl From<Control> for Parameter {
+    fn from(control: Control) -> Self {
+        Self::Control(control)
+    }
+}
+
 /// A parameter of any type; values are normalized, 0 to 1.
 pub trait Handle {
     /// The name that hosts show.
@@ -135,6 +211,9 @@ pub struct WispParams {
     /// The host's bypass.
     #[id = "bypass"]
     pub bypass: BoolParam,
+    /// The model that runs from the next activation on.
+    #[id = "quality"]
+    pub quality: EnumParam<Quality>,
     /// Editor size, kept with the session.
     #[persist = "editor"]
     pub editor: Arc<RwLock<EditorMemory>>,
@@ -171,6 +250,8 @@ impl Default for WispParams {
             bypass: BoolParam::new(Control::Bypass.name(), false)
                 .make_bypass()
                 .with_string_to_value(Arc::new(switch_from_string)),
+            // A change of latency stops the sound, which no automation should do.
+            quality: EnumParam::new("Quality", Quality::Live).non_automatable(),
             editor: Arc::new(RwLock::new(EditorMemory::default())),
             sound: Arc::new(RwLock::new(SoundMemory::default())),
         }
@@ -197,46 +278,63 @@ impl WispParams {
         }
     }
 
+    /// The quality that is set, and runs from the next activation on.
+    pub fn quality(&self) -> crate::Quality {
+        self.quality.unmodulated_plain_value().into()
+    }
+
+    /// Sets it, from outside the framework's calls.
+    pub fn set_quality(&self, quality: crate::Quality) {
+        self.quality.put(self.quality.preview_normalized(quality.into()));
+    }
+
     /// A parameter by its name.
-    pub fn handle(&self, control: Control) -> &dyn Handle {
-        match control {
-            Control::Reduction => &self.reduction,
-            Control::Sensitivity => &self.sensitivity,
-            Control::Ambience => &self.ambience,
-            Control::Output => &self.output,
-            Control::Listen => &self.listen,
-            Control::Stereo => &self.stereo,
-            Control::Bypass => &self.bypass,
+    pub fn handle(&self, parameter: impl Into<Parameter>) -> &dyn Handle {
+        match parameter.into() {
+            Parameter::Control(Control::Reduction) => &self.reduction,
+            Parameter::Control(Control::Sensitivity) => &self.sensitivity,
+            Parameter::Control(Control::Ambience) => &self.ambience,
+            Parameter::Control(Control::Output) => &self.output,
+            Parameter::Control(Control::Listen) => &self.listen,
+            Parameter::Control(Control::Stereo) => &self.stereo,
+            Parameter::Control(Control::Bypass) => &self.bypass,
+            Parameter::Quality => &self.quality,
         }
     }
 
     /// A value as the saved state has it.
-    pub fn saved(&self, control: Control, normalized: f32) -> ParamValue {
+    pub fn saved(&self, parameter: impl Into<Parameter>, normalized: f32) -> ParamValue {
         let number = |param: &FloatParam| ParamValue::F32(param.preview_plain(normalized));
         let name = |ids: Option<&[&str]>, at: usize| {
             ParamValue::String(ids.and_then(|ids| ids.get(at)).copied().unwrap_or_default().into())
         };
-        match control {
-            Control::Reduction => number(&self.reduction),
-            Control::Sensitivity => number(&self.sensitivity),
-            Control::Ambience => number(&self.ambience),
-            Control::Output => number(&self.output),
-            Control::Listen => {
+        match parameter.into() {
+            Parameter::Control(Control::Reduction) => number(&self.reduction),
+            Parameter::Control(Control::Sensitivity) => number(&self.sensitivity),
+            Parameter::Control(Control::Ambience) => number(&self.ambience),
+            Parameter::Control(Control::Output) => number(&self.output),
+            Parameter::Control(Control::Listen) => {
                 name(Listen::ids(), self.listen.preview_plain(normalized).to_index())
             }
-            Control::Stereo => {
+            Parameter::Control(Control::Stereo) => {
                 name(Stereo::ids(), self.stereo.preview_plain(normalized).to_index())
             }
-            Control::Bypass => ParamValue::Bool(self.bypass.preview_plain(normalized)),
+            Parameter::Control(Control::Bypass) => {
+                ParamValue::Bool(self.bypass.preview_plain(normalized))
+            }
+            Parameter::Quality => {
+                name(Quality::ids(), self.quality.preview_plain(normalized).to_index())
+            }
         }
     }
 
-    /// The current values that shape the sound.
-    pub fn values(&self) -> Values {
-        Control::SOUND
-            .iter()
-            .map(|&control| (control.id().to_owned(), self.handle(control).normalized()))
-            .collect()
+    /// The current values of some parameters.
+    pub fn values<P: Into<Parameter> + Copy>(&self, parameters: &[P]) -> Values {
+        let value = |&parameter: &P| {
+            let parameter = parameter.into();
+            (parameter.id().to_owned(), self.handle(parameter).normalized())
+        };
+        parameters.iter().map(value).collect()
     }
 
     /// Looks at the remembered preset and comparison.
@@ -269,13 +367,24 @@ mod tests {
     fn every_parameter_has_its_handle() {
         let params = WispParams::default();
         let listed: Vec<String> = params.param_map().into_iter().map(|(id, ..)| id).collect();
-        assert_eq!(listed, Control::ALL.map(Control::id));
-        for control in Control::ALL {
-            let handle = params.handle(control);
+        assert_eq!(listed, Parameter::ALL.map(Parameter::id));
+        for parameter in Parameter::ALL {
+            let handle = params.handle(parameter);
             assert_eq!(handle.normalized(), handle.default());
-            assert!(handle.title().eq_ignore_ascii_case(control.id()));
-            assert_eq!(handle.parse(&handle.text(0.0)), Some(0.0), "{}", control.id());
+            assert!(handle.title().eq_ignore_ascii_case(parameter.id()));
+            assert_eq!(handle.parse(&handle.text(0.0)), Some(0.0), "{}", parameter.id());
         }
+    }
+
+    #[test]
+    fn a_new_instance_is_live_until_it_is_told() {
+        let params = WispParams::default();
+        assert_eq!(params.quality(), crate::Quality::default());
+        assert_eq!(params.quality(), crate::Quality::Live);
+        params.set_quality(crate::Quality::Studio);
+        assert_eq!(params.quality(), crate::Quality::Studio);
+        assert_eq!(params.handle(Parameter::Quality).normalized(), 1.0);
+        assert_eq!(params.controls(), Controls::default());
     }
 
     #[test]

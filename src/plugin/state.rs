@@ -5,10 +5,11 @@
 use nice_plug::plugin::ParamValue;
 use nice_plug::prelude::{Param, ParamPtr, Params, PluginState};
 
-use super::params::WispParams;
+use super::params::{Control, Parameter, WispParams};
 
 /// Brings numbers into the range of their parameter, and leaves out those that are not finite and choices by number: Wisp
-/// saves the names of choices.
+/// saves the names of choices. A session from before there was a quality is Live; a preset, which names only what it sets,
+/// leaves the quality as it is.
 pub(super) fn filter(state: &mut PluginState) {
     state.params.retain(|_, value| !matches!(value, ParamValue::F32(x) if !x.is_finite()));
     let params = WispParams::default();
@@ -28,6 +29,11 @@ pub(super) fn filter(state: &mut PluginState) {
         if let Some(ParamValue::F32(plain)) = state.params.get_mut(id) {
             *plain = plain.clamp(param.preview_plain(0.0), param.preview_plain(1.0));
         }
+    }
+    // Sessions name all parameters, presets never this one.
+    if state.params.contains_key(Control::Bypass.id()) {
+        let quality = params.saved(Parameter::Quality, params.handle(Parameter::Quality).default());
+        state.params.entry(Parameter::Quality.id().to_owned()).or_insert(quality);
     }
 }
 
@@ -61,6 +67,30 @@ mod tests {
         ] {
             assert_eq!(filtered(id, value), kept, "{id} {value}");
         }
+    }
+
+    #[test]
+    fn a_session_without_a_quality_is_live_and_a_preset_leaves_it() {
+        let quality = |params: &[(&str, ParamValue)]| {
+            let params =
+                params.iter().map(|(id, value)| ((*id).to_owned(), value.clone())).collect();
+            let mut state = PluginState { version: String::new(), params, fields: [].into() };
+            filter(&mut state);
+            match state.params.get("quality") {
+                Some(ParamValue::String(name)) => Some(name.clone()),
+                None => None,
+                other => panic!("{other:?}"),
+            }
+        };
+        let (bypass, name) = (("bypass", ParamValue::Bool(false)), |name: &str| {
+            ("quality", ParamValue::String(name.to_owned()))
+        });
+        let live = Some("live".to_owned());
+        assert_eq!(quality(std::slice::from_ref(&bypass)), live);
+        assert_eq!(quality(&[bypass.clone(), ("quality", ParamValue::I32(7))]), live);
+        assert_eq!(quality(&[bypass.clone(), name("studio")]), Some("studio".to_owned()));
+        assert_eq!(quality(&[bypass, name("later")]), Some("later".to_owned()));
+        assert_eq!(quality(&[("reduction", ParamValue::F32(18.0))]), None);
     }
 
     #[test]

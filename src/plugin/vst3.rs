@@ -3,7 +3,8 @@
 //! A change of a parameter by the host's controller is heard whenever it comes, not only while no sound is processed. Hosts that
 //! automate a parameter tell both the processor, to the sample, and the controller, late and for the display; such
 //! echoes are shown and saved, but do not disturb the automation. Delay and tail are known before the plugin is
-//! active. Blocks of silence are flagged. Whatever a host may ask out of range is answered instead of ending it.
+//! active, and a change of the quality asks the host for a restart. Blocks of silence are flagged. Whatever a host may ask out
+//! of range is answered instead of ending it.
 use std::cell::RefCell;
 use std::ffi::c_void;
 use std::ptr::null_mut;
@@ -18,7 +19,7 @@ use nice_plug::wrapper::vst3::vst3::{Class, ComPtr, ComRef, ComWrapper};
 use nice_plug::wrapper::vst3::{PluginInfo, Wrapper};
 
 use super::instance::{Shared, made};
-use super::params::{Control, Handle};
+use super::params::{Handle, Parameter};
 use super::{Wisp, worker};
 
 /// After a point of automation for so long what the controller is told of the same parameter is taken for its echo.
@@ -31,20 +32,31 @@ const LONGEST_TEXT: usize = 128;
 /// What the controller was told of the parameters and the processor does not know yet.
 struct Told {
     shared: Shared,
-    /// By the order of [`Control::ALL`].
-    parameters: [Parameter; Control::ALL.len()],
+    /// By the order of [`Parameter::ALL`].
+    parameters: [Heard; Parameter::ALL.len()],
     /// Between `setProcessing` on and off.
     processing: AtomicBool,
     /// When the latest block ended, or [`NOW`] while there is one.
     block: AtomicU64,
     start: Instant,
+    host: Mutex<Option<ComPtr<IComponentHandler>>>,
+    /// The delay that the host has read, or been told of, last.
+    latency: AtomicU32,
+    /// The host has been asked for a restart that has not come yet.
+    asked: AtomicBool,
+    /// The worker has seen that the host should be asked.
+    seen: AtomicBool,
 }
+
+/// The host knows of no delay yet.
+const UNREAD: u32 = u32::MAX;
 
 /// Time of a block that is being processed.
 const NOW: u64 = u64::MAX;
 
+/// What came from the host of one parameter.
 #[derive(Default)]
-struct Parameter {
+struct Heard {
     id: ParamID,
     waiting: Waiting,
     /// When the latest automation came, microseconds from the start; 0: none yet.
@@ -88,7 +100,7 @@ impl Told {
     }
 
     fn handle(&self, index: usize) -> &dyn Handle {
-        self.shared.params.handle(Control::ALL[index])
+        self.shared.params.handle(Parameter::ALL[index])
     }
 
     /// Whether blocks come.
@@ -105,6 +117,11 @@ impl Told {
             return kInvalidArgument;
         }
         let value = self.handle(index).snapped(value.clamp(0.0, 1.0) as f32);
+        if Parameter::ALL[index] == Parameter::Quality {
+            // It is not for the next block, but for the next activation.
+            self.handle(index).put(value);
+            return kResultOk;
+        }
         self.parameters[index].waiting.set(value);
         if !self.moves() {
             self.settle();
@@ -125,6 +142,37 @@ impl Told {
     fn forget(&self) {
         for parameter in &self.parameters {
             parameter.waiting.take();
+        }
+    }
+
+    /// Asks the host for a restart if another quality is set than the one that is active. Not for the audio thread.
+    fn attend(&self) {
+        if !self.shared.is_outdated() {
+            self.asked.store(false, Ordering::Relaxed);
+        } else if !self.asked.swap(true, Ordering::Relaxed) {
+            // It will not need to be told again when it activates the plugin, perhaps within this call.
+            let latency = self.shared.next_timing().latency as u32;
+            self.latency.store(latency, Ordering::Relaxed);
+            self.tell_host();
+        }
+    }
+
+    /// Just activated: tells a host of a delay that it knows otherwise.
+    fn tell_latency(&self) {
+        self.asked.store(false, Ordering::Relaxed);
+        let latency = self.shared.timing().latency as u32;
+        let known = self.latency.swap(latency, Ordering::Relaxed);
+        if known != UNREAD && known != latency {
+            self.tell_host();
+        }
+    }
+
+    /// Tells the host that the delay changes.
+    fn tell_host(&self) {
+        let host = self.host.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(host) = host {
+            // SAFETY: alive as long as it is held. No lock is: the host may call back.
+            unsafe { host.restartComponent(RestartFlags_::kLatencyChanged) };
         }
     }
 
@@ -166,13 +214,26 @@ impl Told {
     /// A saved state with what waits in it.
     fn amended(&self, saved: Vec<u8>) -> Vec<u8> {
         let Ok(mut state) = serde_json::from_slice::<PluginState>(&saved) else { return saved };
-        for (control, parameter) in Control::ALL.into_iter().zip(&self.parameters) {
-            if let Some(value) = parameter.waiting.get() {
-                let value = self.shared.params.saved(control, value);
-                state.params.insert(control.id().to_owned(), value);
+        for (parameter, heard) in Parameter::ALL.into_iter().zip(&self.parameters) {
+            if let Some(value) = heard.waiting.get() {
+                let value = self.shared.params.saved(parameter, value);
+                state.params.insert(parameter.id().to_owned(), value);
             }
         }
         serde_json::to_vec(&state).unwrap_or(saved)
+    }
+}
+
+/// What only the audio thread was told of.
+impl worker::Watched for Told {
+    fn watch(&self) -> bool {
+        // The host's own threads go first.
+        if !self.shared.is_outdated() {
+            self.seen.store(false, Ordering::Relaxed);
+        } else if self.seen.swap(true, Ordering::Relaxed) {
+            self.attend();
+        }
+        self.shared.status.is_active()
     }
 }
 
@@ -205,7 +266,10 @@ impl IComponentHandlerTrait for Handler {
     }
 
     unsafe fn restartComponent(&self, flags: int32) -> tresult {
-        // The delay is `Component`'s to tell.
+        // The editor has changed the quality.
+        if flags & RestartFlags_::kLatencyChanged != 0 {
+            self.told.attend();
+        }
         let flags = flags & !RestartFlags_::kLatencyChanged;
         if flags == 0 {
             return kResultOk;
@@ -219,18 +283,18 @@ impl IComponentHandlerTrait for Handler {
 pub(super) struct Component {
     inner: Wrapper<Wisp>,
     told: Arc<Told>,
-    host: Mutex<Option<ComPtr<IComponentHandler>>>,
-    /// The delay that the host has read last.
-    read: AtomicU32,
     ready: AtomicBool,
 }
 
-/// The host has read no delay yet.
-const UNREAD: u32 = u32::MAX;
-
 impl Class for Component {
-    type Interfaces =
-        (IComponent, IEditController, IAudioProcessor, IProcessContextRequirements, IUnitInfo);
+    type Interfaces = (
+        IComponent,
+        IEditController,
+        IEditControllerHostEditing,
+        IAudioProcessor,
+        IProcessContextRequirements,
+        IUnitInfo,
+    );
 }
 
 impl Component {
@@ -247,7 +311,7 @@ impl Component {
             let mut info: ParameterInfo = unsafe { std::mem::zeroed() };
             // SAFETY: a place for what is asked; there are as many parameters.
             unsafe { inner.getParameterInfo(index as int32, &mut info) };
-            Parameter { id: info.id, ..Parameter::default() }
+            Heard { id: info.id, ..Heard::default() }
         });
         let told = Arc::new(Told {
             shared,
@@ -255,27 +319,14 @@ impl Component {
             processing: AtomicBool::new(false),
             block: AtomicU64::new(0),
             start: Instant::now(),
-        });
-        Self {
-            inner,
-            told,
             host: Mutex::new(None),
-            read: AtomicU32::new(UNREAD),
-            ready: AtomicBool::new(false),
-        }
-    }
-
-    /// Tells a host of a delay that it has read otherwise.
-    fn tell_latency(&self) {
-        let read = self.read.load(Ordering::Relaxed);
-        if read == UNREAD || read == self.told.shared.status.latency() {
-            return;
-        }
-        let host = self.host.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(host) = host {
-            // SAFETY: alive as long as it is held. No lock is: the host may call back.
-            unsafe { host.restartComponent(RestartFlags_::kLatencyChanged) };
-        }
+            latency: AtomicU32::new(UNREAD),
+            asked: AtomicBool::new(false),
+            seen: AtomicBool::new(false),
+        });
+        let watched: Arc<dyn worker::Watched> = told.clone();
+        worker::watch(Arc::downgrade(&watched));
+        Self { inner, told, ready: AtomicBool::new(false) }
     }
 }
 
@@ -313,7 +364,8 @@ impl IComponentTrait for Component {
         // SAFETY: as the host has promised.
         let result = unsafe { IComponentTrait::setActive(&self.inner, state) };
         if state != 0 && result == kResultOk {
-            self.tell_latency();
+            worker::wake();
+            self.told.tell_latency();
         }
         result
     }
@@ -323,6 +375,7 @@ impl IComponentTrait for Component {
         let result = unsafe { IComponentTrait::setState(&self.inner, state) };
         if result == kResultOk {
             self.told.forget();
+            self.told.attend();
         }
         result
     }
@@ -360,12 +413,13 @@ impl IEditControllerTrait for Component {
     }
 
     unsafe fn getParameterInfo(&self, index: int32, info: *mut ParameterInfo) -> tresult {
-        let Some(control) = usize::try_from(index).ok().and_then(|i| Control::ALL.get(i)) else {
+        let Some(parameter) = usize::try_from(index).ok().and_then(|i| Parameter::ALL.get(i))
+        else {
             return kInvalidArgument;
         };
         // SAFETY: as the host has promised.
         let result = unsafe { IEditControllerTrait::getParameterInfo(&self.inner, index, info) };
-        if result == kResultOk && self.told.shared.params.handle(*control).is_list() {
+        if result == kResultOk && self.told.shared.params.handle(*parameter).is_list() {
             // SAFETY: the framework has filled it.
             unsafe { (*info).flags |= ParameterInfo_::ParameterFlags_::kIsList as int32 };
         }
@@ -405,7 +459,9 @@ impl IEditControllerTrait for Component {
     }
 
     unsafe fn setParamNormalized(&self, id: ParamID, value: ParamValue) -> tresult {
-        self.told.tell(id, value)
+        let result = self.told.tell(id, value);
+        self.told.attend();
+        result
     }
 
     unsafe fn setComponentHandler(&self, handler: *mut IComponentHandler) -> tresult {
@@ -414,10 +470,22 @@ impl IEditControllerTrait for Component {
         let ours = host.clone().and_then(|host| {
             ComWrapper::new(Handler { host, told: self.told.clone() }).to_com_ptr()
         });
-        *self.host.lock().unwrap_or_else(PoisonError::into_inner) = host;
+        *self.told.host.lock().unwrap_or_else(PoisonError::into_inner) = host;
         let pointer = ours.as_ref().map_or(null_mut(), ComPtr::as_ptr);
         // SAFETY: a live handler, of which the framework keeps a reference, or null.
         unsafe { IEditControllerTrait::setComponentHandler(&self.inner, pointer) }
+    }
+}
+
+/// Without this, hosts offer no parameter that cannot be automated.
+#[allow(non_snake_case)]
+impl IEditControllerHostEditingTrait for Component {
+    unsafe fn beginEditFromHost(&self, id: ParamID) -> tresult {
+        if self.told.index(id).is_some() { kResultOk } else { kInvalidArgument }
+    }
+
+    unsafe fn endEditFromHost(&self, id: ParamID) -> tresult {
+        if self.told.index(id).is_some() { kResultOk } else { kInvalidArgument }
     }
 }
 
@@ -430,8 +498,8 @@ impl IAudioProcessorTrait for Component {
     }
 
     unsafe fn getLatencySamples(&self) -> uint32 {
-        let latency = self.told.shared.status.latency();
-        self.read.store(latency, Ordering::Relaxed);
+        let latency = self.told.shared.timing().latency as u32;
+        self.told.latency.store(latency, Ordering::Relaxed);
         latency
     }
 
@@ -472,7 +540,7 @@ impl IAudioProcessorTrait for Component {
     }
 
     unsafe fn getTailSamples(&self) -> uint32 {
-        self.told.shared.status.tail()
+        self.told.shared.timing().tail as u32
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::params::{Control, WispParams};
+use super::params::{Parameter, WispParams};
 
 /// Seconds between looks.
 const INTERVAL: Duration = Duration::from_millis(20);
@@ -23,13 +23,13 @@ pub(super) fn instance(params: &Arc<WispParams>) {
     }
     let params = Arc::clone(params);
     std::thread::spawn(move || {
-        let mut shown = Control::ALL.map(|_| String::new());
+        let mut shown = Parameter::ALL.map(|_| String::new());
         loop {
-            for (control, shown) in Control::ALL.into_iter().zip(&mut shown) {
-                let handle = params.handle(control);
+            for (parameter, shown) in Parameter::ALL.into_iter().zip(&mut shown) {
+                let handle = params.handle(parameter);
                 let text = handle.text(handle.normalized());
                 // A closed pipe: nobody reads any more.
-                if *shown != text && writeln!(stdout(), "{} = {text}", control.id()).is_err() {
+                if *shown != text && writeln!(stdout(), "{} = {text}", parameter.id()).is_err() {
                     return;
                 }
                 *shown = text;

@@ -7,9 +7,12 @@
 //! process gives it one task that never ends, and waits until that has begun: were the instance gone
 //! by then, the worker would end instead. Later notices fill its bounded queue and are then
 //! dropped, which the wrapper allows for.
-use std::sync::Once;
+//!
+//! That task is of use: as long as any instance is active, it looks after what only the audio thread was told of and what that
+//! thread must not do itself.
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::sync::{Arc, Mutex, Once, OnceLock, PoisonError, Weak};
+use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use nice_plug::prelude::{AsyncExecutor, TaskExecutor};
@@ -18,13 +21,39 @@ use super::Wisp;
 
 /// What the background worker is asked to do.
 pub enum Task {
-    /// Sleep for good.
-    Park,
+    /// Watch the instances for good.
+    Watch,
+}
+
+/// An instance that the worker looks after.
+pub(super) trait Watched: Send + Sync {
+    /// Does what there is to do; whether there may be more soon.
+    fn watch(&self) -> bool;
+}
+
+/// Those of this process, where there is a worker.
+static INSTANCES: Mutex<Vec<Weak<dyn Watched>>> = Mutex::new(Vec::new());
+static WORKER: OnceLock<Thread> = OnceLock::new();
+/// Between two looks.
+const INTERVAL: Duration = Duration::from_millis(100);
+
+/// From now on the worker looks after this instance.
+pub(super) fn watch(instance: Weak<dyn Watched>) {
+    let mut instances = INSTANCES.lock().unwrap_or_else(PoisonError::into_inner);
+    instances.retain(|instance| instance.strong_count() > 0);
+    instances.push(instance);
+}
+
+/// An instance becomes active. Not for the audio thread.
+pub(super) fn wake() {
+    if let Some(worker) = WORKER.get() {
+        worker.unpark();
+    }
 }
 
 /// Once per process, whose instances share the worker; others wait meanwhile.
 static PARK: Once = Once::new();
-/// Whether the worker sleeps.
+/// Whether the worker has its task.
 static PARKED: AtomicBool = AtomicBool::new(false);
 /// The worker has nothing else to do then, so it takes microseconds.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -35,7 +64,7 @@ pub(super) fn park(executor: &AsyncExecutor<Wisp>) {
         return;
     }
     PARK.call_once(|| {
-        executor.execute_background(Task::Park);
+        executor.execute_background(Task::Watch);
         let start = Instant::now();
         while !PARKED.load(Ordering::Acquire) && start.elapsed() < PATIENCE {
             thread::sleep(Duration::from_micros(100));
@@ -45,10 +74,20 @@ pub(super) fn park(executor: &AsyncExecutor<Wisp>) {
 
 /// Runs the tasks.
 pub(super) fn task_executor() -> TaskExecutor<Wisp> {
-    Box::new(|Task::Park| {
+    Box::new(|Task::Watch| {
+        let _ = WORKER.set(thread::current());
         PARKED.store(true, Ordering::Release);
         loop {
-            thread::park();
+            let instances = INSTANCES.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let instances: Vec<Arc<dyn Watched>> =
+                instances.iter().filter_map(Weak::upgrade).collect();
+            let active = instances.iter().filter(|instance| instance.watch()).count() > 0;
+            drop(instances);
+            if active {
+                thread::park_timeout(INTERVAL);
+            } else {
+                thread::park();
+            }
         }
     })
 }

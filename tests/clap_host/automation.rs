@@ -6,10 +6,12 @@ use crate::entries;
 
 #[test]
 fn bypass_passes_the_delayed_input_and_fades() {
-    for entry in entries() {
+    for (entry, quality) in entries().iter().flat_map(|entry| [(entry, "Live"), (entry, "Studio")])
+    {
         let rate = 48_000;
         let input = noisy(rate, 2, 1.5);
-        let mut plugin = Plugin::new(&entry);
+        let mut plugin = Plugin::new(entry);
+        plugin.set("Quality", quality);
         let bypass = plugin.parameter("Bypass").id;
 
         plugin.set("Bypass", "on");
@@ -19,7 +21,7 @@ fn bypass_passes_the_delayed_input_and_fades() {
         for (input, output) in input.iter().zip(&bypassed) {
             let aligned = &output[latency..];
             let difference = signals::level_of_difference(aligned, &input[..aligned.len()]);
-            assert!(difference < -120.0, "bypass leaves {difference:.1} dB");
+            assert!(difference < -120.0, "{quality}: bypass leaves {difference:.1} dB");
         }
         plugin.stop(running);
 
@@ -33,7 +35,7 @@ fn bypass_passes_the_delayed_input_and_fades() {
         let aligned = &switched[0][settled..];
         let expected = &input[0][settled - latency..][..aligned.len()];
         let difference = signals::level_of_difference(aligned, expected);
-        assert!(difference < -120.0, "bypass in mid-sound leaves {difference:.1} dB");
+        assert!(difference < -120.0, "{quality}: bypass in mid-sound leaves {difference:.1} dB");
     }
 }
 

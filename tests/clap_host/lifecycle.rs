@@ -27,8 +27,11 @@ fn the_library_stays_mapped() {
 #[test]
 fn nothing_is_allocated_once_active() {
     for entry in entries() {
-        for (rate, channels) in [(48_000, 2), (44_100, 1), (22_050, 2)] {
+        for (rate, channels, quality) in
+            [(48_000, 2, "Live"), (44_100, 1, "Studio"), (22_050, 2, "Live"), (48_000, 2, "Studio")]
+        {
             let mut plugin = Plugin::new(&entry);
+            plugin.set("Quality", quality);
             let ids: Vec<_> = plugin.parameters().iter().map(|p| p.id).collect();
             let mut running = plugin.start(rate, channels, 4096);
             let signal = noisy(rate, channels, 0.5);
@@ -36,7 +39,7 @@ fn nothing_is_allocated_once_active() {
             // The host's own buffers may still grow during the first block.
             let events: Vec<_> = ids
                 .iter()
-                .map(|&id| ParamValueEvent::new(10, id, Pckn::match_all(), 0.5))
+                .map(|&id| ParamValueEvent::new(10, id, Pckn::match_all(), 0.6))
                 .collect();
             let quiet: Vec<_> = ids
                 .iter()
@@ -63,7 +66,8 @@ fn nothing_is_allocated_once_active() {
                 }
                 running.processor.reset();
             });
-            assert_eq!(calls, 0, "{rate} Hz, {channels} channels");
+            assert_eq!(calls, 0, "{rate} Hz, {channels} channels, {quality}");
+            assert!(plugin.requests().restarts > 0, "no change of the quality was heard");
             plugin.stop(running);
         }
     }

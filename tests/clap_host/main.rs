@@ -3,6 +3,7 @@ mod automation;
 mod discovery;
 mod lifecycle;
 mod parameters;
+mod quality;
 mod sound;
 mod state;
 mod timing;

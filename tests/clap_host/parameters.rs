@@ -4,7 +4,7 @@ use std::ffi::CStr;
 use clack_extensions::params::{ParamInfoBuffer, ParamInfoFlags};
 use clack_extensions::remote_controls::{PluginRemoteControls, RemoteControlsPageBuffer};
 use clack_host::utils::ClapId;
-use wisp_testing::clap::{ID, Plugin};
+use wisp_testing::clap::{ID, Parameter, Plugin};
 
 use crate::entries;
 
@@ -49,11 +49,18 @@ fn parameters_have_names_ranges_texts_and_stable_ids() {
                 ("Listen", 1_044_975_047, (0.0, 1.0), 0.0),
                 ("Stereo", 1_255_118_840, (0.0, 1.0), 0.0),
                 ("Bypass", 773_352_680, (0.0, 1.0), 0.0),
+                ("Quality", 651_215_103, (0.0, 1.0), 0.0),
             ]
         );
         for parameter in &all {
             let flags = parameter.flags;
-            assert!(flags.contains(ParamInfoFlags::IS_AUTOMATABLE), "{}", parameter.name);
+            // A change of the quality changes the latency.
+            let automatable = parameter.name != "Quality";
+            assert_eq!(
+                flags.contains(ParamInfoFlags::IS_AUTOMATABLE),
+                automatable,
+                "{parameter:?}"
+            );
             let bypass = flags.contains(ParamInfoFlags::IS_BYPASS);
             assert_eq!(bypass, parameter.name == "Bypass");
         }
@@ -70,9 +77,9 @@ fn parameters_have_names_ranges_texts_and_stable_ids() {
         assert_eq!(plugin.parsed("Sensitivity", "-6"), Some(0.25));
         assert_eq!(plugin.parsed("Ambience", "50 %"), Some(0.5));
         assert_eq!(plugin.parsed("Output", "louder"), None);
-        for name in ["Reduction", "Sensitivity", "Ambience", "Output", "Listen", "Stereo", "Bypass"]
-        {
-            assert_eq!(plugin.value(name), plugin.parameter(name).default, "{name}");
+        assert_eq!(plugin.text("Quality", 0.0), "Live");
+        for Parameter { name, default, .. } in all {
+            assert_eq!(plugin.value(&name), default, "{name}");
         }
     }
 }
@@ -82,7 +89,7 @@ fn lists_are_flagged_and_text_is_read_in_any_case() {
     for entry in entries() {
         let mut plugin = Plugin::new(&entry);
         for parameter in plugin.parameters() {
-            let list = ["Listen", "Stereo"].contains(&&*parameter.name);
+            let list = ["Listen", "Stereo", "Quality"].contains(&&*parameter.name);
             assert_eq!(parameter.flags.contains(ParamInfoFlags::IS_ENUM), list, "{parameter:?}");
             let stepped = list || parameter.name == "Bypass";
             assert_eq!(parameter.flags.contains(ParamInfoFlags::IS_STEPPED), stepped);
@@ -96,6 +103,9 @@ fn lists_are_flagged_and_text_is_read_in_any_case() {
             ("Listen", "RESULT ", Some(0.0)),
             ("Stereo", "independent", Some(1.0)),
             ("Stereo", "quadrophonic", None),
+            ("Quality", "studio", Some(1.0)),
+            ("Quality", " LIVE", Some(0.0)),
+            ("Quality", "cinema", None),
             ("Reduction", "FULL", Some(1.0)),
         ] {
             assert_eq!(plugin.parsed(name, text), value, "{name}: {text:?}");
@@ -103,17 +113,19 @@ fn lists_are_flagged_and_text_is_read_in_any_case() {
         // Indices past the end.
         let params = plugin.params();
         let handle = plugin.instance.plugin_handle();
-        for index in [7, 8, u32::MAX] {
+        for index in [8, 9, u32::MAX] {
             assert!(params.get_info(&handle, index, &mut ParamInfoBuffer::new()).is_none());
         }
     }
 }
 
 #[test]
-fn a_controller_gets_every_parameter_on_one_page() {
+fn a_controller_gets_every_parameter_that_can_be_automated_on_one_page() {
     for entry in entries() {
         let mut plugin = Plugin::new(&entry);
-        let ids: Vec<ClapId> = plugin.parameters().iter().map(|parameter| parameter.id).collect();
+        let all = plugin.parameters();
+        let automatable = all.iter().filter(|p| p.flags.contains(ParamInfoFlags::IS_AUTOMATABLE));
+        let ids: Vec<ClapId> = automatable.map(|parameter| parameter.id).collect();
         let handle = plugin.instance.plugin_handle();
         let pages: PluginRemoteControls = handle.get_extension().expect("remote controls");
         assert_eq!(pages.count(&handle), 1);

@@ -17,8 +17,17 @@ fn the_state_comes_back_and_nonsense_changes_nothing() {
         first.set("Listen", "Removed");
         first.set("Stereo", "Independent");
         first.set("Bypass", "on");
-        let names =
-            ["Reduction", "Sensitivity", "Ambience", "Output", "Listen", "Stereo", "Bypass"];
+        first.set("Quality", "Studio");
+        let names = [
+            "Reduction",
+            "Sensitivity",
+            "Ambience",
+            "Output",
+            "Listen",
+            "Stereo",
+            "Bypass",
+            "Quality",
+        ];
         let set: Vec<_> = names.iter().map(|name| first.value(name)).collect();
         let saved = first.save();
 
@@ -53,7 +62,12 @@ fn states_of_every_released_version_load() {
         state.extend(json);
         for entry in entries() {
             let mut plugin = Plugin::new(&entry);
+            plugin.set("Quality", "Studio");
             assert!(plugin.load(&state), "{}", file.display());
+            // A version without a choice was Live.
+            let quality = plugin.value("Quality");
+            let chosen = texts.get("Quality").map_or("Live", String::as_str);
+            assert_eq!(plugin.text("Quality", quality), chosen, "{}", file.display());
             for (name, text) in &texts {
                 let value = plugin.value(name);
                 assert_eq!(&plugin.text(name, value), text, "{}: {name}", file.display());

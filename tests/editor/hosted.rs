@@ -1,4 +1,5 @@
 //! The plugin's editor in a host window.
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -6,6 +7,7 @@ use std::time::{Duration, Instant};
 use clack_extensions::gui::{GuiApiType, GuiConfiguration, PluginGui, Window};
 use clack_host::events::event_types::ParamValueEvent;
 use clack_host::prelude::*;
+use wisp::plugin::editor::layout::Layout;
 use wisp::plugin::memory::EditorMemory;
 use wisp_testing::clap::{Plugin, Running};
 use wisp_testing::display::in_child;
@@ -204,4 +206,61 @@ fn watch_pictures() {
     );
     assert!(median < Duration::from_secs(2), "{median:?}");
     assert!(rate > 8.0, "{rate} pictures per second");
+}
+
+#[test]
+fn the_quality_is_switched_in_the_window() {
+    let _turn = turn();
+    in_child("hosted::the_quality_is_switched_in_the_window", 1, switch_quality);
+}
+
+/// The host that plays here restarts nothing, so the editor says what it waits for.
+fn switch_quality() {
+    let (connection, window) = host_window();
+    let size = EditorMemory::default();
+    let layout = Layout::new(size.width, size.height);
+    let middle = layout.quality.center();
+    let click = |x: f32| {
+        let (x, y) = ((x.round()).to_string(), (middle.y.round()).to_string());
+        for args in [&["mousemove", "--window", &window.to_string(), &x, &y][..], &["click", "1"]] {
+            let done = Command::new("xdotool").args(args).status().expect("xdotool runs");
+            assert!(done.success(), "{args:?}");
+            sleep(Duration::from_millis(200));
+        }
+    };
+    // Blue first; the colour of what the editor warns of.
+    let warns = || {
+        let rect = layout.footer;
+        let [x, y, width, height] =
+            [rect.left() + 70.0, rect.top(), 300.0, rect.height()].map(|n| n as i16);
+        let image = connection
+            .get_image(ImageFormat::Z_PIXMAP, window, x, y, width as u16, height as u16, !0)
+            .expect("a request")
+            .reply()
+            .expect("the picture");
+        let near =
+            |pixel: &[u8]| pixel.iter().zip([0x5B, 0x8A, 0xFF]).all(|(&a, b)| a.abs_diff(b) < 24);
+        image.data.chunks_exact(4).filter(|pixel| near(&pixel[..3])).count() > 20
+    };
+    let wait = |what: &str, done: &mut dyn FnMut() -> bool| {
+        let start = Instant::now();
+        while !done() {
+            assert!(start.elapsed() < PATIENCE, "{what}");
+            sleep(Duration::from_millis(50));
+        }
+    };
+    while_sound_runs(|plugin, gui, still_sounding| {
+        open(plugin, gui, window);
+        sleep(Duration::from_secs(1));
+        assert!(!warns());
+        click(layout.quality.right() - 20.0);
+        wait("it stays Live", &mut || plugin.value("Quality") == 1.0);
+        wait("the host was not asked", &mut || plugin.requests().restarts == 1);
+        wait("the editor does not say what it waits for", &mut || warns());
+        click(middle.x);
+        wait("it stays Studio", &mut || plugin.value("Quality") == 0.0);
+        wait("the editor still waits", &mut || !warns());
+        still_sounding();
+        gui.destroy(&plugin.instance.plugin_handle());
+    });
 }

@@ -26,13 +26,14 @@ struct Editor {
 }
 
 impl Editor {
-    fn open(home: &Path) -> Self {
+    fn open(home: &Path, options: &[&str]) -> Self {
         let display = Display::new(1280, 1024).expect("Xvfb runs (Debian package xvfb)");
         let mut program = display
             .command(env!("CARGO_BIN_EXE_wisp-standalone"))
             .arg("--play")
             .arg(home.join("noisy.wav"))
             .args(["--print", "--backend", "dummy"])
+            .args(options)
             .env("HOME", home)
             .env("XDG_DATA_HOME", home)
             .stdout(Stdio::piped())
@@ -163,7 +164,7 @@ fn pointer_and_keyboard_reach_everything() {
     let home = tempfile::tempdir().expect("a folder");
     write_noisy_voice(&home.path().join("noisy.wav"));
     let _turn = turn();
-    let mut editor = Editor::open(home.path());
+    let mut editor = Editor::open(home.path(), &[]);
     let layout = editor.layout;
 
     // Drag up from 24 dB by a fifth of the range.
@@ -259,6 +260,14 @@ fn pointer_and_keyboard_reach_everything() {
     editor.pause(0.3);
     editor.expect("reduction", "12 dB");
 
+    // The program keeps the quality that it was started with.
+    let studio = Rect::from_min_max(
+        Pos2::new(layout.quality.right() - 30.0, layout.quality.top()),
+        layout.quality.max,
+    );
+    editor.press(studio, "1");
+    editor.expect("quality", "Live");
+
     editor.press(layout.bypass, "1");
     editor.expect("bypass", "On");
     editor.press(layout.bypass, "1");
@@ -285,8 +294,9 @@ fn signals_close_the_window() {
     let home = tempfile::tempdir().expect("a folder");
     write_noisy_voice(&home.path().join("noisy.wav"));
     let _turn = turn();
-    for signal in ["INT", "TERM", "HUP"] {
-        let mut editor = Editor::open(home.path());
+    for (signal, quality) in [("INT", "Live"), ("TERM", "Studio"), ("HUP", "Live")] {
+        let mut editor = Editor::open(home.path(), &["--quality", &quality.to_lowercase()]);
+        editor.expect("quality", quality);
         let id = editor.program.0.id().to_string();
         let sent = Command::new("kill").args(["-s", signal, &id]).status().expect("kill");
         assert!(sent.success(), "{signal}");

@@ -47,7 +47,7 @@ fn what_the_controller_sets_is_heard_though_no_block_runs() {
         }
         let expected = Plugin::new();
         for name in &names {
-            let list = ["Listen", "Stereo", "Bypass"].contains(&name.as_str());
+            let list = ["Listen", "Stereo", "Bypass", "Quality"].contains(&name.as_str());
             let value = random.unit();
             let value = if list { value.round() } else { value };
             plugin.set(name, value);

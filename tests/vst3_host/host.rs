@@ -2,7 +2,9 @@
 use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, c_char, c_void};
 use std::ptr::null_mut;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::ThreadId;
 
 use nice_plug::wrapper::vst3::vst3::Steinberg::IBStream_::IStreamSeekMode_;
 pub(crate) use nice_plug::wrapper::vst3::vst3::Steinberg::Vst::*;
@@ -130,12 +132,18 @@ impl IParameterChangesTrait for Changes {
     }
 }
 
+/// What a host does when it is told of a latency.
+type Answer = Box<dyn Fn() + Send>;
+
 /// Counts edits and latency changes.
 #[derive(Default)]
 pub(crate) struct Handler {
     pub(crate) begun: AtomicUsize,
     pub(crate) ended: AtomicUsize,
     pub(crate) latencies: AtomicUsize,
+    /// The thread that told of the last one.
+    pub(crate) teller: Mutex<Option<ThreadId>>,
+    pub(crate) answer: Mutex<Option<Answer>>,
 }
 
 impl Class for Handler {
@@ -158,6 +166,13 @@ impl IComponentHandlerTrait for Handler {
     unsafe fn restartComponent(&self, flags: int32) -> tresult {
         if flags & RestartFlags_::kLatencyChanged != 0 {
             self.latencies.fetch_add(1, Ordering::SeqCst);
+            *self.teller.lock().expect("no panic") = Some(std::thread::current().id());
+            // Taken out, so that a second notice within the first is counted and not answered.
+            let answer = self.answer.lock().expect("no panic").take();
+            if let Some(answer) = answer {
+                answer();
+                *self.answer.lock().expect("no panic") = Some(answer);
+            }
         }
         kResultOk
     }

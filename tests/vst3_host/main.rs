@@ -14,6 +14,7 @@ mod factory;
 mod host;
 mod parameters;
 mod presets;
+mod quality;
 mod sound;
 mod state;
 mod threads;

@@ -27,6 +27,8 @@ fn text_is_read_in_any_case_and_nonsense_is_refused() {
         ("Listen", "nothing", None),
         ("Stereo", "independent", Some(1.0)),
         ("Stereo", "LINKED", Some(0.0)),
+        ("Quality", "studio", Some(1.0)),
+        ("Quality", "cinema", None),
         ("Stereo", "", None),
         ("Reduction", "FULL", Some(1.0)),
         ("Output", "+12 db", Some(0.75)),
@@ -64,7 +66,7 @@ fn lists_are_flagged_and_what_is_not_there_is_refused() {
             lists.push(wide(&info.title));
         }
     }
-    assert_eq!(lists, ["Listen", "Stereo"]);
+    assert_eq!(lists, ["Listen", "Stereo", "Quality"]);
     // SAFETY: plain data, for which all zeros is valid.
     let (mut info, mut unit): (ParameterInfo, UnitInfo) = unsafe { std::mem::zeroed() };
     for index in [-1, count, count + 1, int32::MAX, int32::MIN] {

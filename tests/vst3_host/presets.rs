@@ -51,6 +51,7 @@ fn the_factory_presets_are_files_that_hosts_read() {
         let state = &bytes[number(list + 12)..][..number(list + 20)];
         let plugin = Plugin::new();
         plugin.set("Output", 0.7);
+        plugin.set("Quality", 1.0);
         assert!(plugin.load(state), "{}", preset.name);
         for (control, value) in preset.values(&params) {
             let name = params.handle(control).title();
@@ -61,6 +62,7 @@ fn the_factory_presets_are_files_that_hosts_read() {
             );
         }
         assert!((plugin.value("Output") - 0.7).abs() < 1e-6, "{}", preset.name);
+        assert_eq!(plugin.value("Quality"), 1.0, "{}", preset.name);
     }
     let files = std::fs::read_dir(&folder).expect("the folder").count();
     assert_eq!(files, wisp::preset::FACTORY.len(), "no other files");

@@ -8,7 +8,6 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::demo::{self, RATE};
 use crate::paths::{absolute, command_line_program, target_dir, vst3_bundle};
-use crate::reference::LIVE;
 use crate::synth::{rms, si_sdr};
 use crate::tools::run;
 use crate::validate;
@@ -19,8 +18,10 @@ const SCRIPT: &str = include_str!("ardour.lua");
 const VERSIONS: [u32; 2] = [7, 8];
 const SESSION: &str = "voice";
 /// Settings in the session, and the same for the command line.
-const PARAMETERS: &str = "Reduction=30.00;Sensitivity=3.00";
-const OPTIONS: [&str; 5] = [LIVE, "--reduction", "30", "--sensitivity", "3"];
+const PARAMETERS: &str = "Reduction=30.00;Sensitivity=3.00;Quality=1.00";
+/// What Ardour is to compensate: a quality that was set while the plugin ran, samples.
+const LATENCY: &str = "2880";
+const OPTIONS: [&str; 6] = ["--quality", "studio", "--reduction", "30", "--sensitivity", "3"];
 /// Required attenuation of the noise before the first word, and rise of the voice's SI-SDR, dB.
 const LEAST_FALL_DB: f64 = 25.0;
 const LEAST_RISE_DB: f64 = 3.0;
@@ -97,7 +98,10 @@ pub(crate) fn render() -> Result<Option<String>> {
     let changed = PARAMETERS.split(';').all(|setting| parameters.contains(&setting));
     ensure!(changed, "{PARAMETERS} was set, the session has {parameters:?}");
     let latency = made.iter().find_map(|line| line.strip_prefix("latency "));
-    ensure!(latency == Some("960"), "Ardour hears of a latency of {latency:?}, expected 960");
+    ensure!(
+        latency == Some(LATENCY),
+        "Ardour hears of a latency of {latency:?}, expected {LATENCY}"
+    );
 
     let (voice, noisy) = demo::noisy_voice(&folder)?;
     place(&folder, &noisy)?;

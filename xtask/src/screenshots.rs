@@ -14,8 +14,8 @@ use crate::tools::run;
 const SIZE: (f32, f32) = (920.0, 580.0);
 const SMALLEST: (f32, f32) = (700.0, 460.0);
 const LARGEST: (f32, f32) = (1920.0, 1200.0);
-const REDUCTION: (f32, f32) = (140.0, 214.0);
-const REMOVED: (f32, f32) = (233.0, 484.0);
+const REDUCTION: (f32, f32) = (140.0, 196.0);
+const REMOVED: (f32, f32) = (233.0, 448.0);
 const PRESET: (f32, f32) = (355.0, 26.0);
 /// The editor at work.
 const FILM: &str = "editor.gif";

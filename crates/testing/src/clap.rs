@@ -3,12 +3,14 @@
 //! Everything here panics where the plugin refuses something that it must accept.
 #![allow(clippy::missing_panics_doc)]
 use std::ffi::{CStr, CString};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use clack_extensions::audio_ports_config::PluginAudioPortsConfig;
 use clack_extensions::gui::{GuiSize, HostGui, HostGuiImpl};
-use clack_extensions::latency::PluginLatency;
+use clack_extensions::latency::{HostLatency, HostLatencyImpl, PluginLatency};
 use clack_extensions::params::{ParamInfoBuffer, ParamInfoFlags, PluginParams};
 use clack_extensions::state::PluginState;
+use clack_extensions::tail::{HostTail, HostTailImpl};
 use clack_host::events::event_types::ParamValueEvent;
 use clack_host::prelude::*;
 use clack_host::process::audio_buffers::{
@@ -20,24 +22,70 @@ use clack_host::utils::ClapId;
 /// Wisp's CLAP id.
 pub const ID: &CStr = c"audio.wisp.denoiser";
 
-/// A host that ignores the plugin's requests.
+/// A host that counts the plugin's requests and does nothing of its own accord.
 pub struct Host;
 
 impl HostHandlers for Host {
     type Shared<'a> = Shared;
-    type MainThread<'a> = ();
-    type AudioProcessor<'a> = ();
+    type MainThread<'a> = MainThread<'a>;
+    type AudioProcessor<'a> = AudioProcessor<'a>;
 
     fn declare_extensions(builder: &mut HostExtensions<Self>, _: &Self::Shared<'_>) {
-        builder.register::<HostGui>();
+        builder.register::<HostGui>().register::<HostLatency>().register::<HostTail>();
     }
 }
 
+/// What the plugin has asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Requests {
+    /// Restarts.
+    pub restarts: usize,
+    /// Changes of the latency.
+    pub latencies: usize,
+    /// Changes of the tail.
+    pub tails: usize,
+    /// Changes of the latency at any other time than during activation, which CLAP does not allow.
+    pub misplaced: usize,
+}
+
 /// The part of [`Host`] that any thread may call.
-pub struct Shared;
+#[derive(Default)]
+pub struct Shared {
+    restarts: AtomicUsize,
+    latencies: AtomicUsize,
+    tails: AtomicUsize,
+    misplaced: AtomicUsize,
+    activating: AtomicBool,
+}
+
+/// The part of [`Host`] that the main thread may call.
+pub struct MainThread<'a>(&'a Shared);
+
+impl<'a> MainThreadHandler<'a> for MainThread<'a> {}
+
+impl HostLatencyImpl for MainThread<'_> {
+    fn changed(&self) {
+        let right = self.0.activating.load(Ordering::SeqCst);
+        let count = if right { &self.0.latencies } else { &self.0.misplaced };
+        count.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// The part of [`Host`] that the audio thread may call.
+pub struct AudioProcessor<'a>(&'a Shared);
+
+impl<'a> AudioProcessorHandler<'a> for AudioProcessor<'a> {}
+
+impl HostTailImpl for AudioProcessor<'_> {
+    fn changed(&mut self) {
+        self.0.tails.fetch_add(1, Ordering::SeqCst);
+    }
+}
 
 impl SharedHandler<'_> for Shared {
-    fn request_restart(&self) {}
+    fn request_restart(&self) {
+        self.restarts.fetch_add(1, Ordering::SeqCst);
+    }
     fn request_process(&self) {}
     fn request_callback(&self) {}
 }
@@ -81,7 +129,13 @@ impl Plugin {
     /// Makes an instance of Wisp.
     pub fn new(entry: &PluginEntry) -> Self {
         let host = HostInfo::new("Wisp tests", "wisp", "", "1").expect("host info");
-        let instance = PluginInstance::<Host>::new(|_| Shared, |_| (), entry, ID, &host);
+        let instance = PluginInstance::<Host>::new(
+            |_| Shared::default(),
+            |shared| MainThread(shared),
+            entry,
+            ID,
+            &host,
+        );
         Self { instance: instance.expect("an instance") }
     }
 
@@ -205,7 +259,26 @@ impl Plugin {
             min_frames_count: 1,
             max_frames_count: largest as u32,
         };
-        self.instance.activate(|_, _| (), configuration).expect("activation")
+        let activating = |now: bool, instance: &PluginInstance<Host>| {
+            instance.access_shared_handler(|host| host.activating.store(now, Ordering::SeqCst));
+        };
+        activating(true, &self.instance);
+        let processor = self.instance.activate(|shared, _| AudioProcessor(shared), configuration);
+        activating(false, &self.instance);
+        processor.expect("activation")
+    }
+
+    /// What the plugin has asked for until now.
+    pub fn requests(&self) -> Requests {
+        self.instance.access_shared_handler(|host| {
+            let count = |number: &AtomicUsize| number.load(Ordering::SeqCst);
+            Requests {
+                restarts: count(&host.restarts),
+                latencies: count(&host.latencies),
+                tails: count(&host.tails),
+                misplaced: count(&host.misplaced),
+            }
+        })
     }
 
     /// Deactivates the plugin.

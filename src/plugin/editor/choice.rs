@@ -5,24 +5,24 @@ use nice_plug::prelude::{BoolParam, Enum, EnumParam, Param};
 use super::dial::button_info;
 use super::hand::Hand;
 use super::theme::{self, BACKGROUND, LABEL, LINE, NOISE, PANEL, TEXT, VOICE, WELL};
-use crate::plugin::params::Control;
+use crate::plugin::params::{Control, Parameter};
 
 /// One position of a [`row`].
-pub(super) struct Position<T> {
+pub(super) struct Position<'a, T> {
     /// The parameter's value.
     pub value: T,
     /// Its label.
     pub text: &'static str,
     /// Its tooltip.
-    pub tooltip: &'static str,
+    pub tooltip: &'a str,
 }
 
 /// A row of choices beside a label.
 pub(super) fn row<T: Enum + PartialEq + Copy + 'static>(
     ui: &mut Ui,
     rect: Rect,
-    (control, param): (Control, &EnumParam<T>),
-    positions: &[Position<T>],
+    (parameter, param): (impl Into<Parameter> + Copy, &EnumParam<T>),
+    positions: &[Position<'_, T>],
     hand: &Hand<'_>,
     enabled: bool,
 ) {
@@ -61,7 +61,7 @@ pub(super) fn row<T: Enum + PartialEq + Copy + 'static>(
         let chosen = response.clicked()
             || (response.has_focus() && ui.input(|input| input.key_pressed(Key::Enter)));
         if chosen && enabled {
-            hand.change(&[(control, param.preview_normalized(position.value))]);
+            hand.change(&[(parameter, param.preview_normalized(position.value))]);
         }
         response.on_hover_cursor(CursorIcon::PointingHand).on_hover_text(position.tooltip);
     }

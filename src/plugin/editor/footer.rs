@@ -1,12 +1,13 @@
 //! The bottom line: voice indicator, notices, latency and load.
 use egui::{Align2, Rect, Ui, pos2, vec2};
 
-use super::Window;
-use super::theme::{self, ALARM, LABEL, LINE, TEXT, VOICE};
+use super::theme::{self, ALARM, LABEL, LINE, NOISE, TEXT, VOICE};
+use super::{RESTART, Window};
 use crate::plugin::meters::Meters;
+use crate::plugin::params::WispParams;
 
 impl Window {
-    pub(super) fn footer(&self, ui: &mut Ui, rect: Rect, meters: &Meters) {
+    pub(super) fn footer(&self, ui: &mut Ui, rect: Rect, params: &WispParams, meters: &Meters) {
         let painter = ui.painter().clone();
         let cell = Rect::from_min_size(rect.min, vec2(62.0, rect.height()));
         let light = pos2(cell.left() + 10.0, cell.center().y);
@@ -42,19 +43,19 @@ impl Window {
             right -= width + 18.0;
         }
 
+        let room =
+            Rect::from_min_max(pos2(cell.right() + 8.0, rect.top()), pos2(right, rect.bottom()));
+        let say = |text: &str, color| {
+            let (place, font) = (room.left_center(), theme::regular(12.0));
+            ui.painter_at(room).text(place, Align2::LEFT_CENTER, text, font, color)
+        };
         if let Some((notice, _)) = &self.notice {
-            let room = Rect::from_min_max(
-                pos2(cell.right() + 8.0, rect.top()),
-                pos2(right, rect.bottom()),
-            );
-            let color = if notice.alarm { ALARM } else { TEXT };
-            let font = theme::regular(12.0);
-            ui.painter_at(room).text(
-                room.left_center(),
-                Align2::LEFT_CENTER,
-                &notice.text,
-                font,
-                color,
+            say(&notice.text, if notice.alarm { ALARM } else { TEXT });
+        } else if self.outdated > RESTART {
+            let name = params.quality.to_string();
+            let said = say(&format!("{name} starts when the host restarts the plugin."), NOISE);
+            ui.interact(said, ui.scope_id().with("outdated"), egui::Sense::hover()).on_hover_text(
+                "Most hosts do so at once. If yours does not, stop playback, or turn the plugin off and on.",
             );
         }
     }

@@ -2,17 +2,17 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use nice_plug::prelude::ParamSetter;
+use nice_plug::prelude::{ParamSetter, PluginApi};
 
 use crate::plugin::history::{Change, History};
 use crate::plugin::memory::{LoadedPreset, OtherSetting, Slot, SoundMemory, Values};
-use crate::plugin::params::{Control, WispParams};
+use crate::plugin::params::{Control, Parameter, WispParams};
 
 /// State that outlives the window: the histories of both settings, and unfinished gestures.
 pub(super) struct Histories {
     each: [History; 2],
     /// Parameters being changed by the user, and their previous values.
-    open: Vec<(Control, f32)>,
+    open: Vec<(Parameter, f32)>,
     /// Each window's clock starts at zero.
     start: Instant,
 }
@@ -42,44 +42,54 @@ impl<'a> Hand<'a> {
     /// The window closes: ends unfinished gestures; a change in the next window is a separate step.
     pub(super) fn let_go(&self) {
         let open = std::mem::take(&mut self.histories().open);
-        for (control, before) in open {
-            self.params.handle(control).end(&self.setter);
-            let after = self.params.handle(control).normalized();
-            self.record(vec![Change { control, before, after }]);
+        for (parameter, before) in open {
+            self.params.handle(parameter).end(&self.setter);
+            let after = self.params.handle(parameter).normalized();
+            self.record(vec![Change { parameter, before, after }]);
         }
         self.histories().each.iter_mut().for_each(History::seal);
     }
 
     /// A gesture begins.
-    pub(super) fn begin(&self, control: Control) {
-        self.histories().open.push((control, self.params.handle(control).normalized()));
-        self.params.handle(control).begin(&self.setter);
+    pub(super) fn begin(&self, parameter: impl Into<Parameter>) {
+        let parameter = parameter.into();
+        self.histories().open.push((parameter, self.params.handle(parameter).normalized()));
+        self.params.handle(parameter).begin(&self.setter);
     }
 
     /// Within a gesture.
-    pub(super) fn set(&self, control: Control, normalized: f32) {
-        self.params.handle(control).set(&self.setter, normalized);
+    pub(super) fn set(&self, parameter: impl Into<Parameter>, normalized: f32) {
+        self.params.handle(parameter).set(&self.setter, normalized);
     }
 
     /// Ends a gesture that led from one value to another.
-    pub(super) fn end(&self, control: Control, before: f32, after: f32) {
-        self.release(control);
-        self.record(vec![Change { control, before, after }]);
+    pub(super) fn end(&self, parameter: impl Into<Parameter>, before: f32, after: f32) {
+        let parameter = parameter.into();
+        self.release(parameter);
+        self.record(vec![Change { parameter, before, after }]);
     }
 
     /// One step: a gesture for each value that changes.
-    pub(super) fn change(&self, values: &[(Control, f32)]) {
-        let step = values.iter().map(|&(control, after)| {
-            let before = self.params.handle(control).normalized();
-            Change { control, before, after }
+    pub(super) fn change(&self, values: &[(impl Into<Parameter> + Copy, f32)]) {
+        let values: Vec<_> =
+            values.iter().map(|&(parameter, value)| (parameter.into(), value)).collect();
+        let step = values.iter().map(|&(parameter, after)| {
+            let before = self.params.handle(parameter).normalized();
+            Change { parameter, before, after }
         });
         self.record(step.collect());
-        self.apply(values);
+        self.apply(&values);
     }
 
-    fn release(&self, control: Control) {
-        self.params.handle(control).end(&self.setter);
-        self.histories().open.retain(|(open, _)| *open != control);
+    fn release(&self, parameter: Parameter) {
+        self.params.handle(parameter).end(&self.setter);
+        self.histories().open.retain(|(open, _)| *open != parameter);
+        // A CLAP host is asked once the change has reached the plugin, and a VST3 host here, on its main thread if there is a way.
+        if parameter == Parameter::Quality
+            && self.setter.raw_context.plugin_api() == PluginApi::Vst3
+        {
+            self.setter.raw_context.request_restart();
+        }
     }
 
     fn record(&self, step: Vec<Change>) {
@@ -87,12 +97,12 @@ impl<'a> Hand<'a> {
         self.history(|history| history.record(step, now));
     }
 
-    fn apply(&self, values: &[(Control, f32)]) {
-        for &(control, value) in values {
-            if self.params.handle(control).normalized() != value {
-                self.begin(control);
-                self.set(control, value);
-                self.release(control);
+    fn apply(&self, values: &[(Parameter, f32)]) {
+        for &(parameter, value) in values {
+            if self.params.handle(parameter).normalized() != value {
+                self.begin(parameter);
+                self.set(parameter, value);
+                self.release(parameter);
             }
         }
     }
@@ -137,7 +147,8 @@ impl<'a> Hand<'a> {
 
     /// Remembers that the current values are a preset's.
     pub(super) fn saved(&self, name: &str) {
-        let preset = LoadedPreset { name: name.to_owned(), values: self.params.values() };
+        let values = self.params.values(&Control::SOUND);
+        let preset = LoadedPreset { name: name.to_owned(), values };
         self.params
             .set_sound_memory(SoundMemory { preset, ..self.params.sound_memory(Clone::clone) });
     }
@@ -161,9 +172,9 @@ impl<'a> Hand<'a> {
         }
         let here = self.setting(&memory);
         let there = memory.other.unwrap_or_else(|| here.clone());
-        let values = Control::SOUND.iter().filter_map(|&control| {
-            let value = *there.values.get(control.id())?;
-            value.is_finite().then_some((control, value.clamp(0.0, 1.0)))
+        let values = Parameter::COMPARED.iter().filter_map(|&parameter| {
+            let value = *there.values.get(parameter.id())?;
+            value.is_finite().then_some((parameter, value.clamp(0.0, 1.0)))
         });
         self.apply(&values.collect::<Vec<_>>());
         self.histories().each.iter_mut().for_each(History::seal);
@@ -178,7 +189,8 @@ impl<'a> Hand<'a> {
     }
 
     fn setting(&self, memory: &SoundMemory) -> OtherSetting {
-        OtherSetting { preset: memory.preset.clone(), values: self.params.values() }
+        let values = self.params.values(&Parameter::COMPARED);
+        OtherSetting { preset: memory.preset.clone(), values }
     }
 }
 

@@ -45,6 +45,8 @@ pub struct Layout {
     pub listen: Rect,
     /// Link of two channels.
     pub stereo: Rect,
+    /// Live or Studio.
+    pub quality: Rect,
     /// Panel of the spectrogram.
     pub picture: Rect,
     /// Panel of the meters.
@@ -98,7 +100,8 @@ impl Layout {
         let row = |bottom: f32| {
             Rect::from_min_max(pos2(panel.left(), bottom - 28.0), pos2(panel.right(), bottom))
         };
-        let stereo = row(panel.bottom());
+        let quality = row(panel.bottom());
+        let stereo = row(quality.top() - 8.0);
         let listen = row(stereo.top() - 8.0);
         let dials_height = (panel.height() * 0.214).clamp(86.0, 140.0);
         let dials = Rect::from_min_max(
@@ -133,6 +136,7 @@ impl Layout {
             output: dial(2.0),
             listen,
             stereo,
+            quality,
             picture,
             levels,
             footer,
@@ -166,7 +170,8 @@ mod tests {
                 l.bypass,
             ];
             let body = [l.controls, l.picture, l.levels, l.footer];
-            let controls = [l.reduction, l.sensitivity, l.ambience, l.output, l.listen, l.stereo];
+            let controls =
+                [l.reduction, l.sensitivity, l.ambience, l.output, l.listen, l.stereo, l.quality];
             let together: Vec<Rect> = header.into_iter().chain(body).collect();
             for rects in [&together[..], &controls] {
                 for (i, a) in rects.iter().enumerate() {

@@ -20,7 +20,7 @@ use nice_plug::context::gui::GuiContext;
 use nice_plug::editor::dpi::{LogicalSize, NativeSize};
 use nice_plug::editor::{HostMethods, SpawnedEditor};
 use nice_plug::plugin::TrackInfo;
-use nice_plug::prelude::{Editor, Param, ParentWindowHandle, ResizeHint};
+use nice_plug::prelude::{Editor, Param, ParentWindowHandle, PluginApi, ResizeHint};
 use nice_plug_egui::baseview::{HandlerError, WindowSize};
 use nice_plug_egui::{
     EguiEditor, EguiEditorState, EguiNiceSettings, Frame, KeyCapture, NiceEguiApp, RepaintNotifier,
@@ -37,13 +37,17 @@ use self::spectrogram::Spectrogram;
 use self::theme::{BACKGROUND, CORNER, LABEL, LINE, NOISE, PANEL};
 use super::memory::EditorMemory;
 use super::meters::Meters;
-use super::params::{Control, Listen, REDUCTION_FULL, Stereo, WispParams};
+use super::params::{Control, Listen, Parameter, Quality, REDUCTION_FULL, Stereo, WispParams};
 use super::window::{self, ClosingHandle, OnClose};
+use crate::Model;
+use crate::engine::Engine;
 
 /// Seconds between frames.
 const FRAME: Duration = Duration::from_micros(16_667);
 /// How long a notice stays, seconds.
 const NOTICE: f32 = 6.0;
+/// So long a host may take to change the quality before the editor says what it waits for, seconds.
+const RESTART: f32 = 0.5;
 
 /// Opens the editor, each time at the remembered size.
 pub struct WispEditor {
@@ -159,6 +163,10 @@ struct Window {
     presets: PresetMenu,
     /// The notice, and its remaining time in seconds.
     notice: Option<(Notice, f32)>,
+    /// Tooltips of the qualities.
+    qualities: [String; 2],
+    /// For how long another quality has been set than the one that runs, seconds.
+    outdated: f32,
 }
 
 impl App {
@@ -184,6 +192,7 @@ impl NiceEguiApp for App {
         frame.set_clear_color(BACKGROUND.into());
         frame.set_key_capture(KeyCapture::CaptureAll);
         let (input, output) = level::level_meters();
+        let qualities = qualities(gui_context.plugin_api());
         let previous = self.window.replace(Window {
             gui_context,
             spectrogram: Spectrogram::new(&ctx),
@@ -196,6 +205,8 @@ impl NiceEguiApp for App {
             load_age: f32::INFINITY,
             presets: PresetMenu::new(),
             notice: None,
+            qualities,
+            outdated: 0.0,
         });
         if previous.is_none() {
             self.meters.open();
@@ -206,7 +217,7 @@ impl NiceEguiApp for App {
     fn ui(&mut self, ui: &mut Ui, _frame: &mut Frame) {
         let Some(window) = &mut self.window else { return };
         let seconds = ui.input(|i| i.stable_dt).min(0.1);
-        window.advance(&self.meters, seconds);
+        window.advance(&self.params, &self.meters, seconds);
         let area = ui.ctx().content_rect();
         ui.painter().rect_filled(area, 0.0, BACKGROUND);
         let gui_context = window.gui_context.clone();
@@ -236,7 +247,7 @@ impl NiceEguiApp for App {
 }
 
 impl Window {
-    fn advance(&mut self, meters: &Meters, seconds: f32) {
+    fn advance(&mut self, params: &WispParams, meters: &Meters, seconds: f32) {
         self.spectrogram.advance(meters, seconds);
         let mut readings = meters.take();
         if !self.spectrogram.live() {
@@ -252,6 +263,9 @@ impl Window {
             *left -= seconds;
         }
         self.notice.take_if(|(_, left)| *left <= 0.0);
+        let outdated = meters.sample_rate() > 0
+            && meters.quality().is_some_and(|quality| quality != params.quality());
+        self.outdated = if outdated { self.outdated + seconds } else { 0.0 };
         self.load_age += seconds;
         if self.load_age > 0.5 {
             self.load_age = 0.0;
@@ -263,7 +277,7 @@ impl Window {
         let layout = Layout::new(area.width(), area.height());
         shortcuts(ui, hand);
         self.header(ui, &layout, hand);
-        controls(ui, &layout, hand, meters.channels() == 2);
+        self.controls(ui, &layout, hand, meters.channels() == 2);
         panel(ui, layout.picture);
         let picture = layout.picture.shrink(6.0);
         self.spectrogram.show(&ui.painter_at(layout.picture), picture, meters.sample_rate());
@@ -271,7 +285,103 @@ impl Window {
             pill(ui, picture, text);
         }
         self.levels(ui, layout.levels, meters.channels());
-        self.footer(ui, layout.footer, meters);
+        self.footer(ui, layout.footer, hand.params, meters);
+    }
+
+    fn controls(&self, ui: &mut Ui, layout: &Layout, hand: &Hand<'_>, stereo: bool) {
+        panel(ui, layout.controls);
+        let params = hand.params;
+        Dial {
+            control: Control::Reduction,
+            param: &params.reduction,
+            tooltip: "Limits how far noise is turned down. Drag, scroll or type a number. Shift: \
+                      fine steps. Double-click: reset. Right-click: type a value.",
+            step: 1.0,
+            origin: 0.0,
+            large: true,
+            ticks: &[(0.0, "0"), (20.0, "20"), (40.0, "40"), (REDUCTION_FULL, "Full")],
+        }
+        .show(ui, layout.reduction, hand);
+        let small = |control, param, tooltip, step| Dial {
+            control,
+            param,
+            tooltip,
+            step,
+            origin: 0.0,
+            large: false,
+            ticks: &[],
+        };
+        small(
+            Control::Sensitivity,
+            &params.sensitivity,
+            "Decides doubtful sounds. Up: treat them as noise. Down: keep them.",
+            0.5,
+        )
+        .show(ui, layout.sensitivity, hand);
+        small(
+            Control::Ambience,
+            &params.ambience,
+            "Keeps some of the room's steady noise at a constant level. Keyboards, doors and other \
+             sudden noises are still removed.",
+            1.0,
+        )
+        .show(ui, layout.ambience, hand);
+        small(Control::Output, &params.output, "Output level, after noise reduction.", 0.5).show(
+            ui,
+            layout.output,
+            hand,
+        );
+        choice::row(
+            ui,
+            layout.listen,
+            (Control::Listen, &params.listen),
+            &[
+                Position {
+                    value: Listen::Result,
+                    text: "Result",
+                    tooltip: "Listen to the cleaned sound.",
+                },
+                Position {
+                    value: Listen::Removed,
+                    text: "Removed",
+                    tooltip: "Listen to what is removed. If you hear the voice in it, remove less.",
+                },
+            ],
+            hand,
+            true,
+        );
+        choice::row(
+            ui,
+            layout.stereo,
+            (Control::Stereo, &params.stereo),
+            &[
+                Position {
+                    value: Stereo::Linked,
+                    text: "Linked",
+                    tooltip: "One mask for both channels. Keeps the stereo image.",
+                },
+                Position {
+                    value: Stereo::Independent,
+                    text: "Independent",
+                    tooltip: "Cleans each channel separately, for two voices on two channels.",
+                },
+            ],
+            hand,
+            stereo,
+        );
+        let [live, studio] = &self.qualities;
+        choice::row(
+            ui,
+            layout.quality,
+            (Parameter::Quality, &params.quality),
+            &[
+                Position { value: Quality::Live, text: "Live", tooltip: live },
+                Position { value: Quality::Studio, text: "Studio", tooltip: studio },
+            ],
+            hand,
+            // Nothing restarts the standalone program's engine.
+            self.gui_context.plugin_api() != PluginApi::Standalone,
+        );
     }
 
     fn levels(&mut self, ui: &mut Ui, rect: Rect, channels: usize) {
@@ -304,92 +414,34 @@ fn shortcuts(ui: &Ui, hand: &Hand<'_>) {
     }
 }
 
-fn controls(ui: &mut Ui, layout: &Layout, hand: &Hand<'_>, stereo: bool) {
-    panel(ui, layout.controls);
-    let params = hand.params;
-    Dial {
-        control: Control::Reduction,
-        param: &params.reduction,
-        tooltip: "Limits how far noise is turned down. Drag, scroll or type a number. Shift: \
-                  fine steps. Double-click: reset. Right-click: type a value.",
-        step: 1.0,
-        origin: 0.0,
-        large: true,
-        ticks: &[(0.0, "0"), (20.0, "20"), (40.0, "40"), (REDUCTION_FULL, "Full")],
-    }
-    .show(ui, layout.reduction, hand);
-    let small = |control, param, tooltip, step| Dial {
-        control,
-        param,
-        tooltip,
-        step,
-        origin: 0.0,
-        large: false,
-        ticks: &[],
-    };
-    small(
-        Control::Sensitivity,
-        &params.sensitivity,
-        "Decides doubtful sounds. Up: treat them as noise. Down: keep them.",
-        0.5,
-    )
-    .show(ui, layout.sensitivity, hand);
-    small(
-        Control::Ambience,
-        &params.ambience,
-        "Keeps some of the room's steady noise at a constant level. Keyboards, doors and other \
-         sudden noises are still removed.",
-        1.0,
-    )
-    .show(ui, layout.ambience, hand);
-    small(Control::Output, &params.output, "Output level, after noise reduction.", 0.5).show(
-        ui,
-        layout.output,
-        hand,
-    );
-    choice::row(
-        ui,
-        layout.listen,
-        (Control::Listen, &params.listen),
-        &[
-            Position {
-                value: Listen::Result,
-                text: "Result",
-                tooltip: "Listen to the cleaned sound.",
-            },
-            Position {
-                value: Listen::Removed,
-                text: "Removed",
-                tooltip: "Listen to what is removed. If you hear the voice in it, remove less.",
-            },
-        ],
-        hand,
-        true,
-    );
-    choice::row(
-        ui,
-        layout.stereo,
-        (Control::Stereo, &params.stereo),
-        &[
-            Position {
-                value: Stereo::Linked,
-                text: "Linked",
-                tooltip: "One mask for both channels. Keeps the stereo image.",
-            },
-            Position {
-                value: Stereo::Independent,
-                text: "Independent",
-                tooltip: "Cleans each channel separately, for two voices on two channels.",
-            },
-        ],
-        hand,
-        stereo,
-    );
+/// What Live and Studio are for.
+fn qualities(api: PluginApi) -> [String; 2] {
+    [crate::Quality::Live, crate::Quality::Studio].map(|quality| {
+        const RATE: u32 = 48_000;
+        let timing = Engine::timing(&Model::bundled(quality), RATE).unwrap_or_default();
+        let ms = timing.latency * 1000 / RATE as usize;
+        if api == PluginApi::Standalone {
+            let name = match quality {
+                crate::Quality::Live => "live",
+                crate::Quality::Studio => "studio",
+            };
+            return format!("{ms} ms of latency. To use it here, start the program with --quality {name}.");
+        }
+        match quality {
+            crate::Quality::Live => {
+                format!("{ms} ms of latency. For talking, streaming and monitoring.")
+            }
+            crate::Quality::Studio => format!(
+                "{ms} ms of latency. Listens further ahead to clean better, and takes more processor time. For recordings and \
+                 mixes, where the host compensates for latency. Switching interrupts playback."
+            ),
+        }
+    })
 }
 
 /// A label for the picture while the output is not the result.
 fn heard(params: &WispParams, meters: &Meters) -> Option<&'static str> {
-    if !meters.denoises() {
+    if meters.quality().is_none() {
         Some("SOUND PASSES UNCHANGED: THE SAMPLE RATE IS NOT 8 TO 384 KHZ")
     } else if params.bypass.unmodulated_plain_value() {
         Some("BYPASSED")
@@ -443,6 +495,7 @@ fn resize_corner(ui: &mut Ui, area: Rect) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plugin::meters::Setup;
 
     #[test]
     fn a_label_shows_while_the_output_is_not_the_result() {
@@ -453,9 +506,10 @@ mod tests {
         params.handle(Control::Bypass).put(1.0);
         assert_eq!(heard(&params, &meters), Some("BYPASSED"));
         // At such a rate the sound passes unchanged, whatever the settings.
-        meters.set_setup(7_000, 0, 2, false);
+        let setup = |sample_rate, quality| Setup { sample_rate, latency: 0, channels: 2, quality };
+        meters.set_setup(setup(7_000, None));
         assert!(heard(&params, &meters).is_some_and(|text| text.contains("UNCHANGED")));
-        meters.set_setup(48_000, 960, 2, true);
+        meters.set_setup(setup(48_000, Some(crate::Quality::Studio)));
         assert_eq!(heard(&params, &meters), Some("BYPASSED"));
     }
 }
