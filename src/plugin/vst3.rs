@@ -26,6 +26,8 @@ use super::{Wisp, worker};
 const ECHO: Duration = Duration::from_millis(500);
 /// Without a block for so long the sound is taken to stand still, and changes need not wait for the next one.
 const STILL: Duration = Duration::from_millis(200);
+/// A host that has been told of a new delay restarts the plugin within this time, or is asked for it in another way.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// Longest text that is read from a host, UTF-16 units.
 const LONGEST_TEXT: usize = 128;
 
@@ -42,14 +44,22 @@ struct Told {
     host: Mutex<Option<ComPtr<IComponentHandler>>>,
     /// The delay that the host has read, or been told of, last.
     latency: AtomicU32,
-    /// The host has been asked for a restart that has not come yet.
-    asked: AtomicBool,
+    /// A restart that the host has been asked for and that has not come yet.
+    asked: Mutex<Option<Asked>>,
+    /// The host is being called.
+    calling: AtomicBool,
     /// The worker has seen that the host should be asked.
     seen: AtomicBool,
 }
 
 /// The host knows of no delay yet.
 const UNREAD: u32 = u32::MAX;
+
+/// A restart that the host has been asked for.
+struct Asked {
+    since: Instant,
+    reload: bool,
+}
 
 /// Time of a block that is being processed.
 const NOW: u64 = u64::MAX;
@@ -145,34 +155,73 @@ impl Told {
         }
     }
 
-    /// Asks the host for a restart if another quality is set than the one that is active. Not for the audio thread.
+    /// Asks the host for a restart if another quality is set than the one that is active. Not for the audio thread, nor
+    /// within calls in which hosts hold locks.
     fn attend(&self) {
-        if !self.shared.is_outdated() {
-            self.asked.store(false, Ordering::Relaxed);
-        } else if !self.asked.swap(true, Ordering::Relaxed) {
-            // It will not need to be told again when it activates the plugin, perhaps within this call.
+        if let Some(flags) = self.wanted() {
+            // It will not need to be told again when it activates the plugin.
             let latency = self.shared.next_timing().latency as u32;
             self.latency.store(latency, Ordering::Relaxed);
-            self.tell_host();
+            self.tell_host(flags);
         }
     }
 
-    /// Just activated: tells a host of a delay that it knows otherwise.
+    /// What the host is to be asked for.
+    fn wanted(&self) -> Option<int32> {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.shared.is_outdated() {
+            if asked.take().is_some() {
+                // The user has thought better of it.
+                let latency = self.shared.timing().latency as u32;
+                self.latency.store(latency, Ordering::Relaxed);
+            }
+            return None;
+        }
+        match &mut *asked {
+            None => {
+                *asked = Some(Asked { since: Instant::now(), reload: false });
+                Some(RestartFlags_::kLatencyChanged)
+            }
+            // Some hosts take the first for a notice and only read the delay; for this one they activate the plugin anew.
+            Some(asked) if !asked.reload && asked.since.elapsed() > PATIENCE => {
+                asked.reload = true;
+                Some(RestartFlags_::kReloadComponent | RestartFlags_::kLatencyChanged)
+            }
+            Some(_) => None,
+        }
+    }
+
+    /// Whether the host knows another delay than that of what is active.
+    fn is_misled(&self) -> bool {
+        let known = self.latency.load(Ordering::Relaxed);
+        let active = self.shared.status.is_active() && !self.shared.is_outdated();
+        active && known != UNREAD && known != self.shared.timing().latency as u32
+    }
+
+    /// Tells a host of a delay that it knows otherwise. As [`Told::attend`].
     fn tell_latency(&self) {
-        self.asked.store(false, Ordering::Relaxed);
-        let latency = self.shared.timing().latency as u32;
-        let known = self.latency.swap(latency, Ordering::Relaxed);
-        if known != UNREAD && known != latency {
-            self.tell_host();
+        // A host that restarts the plugin because it was told may hold locks, and knows.
+        if self.is_misled() && !self.calling.load(Ordering::Acquire) {
+            let latency = self.shared.timing().latency as u32;
+            self.latency.store(latency, Ordering::Relaxed);
+            self.tell_host(RestartFlags_::kLatencyChanged);
         }
     }
 
-    /// Tells the host that the delay changes.
-    fn tell_host(&self) {
+    /// The plugin has been activated anew: no block yet, and no restart to wait for.
+    fn activated(&self) {
+        self.block.store(0, Ordering::Release);
+        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Tells the host what changes.
+    fn tell_host(&self, flags: int32) {
         let host = self.host.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(host) = host {
+            self.calling.store(true, Ordering::Release);
             // SAFETY: alive as long as it is held. No lock is: the host may call back.
-            unsafe { host.restartComponent(RestartFlags_::kLatencyChanged) };
+            unsafe { host.restartComponent(flags) };
+            self.calling.store(false, Ordering::Release);
         }
     }
 
@@ -228,10 +277,11 @@ impl Told {
 impl worker::Watched for Told {
     fn watch(&self) -> bool {
         // The host's own threads go first.
-        if !self.shared.is_outdated() {
+        if !self.shared.is_outdated() && !self.is_misled() {
             self.seen.store(false, Ordering::Relaxed);
         } else if self.seen.swap(true, Ordering::Relaxed) {
             self.attend();
+            self.tell_latency();
         }
         self.shared.status.is_active()
     }
@@ -321,12 +371,25 @@ impl Component {
             start: Instant::now(),
             host: Mutex::new(None),
             latency: AtomicU32::new(UNREAD),
-            asked: AtomicBool::new(false),
+            asked: Mutex::new(None),
+            calling: AtomicBool::new(false),
             seen: AtomicBool::new(false),
         });
         let watched: Arc<dyn worker::Watched> = told.clone();
         worker::watch(Arc::downgrade(&watched));
         Self { inner, told, ready: AtomicBool::new(false) }
+    }
+
+    /// Between activation and the first block nothing has to keep its place, so that another quality is taken at once: Ardour
+    /// activates the plugin before it loads the state.
+    fn refresh(&self) {
+        if self.told.shared.is_outdated() && self.told.block.load(Ordering::Acquire) == 0 {
+            // SAFETY: the framework's own calls; it waits for a block that might begin meanwhile.
+            unsafe {
+                IComponentTrait::setActive(&self.inner, 0);
+                IComponentTrait::setActive(&self.inner, 1);
+            }
+        }
     }
 }
 
@@ -365,6 +428,7 @@ impl IComponentTrait for Component {
         let result = unsafe { IComponentTrait::setActive(&self.inner, state) };
         if state != 0 && result == kResultOk {
             worker::wake();
+            self.told.activated();
             self.told.tell_latency();
         }
         result
@@ -375,7 +439,10 @@ impl IComponentTrait for Component {
         let result = unsafe { IComponentTrait::setState(&self.inner, state) };
         if result == kResultOk {
             self.told.forget();
-            self.told.attend();
+            // Hosts may hold locks meanwhile: the worker tells them, or nobody needs to.
+            if worker::HERE || self.told.latency.load(Ordering::Relaxed) == UNREAD {
+                self.refresh();
+            }
         }
         result
     }
@@ -460,7 +527,9 @@ impl IEditControllerTrait for Component {
 
     unsafe fn setParamNormalized(&self, id: ParamID, value: ParamValue) -> tresult {
         let result = self.told.tell(id, value);
+        self.refresh();
         self.told.attend();
+        self.told.tell_latency();
         result
     }
 

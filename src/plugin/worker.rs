@@ -58,9 +58,12 @@ static PARKED: AtomicBool = AtomicBool::new(false);
 /// The worker has nothing else to do then, so it takes microseconds.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Parks the worker where the faults exist. Not for the audio thread.
+/// Whether there is a worker: where the faults exist.
+pub(super) const HERE: bool = cfg!(all(target_family = "unix", not(target_os = "macos")));
+
+/// Parks the worker. Not for the audio thread.
 pub(super) fn park(executor: &AsyncExecutor<Wisp>) {
-    if !cfg!(all(target_family = "unix", not(target_os = "macos"))) {
+    if !HERE {
         return;
     }
     PARK.call_once(|| {

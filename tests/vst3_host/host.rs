@@ -132,7 +132,7 @@ impl IParameterChangesTrait for Changes {
     }
 }
 
-/// What a host does when it is told of a latency.
+/// What a host does when it is told of a latency, or to reload the plugin.
 type Answer = Box<dyn Fn() + Send>;
 
 /// Counts edits and latency changes.
@@ -144,10 +144,20 @@ pub(crate) struct Handler {
     /// The thread that told of the last one.
     pub(crate) teller: Mutex<Option<ThreadId>>,
     pub(crate) answer: Mutex<Option<Answer>>,
+    pub(crate) reloads: AtomicUsize,
+    pub(crate) reload: Mutex<Option<Answer>>,
 }
 
 impl Class for Handler {
     type Interfaces = (IComponentHandler,);
+}
+
+impl Handler {
+    /// Does nothing more when it is told: the answers hold the plugin.
+    pub(crate) fn forget(&self) {
+        *self.answer.lock().expect("no panic") = None;
+        *self.reload.lock().expect("no panic") = None;
+    }
 }
 
 #[allow(non_snake_case)]
@@ -164,7 +174,12 @@ impl IComponentHandlerTrait for Handler {
         kResultOk
     }
     unsafe fn restartComponent(&self, flags: int32) -> tresult {
-        if flags & RestartFlags_::kLatencyChanged != 0 {
+        if flags & RestartFlags_::kReloadComponent != 0 {
+            self.reloads.fetch_add(1, Ordering::SeqCst);
+            if let Some(reload) = &*self.reload.lock().expect("no panic") {
+                reload();
+            }
+        } else if flags & RestartFlags_::kLatencyChanged != 0 {
             self.latencies.fetch_add(1, Ordering::SeqCst);
             *self.teller.lock().expect("no panic") = Some(std::thread::current().id());
             // Taken out, so that a second notice within the first is counted and not answered.

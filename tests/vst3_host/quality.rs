@@ -34,6 +34,12 @@ fn is_delayed(output: &[Vec<f32>], input: &[Vec<f32>], latency: usize) -> bool {
     input.iter().zip(output).all(delayed)
 }
 
+/// Starts it with a little sound.
+fn play(plugin: &Plugin) {
+    plugin.start(48_000, 2, 512);
+    plugin.run(&noisy(48_000, 2, 0.01), &[480], &[]);
+}
+
 fn studio_state() -> Vec<u8> {
     let plugin = plain();
     plugin.set("Quality", 1.0);
@@ -112,12 +118,39 @@ fn a_change_while_running_waits_for_the_host() {
     }
 }
 
+/// As Ardour: it activates the plugin, reads its latency or does not, and then loads the state.
+#[test]
+fn before_the_first_block_another_quality_is_taken_at_once() {
+    let input = noisy(48_000, 2, 0.3);
+    // Elsewhere nobody could tell a host that has read it.
+    for read in [false, cfg!(target_os = "linux")] {
+        let plugin = plain();
+        plugin.start(48_000, 2, 512);
+        assert!(!read || plugin.latency() == 960);
+        assert!(plugin.load(&studio_state()));
+        if read {
+            #[cfg(target_os = "linux")]
+            wait("the host was not told", || told(&plugin) == 1);
+        }
+        assert_eq!(plugin.latency(), 2_880);
+        assert!(is_delayed(&plugin.run(&input, &[512], &[]), &input, 2_880));
+        plugin.stop();
+        // By the controller, told at once.
+        plugin.start(48_000, 2, 512);
+        assert_eq!(plugin.latency(), 2_880);
+        plugin.set("Quality", 0.0);
+        assert_eq!((plugin.latency(), told(&plugin)), (960, 1 + usize::from(read)));
+        assert!(is_delayed(&plugin.run(&input, &[512], &[]), &input, 960));
+        plugin.stop();
+    }
+}
+
 /// As the interface asks of hosts: they activate the plugin anew, perhaps within the call, and then read the latency.
 #[test]
 fn a_host_that_restarts_within_the_call_is_told_once() {
     let plugin = plain();
     let input = noisy(48_000, 2, 0.3);
-    plugin.start(48_000, 2, 512);
+    play(&plugin);
     assert_eq!(plugin.latency(), 960);
     let (component, processor) = (plugin.component.clone(), plugin.processor.clone());
     *plugin.handler.answer.lock().expect("no panic") =
@@ -129,8 +162,9 @@ fn a_host_that_restarts_within_the_call_is_told_once() {
         assert!(is_delayed(&output, &input, latency), "{latency}");
         // Each run is one of a fresh engine.
         restart(&plugin.component, &plugin.processor);
+        plugin.run(&noisy(48_000, 2, 0.01), &[480], &[]);
     }
-    *plugin.handler.answer.lock().expect("no panic") = None;
+    plugin.handler.forget();
     plugin.stop();
 }
 
@@ -139,21 +173,26 @@ fn a_host_that_restarts_within_the_call_is_told_once() {
 fn a_host_that_only_reads_the_latency_is_told_again_when_it_changes() {
     let plugin = plain();
     let input = noisy(48_000, 2, 0.3);
-    plugin.start(48_000, 2, 512);
+    play(&plugin);
     assert_eq!(plugin.latency(), 960);
     let read = Arc::new(AtomicUsize::new(0));
-    let (processor, reading) = (plugin.processor.clone(), read.clone());
-    *plugin.handler.answer.lock().expect("no panic") = Some(Box::new(move || {
-        reading.store(com!(processor.getLatencySamples()) as usize, Ordering::SeqCst);
-    }));
+    let answer = || {
+        let (processor, reading) = (plugin.processor.clone(), read.clone());
+        Box::new(move || {
+            reading.store(com!(processor.getLatencySamples()) as usize, Ordering::SeqCst);
+        })
+    };
+    *plugin.handler.answer.lock().expect("no panic") = Some(answer());
+    // This test may take so long that it is asked to reload.
+    *plugin.handler.reload.lock().expect("no panic") = Some(answer());
     plugin.set("Quality", 1.0);
     // True still, so that the sound stays aligned.
     assert_eq!((told(&plugin), read.load(Ordering::SeqCst)), (1, 960));
-    assert!(is_delayed(&plugin.run(&input, &[512], &[]), &input, 960));
+    plugin.run(&input, &[512], &[]);
     restart(&plugin.component, &plugin.processor);
     assert_eq!((told(&plugin), read.load(Ordering::SeqCst)), (2, 2_880));
     assert!(is_delayed(&plugin.run(&input, &[512], &[]), &input, 2_880));
-    *plugin.handler.answer.lock().expect("no panic") = None;
+    plugin.handler.forget();
     plugin.stop();
 }
 
@@ -161,18 +200,69 @@ fn a_host_that_only_reads_the_latency_is_told_again_when_it_changes() {
 fn changes_from_other_threads_reach_the_host() {
     // The controller, on a pool thread.
     let plugin = plain();
-    plugin.start(48_000, 2, 512);
+    play(&plugin);
     assert_eq!(plugin.latency(), 960);
     thread::scope(|scope| scope.spawn(|| plugin.set("Quality", 1.0)).join().expect("a change"));
     assert_eq!((told(&plugin), plugin.latency()), (1, 960));
     plugin.stop();
+}
 
-    // A state, while it runs.
+/// Until something is as it should be.
+#[cfg(target_os = "linux")]
+fn wait(what: &str, done: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < Duration::from_secs(20), "{what}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Hosts load a state while they hold locks, so that they are told after the call.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_state_that_is_loaded_while_another_quality_runs_reaches_the_host() {
     let plugin = plain();
-    plugin.start(48_000, 2, 512);
-    let saved = studio_state();
-    thread::scope(|scope| scope.spawn(|| assert!(plugin.load(&saved))).join().expect("a state"));
-    assert_eq!((told(&plugin), plugin.latency()), (1, 960));
+    play(&plugin);
+    assert!(plugin.load(&studio_state()));
+    wait("the host was not told", || told(&plugin) == 1);
+    assert_ne!(teller(&plugin), Some(thread::current().id()));
+    assert_eq!(plugin.latency(), 960);
+    plugin.stop();
+    assert_eq!(plugin.latency(), 2_880);
+}
+
+/// As Ardour and hosts built with JUCE, which activate the plugin anew only when asked to reload it, perhaps holding a lock.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_host_that_takes_no_notice_is_asked_to_reload_once() {
+    let plugin = plain();
+    let input = noisy(48_000, 2, 0.3);
+    play(&plugin);
+    assert_eq!(plugin.latency(), 960);
+    let reloads = || plugin.handler.reloads.load(Ordering::SeqCst);
+    // One that does nothing at all.
+    plugin.set("Quality", 1.0);
+    wait("the host was not asked again", || reloads() == 1);
+    plugin.run(&input, &[512], &[]);
+    thread::sleep(Duration::from_millis(1_500));
+    assert_eq!((told(&plugin), reloads(), plugin.latency()), (1, 1, 960));
+    // Back: there is nothing to wait for any more.
+    plugin.set("Quality", 0.0);
+    // One that does, and reads a latency meanwhile.
+    let (component, processor) = (plugin.component.clone(), plugin.processor.clone());
+    *plugin.handler.reload.lock().expect("no panic") = Some(Box::new(move || {
+        com!(processor.getLatencySamples());
+        restart(&component, &processor);
+        com!(processor.getLatencySamples());
+    }));
+    plugin.set("Quality", 1.0);
+    assert_eq!(plugin.latency(), 960);
+    wait("the host was not asked again", || reloads() == 2 && plugin.latency() == 2_880);
+    assert_eq!(told(&plugin), 2, "told within its own call");
+    assert!(is_delayed(&plugin.run(&input, &[512], &[]), &input, 2_880));
+    thread::sleep(Duration::from_millis(1_500));
+    assert_eq!((told(&plugin), reloads()), (2, 2));
+    plugin.handler.forget();
     plugin.stop();
 }
 
@@ -182,9 +272,10 @@ fn changes_from_other_threads_reach_the_host() {
 fn a_change_that_only_the_audio_thread_learns_of_reaches_the_host() {
     let plugin = plain();
     let input = noisy(48_000, 2, 0.2);
-    for (i, (value, latency)) in [(1.0, 960), (0.0, 2_880)].into_iter().enumerate() {
+    for (value, latency) in [(1.0, 960), (0.0, 2_880)] {
         plugin.start(48_000, 2, 512);
         assert_eq!(plugin.latency(), latency);
+        let before = told(&plugin);
         let change = (plugin.id("Quality"), 1_000, value);
         let audio = thread::scope(|scope| {
             let sound = scope.spawn(|| {
@@ -194,13 +285,10 @@ fn a_change_that_only_the_audio_thread_learns_of_reaches_the_host() {
             });
             sound.join().expect("the sound")
         });
-        let start = Instant::now();
-        while told(&plugin) == i {
-            assert!(start.elapsed() < Duration::from_secs(20), "the host was not told");
-            thread::sleep(Duration::from_millis(10));
-        }
+        wait("the host was not told", || told(&plugin) > before);
         assert_ne!(teller(&plugin), Some(audio));
-        assert_eq!((told(&plugin), plugin.latency()), (i + 1, latency));
+        assert_ne!(teller(&plugin), Some(thread::current().id()));
+        assert_eq!((told(&plugin), plugin.latency()), (before + 1, latency));
         plugin.stop();
     }
 }

@@ -28,8 +28,8 @@ if os.getenv("WISP_TASK") == "make" then
       end
     end
   end
-  -- Changes reach a plugin with the next blocks of sound.
-  ARDOUR.LuaAPI.usleep(2000000)
+  -- Changes reach a plugin with the next blocks of sound, and another quality waits for a restart.
+  ARDOUR.LuaAPI.usleep(4000000)
   print(string.format("latency %d", processor:to_insert():signal_latency()))
   print_parameters(processor)
   Session:save_state("")
@@ -37,6 +37,7 @@ else
   assert(load_session(folder, name), "no session")
   local track = Session:route_by_name("voice")
   assert(not track:isnil(), "no track")
+  print(string.format("latency %d", track:nth_plugin(0):to_insert():signal_latency()))
   print_parameters(track:nth_plugin(0))
 end
 close_session()

@@ -92,16 +92,18 @@ pub(crate) fn render() -> Result<Option<String>> {
 
     let made = ardour.lua("make", &folder)?;
     let parameters = parameters(&made)?;
-    let opened = ardour.lua("open", &folder)?;
-    let opened = self::parameters(&opened)?;
+    let reopened = ardour.lua("open", &folder)?;
+    let opened = self::parameters(&reopened)?;
     ensure!(parameters == opened, "saved as {parameters:?}, opened again as {opened:?}");
     let changed = PARAMETERS.split(';').all(|setting| parameters.contains(&setting));
     ensure!(changed, "{PARAMETERS} was set, the session has {parameters:?}");
-    let latency = made.iter().find_map(|line| line.strip_prefix("latency "));
-    ensure!(
-        latency == Some(LATENCY),
-        "Ardour hears of a latency of {latency:?}, expected {LATENCY}"
-    );
+    for lines in [&made, &reopened] {
+        let latency = lines.iter().find_map(|line| line.strip_prefix("latency "));
+        ensure!(
+            latency == Some(LATENCY),
+            "Ardour hears of a latency of {latency:?}, expected {LATENCY}"
+        );
+    }
 
     let (voice, noisy) = demo::noisy_voice(&folder)?;
     place(&folder, &noisy)?;

@@ -217,7 +217,13 @@ impl NiceEguiApp for App {
     fn ui(&mut self, ui: &mut Ui, _frame: &mut Frame) {
         let Some(window) = &mut self.window else { return };
         let seconds = ui.input(|i| i.stable_dt).min(0.1);
+        let waited = window.outdated;
         window.advance(&self.params, &self.meters, seconds);
+        // Once a second, should nobody else have asked the host.
+        let api = window.gui_context.plugin_api();
+        if api == PluginApi::Vst3 && window.outdated.floor() > waited.floor() {
+            window.gui_context.request_restart();
+        }
         let area = ui.ctx().content_rect();
         ui.painter().rect_filled(area, 0.0, BACKGROUND);
         let gui_context = window.gui_context.clone();
