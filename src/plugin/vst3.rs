@@ -48,6 +48,8 @@ struct Told {
     asked: Mutex<Option<Asked>>,
     /// The host is being called.
     calling: AtomicBool,
+    /// The host changes whether the plugin is active, and what is to be said of it is said there.
+    changing: AtomicBool,
     /// The worker has seen that the host should be asked.
     seen: AtomicBool,
 }
@@ -277,6 +279,9 @@ impl Told {
 impl worker::Watched for Told {
     fn watch(&self) -> bool {
         // The host's own threads go first.
+        if self.changing.load(Ordering::Acquire) {
+            return true;
+        }
         if !self.shared.is_outdated() && !self.is_misled() {
             self.seen.store(false, Ordering::Relaxed);
         } else if self.seen.swap(true, Ordering::Relaxed) {
@@ -373,6 +378,7 @@ impl Component {
             latency: AtomicU32::new(UNREAD),
             asked: Mutex::new(None),
             calling: AtomicBool::new(false),
+            changing: AtomicBool::new(false),
             seen: AtomicBool::new(false),
         });
         let watched: Arc<dyn worker::Watched> = told.clone();
@@ -384,11 +390,13 @@ impl Component {
     /// activates the plugin before it loads the state.
     fn refresh(&self) {
         if self.told.shared.is_outdated() && self.told.block.load(Ordering::Acquire) == 0 {
+            self.told.changing.store(true, Ordering::Release);
             // SAFETY: the framework's own calls; it waits for a block that might begin meanwhile.
             unsafe {
                 IComponentTrait::setActive(&self.inner, 0);
                 IComponentTrait::setActive(&self.inner, 1);
             }
+            self.told.changing.store(false, Ordering::Release);
         }
     }
 }
@@ -424,6 +432,7 @@ impl IComponentTrait for Component {
 
     unsafe fn setActive(&self, state: TBool) -> tresult {
         self.told.settle();
+        self.told.changing.store(true, Ordering::Release);
         // SAFETY: as the host has promised.
         let result = unsafe { IComponentTrait::setActive(&self.inner, state) };
         if state != 0 && result == kResultOk {
@@ -431,6 +440,7 @@ impl IComponentTrait for Component {
             self.told.activated();
             self.told.tell_latency();
         }
+        self.told.changing.store(false, Ordering::Release);
         result
     }
 
@@ -443,6 +453,8 @@ impl IComponentTrait for Component {
             if worker::HERE || self.told.latency.load(Ordering::Relaxed) == UNREAD {
                 self.refresh();
             }
+            self.told.seen.store(true, Ordering::Relaxed);
+            worker::wake();
         }
         result
     }

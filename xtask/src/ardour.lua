@@ -37,6 +37,7 @@ else
   assert(load_session(folder, name), "no session")
   local track = Session:route_by_name("voice")
   assert(not track:isnil(), "no track")
+  ARDOUR.LuaAPI.usleep(1000000)
   print(string.format("latency %d", track:nth_plugin(0):to_insert():signal_latency()))
   print_parameters(track:nth_plugin(0))
 end

@@ -44,13 +44,15 @@ pub(super) fn row<T: Enum + PartialEq + Copy + 'static>(
         response.widget_info(|| button_info(now == position.value, position.text));
         let on = now == position.value;
         let text_color = match (enabled, on, response.hovered()) {
-            (false, _, _) => LABEL.gamma_multiply(0.6),
+            (false, true, _) => LABEL,
+            (false, false, _) => LABEL.gamma_multiply(0.6),
             (true, true, _) => TEXT,
             (true, false, true) => TEXT,
             (true, false, false) => LABEL,
         };
-        if on && enabled {
-            painter.rect_filled(cell, 5.0, LINE);
+        if on {
+            let strength = if enabled { 1.0 } else { 0.5 };
+            painter.rect_filled(cell, 5.0, LINE.gamma_multiply(strength));
         }
         if response.has_focus() {
             let stroke = Stroke::new(1.0, VOICE.gamma_multiply(0.6));
