@@ -163,6 +163,22 @@ def test_a_session_in_studio_is_right_from_its_first_render_in_any_thread():
         assert opened.reported_latency_samples == 6 * rate // 100
 
 
+def test_a_change_from_another_thread_nulls_too(plugin):
+    plugin.parameters["reduction"].raw_value = 0.0
+    sound = stereo(48_000, 0.4)
+
+    def render():
+        # This host hands over what another thread sets with the first block, when the plugin runs already.
+        plugin.parameters["quality"].raw_value = 1.0
+        return [(plugin.process(sound, 48_000), plugin.reported_latency_samples) for _ in range(2)]
+
+    with ThreadPoolExecutor(1) as pool:
+        rendered = pool.submit(render).result()
+    for out, _ in rendered:
+        assert difference_db(out, sound) < -120
+    assert rendered[-1][1] == 2880
+
+
 @pytest.mark.parametrize("channels", [1, 2])
 def test_every_block_size_gives_the_same_sound(plugin, channels):
     sound = stereo(48_000)[:channels]
