@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use clack_extensions::gui::{GuiApiType, GuiConfiguration, PluginGui, Window};
 use clack_host::events::event_types::ParamValueEvent;
 use clack_host::prelude::*;
+use egui::Pos2;
 use wisp::plugin::editor::layout::Layout;
 use wisp::plugin::memory::EditorMemory;
 use wisp_testing::clap::{Plugin, Running};
@@ -219,9 +220,10 @@ fn switch_quality() {
     let (connection, window) = host_window();
     let size = EditorMemory::default();
     let layout = Layout::new(size.width, size.height);
-    let middle = layout.quality.center();
-    let click = |x: f32| {
-        let (x, y) = ((x.round()).to_string(), (middle.y.round()).to_string());
+    let live = layout.quality.center();
+    let studio = Pos2::new(layout.quality.right() - 20.0, live.y);
+    let click = |place: Pos2| {
+        let (x, y) = (place.x.round().to_string(), place.y.round().to_string());
         for args in [&["mousemove", "--window", &window.to_string(), &x, &y][..], &["click", "1"]] {
             let done = Command::new("xdotool").args(args).status().expect("xdotool runs");
             assert!(done.success(), "{args:?}");
@@ -253,13 +255,22 @@ fn switch_quality() {
         open(plugin, gui, window);
         sleep(Duration::from_secs(1));
         assert!(!warns());
-        click(layout.quality.right() - 20.0);
+        click(studio);
         wait("it stays Live", &mut || plugin.value("Quality") == 1.0);
         wait("the host was not asked", &mut || plugin.requests().restarts == 1);
         wait("the editor does not say what it waits for", &mut || warns());
-        click(middle.x);
+        // B starts as a copy of A; both keep their quality, and undo knows of it.
+        click(layout.slot_b.center());
+        assert_eq!(plugin.value("Quality"), 1.0);
+        click(live);
         wait("it stays Studio", &mut || plugin.value("Quality") == 0.0);
         wait("the editor still waits", &mut || !warns());
+        click(layout.slot_a.center());
+        wait("A is not Studio", &mut || plugin.value("Quality") == 1.0);
+        click(layout.slot_b.center());
+        wait("B is not Live", &mut || plugin.value("Quality") == 0.0);
+        click(layout.undo.center());
+        wait("it is not undone", &mut || plugin.value("Quality") == 1.0);
         still_sounding();
         gui.destroy(&plugin.instance.plugin_handle());
     });

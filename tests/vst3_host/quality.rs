@@ -2,6 +2,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, ThreadId};
+#[cfg(target_os = "linux")]
 use std::time::{Duration, Instant};
 
 use wisp_testing::signals::noisy;
