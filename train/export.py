@@ -157,10 +157,11 @@ def main() -> None:
     print(f"{a.golden}: {a.golden.stat().st_size} bytes; folded against unfolded at most {worst:.1e} ({name})")
     card = a.card or a.weights.with_name("MODEL_CARD.md")
     if a.card or card.exists():
-        replace_block(card, "facts" if a.quality == "live" else f"{a.quality} facts", facts(about, a.weights))
+        of = "" if a.quality == "live" else f"{a.quality} "
+        replace_block(card, f"{of}facts", facts(about, a.weights))
         if a.figures:
             reports = [r for f in a.figures for r in json.loads(f.read_text(encoding="utf-8"))]
-            replace_block(card, "figures", table(reports))
+            replace_block(card, f"{of}figures", table(reports))
         print(card)
 
 

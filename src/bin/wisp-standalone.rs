@@ -14,7 +14,7 @@ Without options, Wisp connects to JACK (or PipeWire, under `pw-jack`); if that f
 if that fails it runs without sound. Wisp adds these options to those listed below:
 
       --play <FILE.wav>   Play a recording in a loop instead of the input
-      --quality <QUALITY> live (20 ms of latency, the default), or studio (60 ms, cleaner)
+      --quality <QUALITY> live (20 ms of latency, the default), or studio (60 ms, slightly cleaner)
       --print             Print every parameter, and each change
   -h, --help              Print this help
 

@@ -438,7 +438,7 @@ fn qualities(api: PluginApi) -> [String; 2] {
                 format!("{ms} ms of latency. For talking, streaming and monitoring.")
             }
             crate::Quality::Studio => format!(
-                "{ms} ms of latency. Listens further ahead to clean better, and takes more processor time. For recordings and \
+                "{ms} ms of latency. Listens further ahead to clean a little better, and takes more processor time. For recordings and \
                  mixes, where the host compensates for latency. Switching interrupts playback."
             ),
         }
