@@ -20,7 +20,8 @@ fn the_counter_counts() {
 /// Not counting the weights, which all instances share.
 #[test]
 fn an_instance_needs_little_memory() {
-    (Model::live(), Model::studio());
+    Model::live();
+    Model::studio();
     for (rate, channels) in [(44_100, 2), (48_000, 1), (48_000, 2), (96_000, 2)] {
         for model in [Model::live(), Model::studio()] {
             let (_engine, _, held) = count(|| Engine::new(&model, rate, channels).unwrap());
