@@ -32,8 +32,8 @@ CLIPS = {
 }
 
 
-def start(rate, channels):
-    return struct.pack(">HH", rate, channels - 1)
+def start(rate, channels, studio=False):
+    return struct.pack(">HH", rate, channels - 1 + 2 * studio)
 
 
 def constant(length, value):
@@ -52,7 +52,8 @@ for i, (name, value) in enumerate(CLIPS.items()):
     put("engine", name, start(i, 1 + i % 2) + constant(1000, value) + clicks(700, 0.5, 0.2, 50) + constant(333, value))
 put("engine", "squares", start(5, 2) + square(4800, 1.0, -1.0, 48) + b"\x03" + square(333, 1.0, -1.0, 1))
 put("engine", "storm", start(4, 2) + b"\x04" + struct.pack(">H", 60) + struct.pack("<ff", 0.3, 1e9) + clicks(900, 1, 1, 9))
-put("engine", "resets", start(8, 1) + b"".join(clicks(n, 0.9, 0.1, 30) + b"\x03" for n in (1, 7, 480, 1919, 3)))
+for name, studio in (("resets", False), ("studio", True)):
+    put("engine", name, start(8, 1, studio) + b"".join(clicks(n, 0.9, 0.1, 30) + b"\x03" for n in (1, 7, 480, 1919, 3)))
 put("engine", "controls", start(6, 2) + b"".join(
     b"\x00" + struct.pack("<f", 12.0 * k) + b"\x01" + struct.pack("<f", -3.0 * k) + bytes([2, k]) + clicks(600, 0.4, 0.2, 70)
     for k in range(8)
@@ -67,7 +68,7 @@ STATE = {
     "version": "0.1.0",
     "params": {
         "reduction": {"f32": 18.0}, "output": {"f32": -3.0}, "listen": {"string": "removed"},
-        "stereo": {"string": "independent"}, "bypass": {"bool": True},
+        "stereo": {"string": "independent"}, "bypass": {"bool": True}, "quality": {"string": "studio"},
     },
     "fields": {"editor": json.dumps({"width": 900.0, "height": 600.0})},
 }

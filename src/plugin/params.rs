@@ -80,25 +80,20 @@ pub enum Parameter {
 
 impl Parameter {
     /// All of them, in the order in which hosts see them.
-    pub const ALL: [Self; Control::ALL.len() + 1] = {
-        let mut all = [Self::Quality; Control::ALL.len() + 1];
+    pub const ALL: [Self; Control::ALL.len() + 1] = Self::with_quality(&Control::ALL);
+    /// Those that A and B compare: what presets set, and the quality.
+    pub const COMPARED: [Self; Control::SOUND.len() + 1] = Self::with_quality(&Control::SOUND);
+
+    /// The controls, then the quality: `N` in all.
+    const fn with_quality<const N: usize>(controls: &[Control]) -> [Self; N] {
+        let mut all = [Self::Quality; N];
         let mut i = 0;
-        while i < Control::ALL.len() {
-            all[i] = Self::Control(Control::ALL[i]);
+        while i < controls.len() {
+            all[i] = Self::Control(controls[i]);
             i += 1;
         }
         all
-    };
-    /// Those that A and B compare: what presets set, and the quality.
-    pub const COMPARED: [Self; Control::SOUND.len() + 1] = {
-        let mut compared = [Self::Quality; Control::SOUND.len() + 1];
-        let mut i = 0;
-        while i < Control::SOUND.len() {
-            compared[i] = Self::Control(Control::SOUND[i]);
-            i += 1;
-        }
-        compared
-    };
+    }
 
     /// The parameter's id.
     pub const fn id(self) -> &'static str {
