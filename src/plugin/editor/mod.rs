@@ -39,8 +39,6 @@ use super::memory::EditorMemory;
 use super::meters::Meters;
 use super::params::{Control, Listen, Parameter, Quality, REDUCTION_FULL, Stereo, WispParams};
 use super::window::{self, ClosingHandle, OnClose};
-use crate::Model;
-use crate::engine::Engine;
 
 /// Seconds between frames.
 const FRAME: Duration = Duration::from_micros(16_667);
@@ -163,8 +161,6 @@ struct Window {
     presets: PresetMenu,
     /// The notice, and its remaining time in seconds.
     notice: Option<(Notice, f32)>,
-    /// Tooltips of the qualities.
-    qualities: [String; 2],
     /// For how long another quality has been set than the one that runs, seconds.
     outdated: f32,
 }
@@ -192,7 +188,6 @@ impl NiceEguiApp for App {
         frame.set_clear_color(BACKGROUND.into());
         frame.set_key_capture(KeyCapture::CaptureAll);
         let (input, output) = level::level_meters();
-        let qualities = qualities(gui_context.plugin_api());
         let previous = self.window.replace(Window {
             gui_context,
             spectrogram: Spectrogram::new(&ctx),
@@ -205,7 +200,6 @@ impl NiceEguiApp for App {
             load_age: f32::INFINITY,
             presets: PresetMenu::new(),
             notice: None,
-            qualities,
             outdated: 0.0,
         });
         if previous.is_none() {
@@ -375,18 +369,16 @@ impl Window {
             hand,
             stereo,
         );
-        let [live, studio] = &self.qualities;
+        // Nothing restarts the standalone program's engine.
+        let switches = self.gui_context.plugin_api() != PluginApi::Standalone;
+        let position = |value, text| Position { value, text, tooltip: purpose(value, switches) };
         choice::row(
             ui,
             layout.quality,
             (Parameter::Quality, &params.quality),
-            &[
-                Position { value: Quality::Live, text: "Live", tooltip: live },
-                Position { value: Quality::Studio, text: "Studio", tooltip: studio },
-            ],
+            &[position(Quality::Live, "Live"), position(Quality::Studio, "Studio")],
             hand,
-            // Nothing restarts the standalone program's engine.
-            self.gui_context.plugin_api() != PluginApi::Standalone,
+            switches,
         );
     }
 
@@ -420,29 +412,21 @@ fn shortcuts(ui: &Ui, hand: &Hand<'_>) {
     }
 }
 
-/// What Live and Studio are for.
-fn qualities(api: PluginApi) -> [String; 2] {
-    [crate::Quality::Live, crate::Quality::Studio].map(|quality| {
-        const RATE: u32 = 48_000;
-        let timing = Engine::timing(&Model::bundled(quality), RATE).unwrap_or_default();
-        let ms = timing.latency * 1000 / RATE as usize;
-        if api == PluginApi::Standalone {
-            let name = match quality {
-                crate::Quality::Live => "live",
-                crate::Quality::Studio => "studio",
-            };
-            return format!("{ms} ms of latency. To use it here, start the program with --quality {name}.");
+/// What a quality is for, or how to get it where the editor cannot switch.
+fn purpose(quality: Quality, switches: bool) -> &'static str {
+    match (quality, switches) {
+        (Quality::Live, true) => "20 ms of latency. For talking, streaming and monitoring.",
+        (Quality::Studio, true) => {
+            "60 ms of latency. Listens further ahead to clean a little better, and takes more processor time. For \
+             recordings and mixes, where the host compensates for latency. Switching interrupts playback."
         }
-        match quality {
-            crate::Quality::Live => {
-                format!("{ms} ms of latency. For talking, streaming and monitoring.")
-            }
-            crate::Quality::Studio => format!(
-                "{ms} ms of latency. Listens further ahead to clean a little better, and takes more processor time. For recordings and \
-                 mixes, where the host compensates for latency. Switching interrupts playback."
-            ),
+        (Quality::Live, false) => {
+            "20 ms of latency. To use it here, start the program with --quality live."
         }
-    })
+        (Quality::Studio, false) => {
+            "60 ms of latency. To use it here, start the program with --quality studio."
+        }
+    }
 }
 
 /// A label for the picture while the output is not the result.
@@ -502,6 +486,18 @@ fn resize_corner(ui: &mut Ui, area: Rect) {
 mod tests {
     use super::*;
     use crate::plugin::meters::Setup;
+
+    #[test]
+    fn tooltips_name_the_latency() {
+        for quality in [Quality::Live, Quality::Studio] {
+            let model = crate::Model::bundled(quality.into());
+            let timing = crate::Engine::timing(&model, 48_000).expect("a rate");
+            for switches in [true, false] {
+                let expected = format!("{} ms of latency. ", timing.latency / 48);
+                assert!(purpose(quality, switches).starts_with(&expected), "{quality:?}");
+            }
+        }
+    }
 
     #[test]
     fn a_label_shows_while_the_output_is_not_the_result() {
