@@ -2,14 +2,22 @@
 local folder, name = os.getenv("WISP_FOLDER"), os.getenv("WISP_SESSION")
 AudioEngine:set_backend("None (Dummy)", "", "")
 
-local function print_parameters(processor)
-  local plugin = processor:to_insert():plugin(0)
-  for i = 0, plugin:parameter_count() - 1 do
-    if plugin:parameter_is_input(i) then
-      local value = ARDOUR.LuaAPI.get_processor_param(processor, i, true)
-      print(string.format("parameter %s=%.2f", plugin:parameter_label(i), value))
+-- Calls f with the label and the number of each setting: Ardour numbers those alone, not an LV2's other ports.
+local function each_setting(plugin, f)
+  local number = 0
+  for port = 0, plugin:parameter_count() - 1 do
+    if plugin:parameter_is_control(port) and plugin:parameter_is_input(port) then
+      f(plugin:parameter_label(port), number)
+      number = number + 1
     end
   end
+end
+
+local function print_parameters(processor)
+  each_setting(processor:to_insert():plugin(0), function(label, number)
+    local value = ARDOUR.LuaAPI.get_processor_param(processor, number, true)
+    print(string.format("parameter %s=%.2f", label, value))
+  end)
 end
 
 if os.getenv("WISP_TASK") == "make" then
@@ -17,16 +25,17 @@ if os.getenv("WISP_TASK") == "make" then
   local track
   local tracks = Session:new_audio_track(1, 2, nil, 1, "voice", ARDOUR.PresentationInfo.max_order, ARDOUR.TrackMode.Normal, true)
   for route in tracks:iter() do track = route end
-  local processor = ARDOUR.LuaAPI.new_plugin(Session, "Wisp", ARDOUR.PluginType.VST3, "")
+  local format = ARDOUR.PluginType[os.getenv("WISP_FORMAT")]
+  local processor = ARDOUR.LuaAPI.new_plugin(Session, os.getenv("WISP_PLUGIN"), format, "")
   assert(not processor:isnil(), "Ardour does not know Wisp")
   assert(track:add_processor_by_index(processor, 0, nil, true) == 0, "Wisp cannot be added")
   local plugin = processor:to_insert():plugin(0)
   for label, value in string.gmatch(os.getenv("WISP_PARAMETERS"), "([^=;]+)=([^;]+)") do
-    for i = 0, plugin:parameter_count() - 1 do
-      if plugin:parameter_label(i) == label then
-        assert(ARDOUR.LuaAPI.set_processor_param(processor, i, tonumber(value)), label)
+    each_setting(plugin, function(found, number)
+      if found == label then
+        assert(ARDOUR.LuaAPI.set_processor_param(processor, number, tonumber(value)), label)
       end
-    end
+    end)
   end
   -- Changes reach a plugin with the next blocks of sound, and another quality waits for a restart.
   ARDOUR.LuaAPI.usleep(4000000)

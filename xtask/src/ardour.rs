@@ -1,4 +1,4 @@
-//! Renders a session through the bundled VST3 in Ardour, without its window.
+//! Renders a session through the bundled VST3, and one through the LV2 plugin, in Ardour, without its window.
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -7,7 +7,9 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::demo::{self, RATE};
-use crate::paths::{absolute, command_line_program, target_dir, vst3_bundle};
+use crate::lv2::lv2_bundle;
+use crate::paths::{Profile, absolute, command_line_program, target_dir, vst3_bundle};
+use crate::reference::LIVE;
 use crate::synth::{rms, si_sdr};
 use crate::tools::run;
 use crate::validate;
@@ -17,11 +19,37 @@ const SCRIPT: &str = include_str!("ardour.lua");
 /// Supported versions.
 const VERSIONS: [u32; 2] = [7, 8];
 const SESSION: &str = "voice";
-/// Settings in the session, and the same for the command line.
-const PARAMETERS: &str = "Reduction=30.00;Sensitivity=3.00;Quality=1.00";
-/// What Ardour is to compensate: a quality that was set while the plugin ran, samples.
-const LATENCY: &str = "2880";
-const OPTIONS: [&str; 6] = ["--quality", "studio", "--reduction", "30", "--sensitivity", "3"];
+
+/// A format of the plugin, as Ardour knows it.
+struct Format {
+    name: &'static str,
+    /// What Ardour finds it by.
+    id: &'static str,
+    /// Settings in the session, and the same for the command line.
+    parameters: &'static str,
+    options: &'static [&'static str],
+    /// What Ardour is to compensate, samples.
+    latency: &'static str,
+}
+
+const FORMATS: [Format; 2] = [
+    Format {
+        name: "VST3",
+        id: "Wisp",
+        parameters: "Reduction=30.00;Sensitivity=3.00;Quality=1.00",
+        options: &["--quality", "studio", "--reduction", "30", "--sensitivity", "3"],
+        // Of a quality that was set while the plugin ran.
+        latency: "2880",
+    },
+    Format {
+        name: "LV2",
+        id: "https://wisp.audio/lv2/mono",
+        parameters: "Reduction=30.00;Sensitivity=3.00",
+        options: &[LIVE, "--reduction", "30", "--sensitivity", "3"],
+        latency: "960",
+    },
+];
+
 /// Required attenuation of the noise before the first word, and rise of the voice's SI-SDR, dB.
 const LEAST_FALL_DB: f64 = 25.0;
 const LEAST_RISE_DB: f64 = 3.0;
@@ -55,7 +83,7 @@ impl Ardour {
     }
 
     /// Runs the script and returns the lines it prints.
-    fn lua(&self, task: &str, folder: &Path) -> Result<Vec<String>> {
+    fn lua(&self, task: &str, format: &Format, folder: &Path) -> Result<Vec<String>> {
         let script = folder.join("session.lua");
         fs::write(&script, SCRIPT).with_context(|| format!("cannot write {}", script.display()))?;
         let output = self
@@ -64,7 +92,9 @@ impl Ardour {
             .env("WISP_TASK", task)
             .env("WISP_FOLDER", folder.join(SESSION))
             .env("WISP_SESSION", SESSION)
-            .env("WISP_PARAMETERS", PARAMETERS)
+            .env("WISP_FORMAT", format.name)
+            .env("WISP_PLUGIN", format.id)
+            .env("WISP_PARAMETERS", format.parameters)
             .stdin(Stdio::null())
             .output()
             .context("cannot run Ardour's Lua")?;
@@ -76,10 +106,9 @@ impl Ardour {
     }
 }
 
-/// Renders a voice near a fan in Ardour and reports how it compares with the recording and the command line; `None`
-/// without Ardour.
-pub(crate) fn render() -> Result<Option<String>> {
-    let start = Instant::now();
+/// Renders a voice near a fan in Ardour through each format, and reports how it compares with the recording and the command
+/// line; `None` without Ardour.
+pub(crate) fn render() -> Result<Option<Vec<String>>> {
     let folder = target_dir().join("ardour");
     if folder.exists() {
         fs::remove_dir_all(&folder)
@@ -89,53 +118,73 @@ pub(crate) fn render() -> Result<Option<String>> {
     let folder = absolute(folder)?;
     let Some(ardour) = Ardour::find(&folder) else { return Ok(None) };
     install(&ardour)?;
+    let render = |format: &Format| {
+        let start = Instant::now();
+        let comparison = ardour.render(format, &folder.join(format.name));
+        let comparison = comparison.with_context(|| format!("{} in Ardour", format.name))?;
+        let (version, seconds) = (ardour.version, start.elapsed().as_secs_f64());
+        Ok(format!("{} in Ardour {version}: {comparison}; {seconds:.0} s", format.name))
+    };
+    FORMATS.iter().map(render).collect::<Result<_>>().map(Some)
+}
 
-    let made = ardour.lua("make", &folder)?;
-    let parameters = parameters(&made)?;
-    let reopened = ardour.lua("open", &folder)?;
-    let opened = self::parameters(&reopened)?;
-    ensure!(parameters == opened, "saved as {parameters:?}, opened again as {opened:?}");
-    let changed = PARAMETERS.split(';').all(|setting| parameters.contains(&setting));
-    ensure!(changed, "{PARAMETERS} was set, the session has {parameters:?}");
-    for lines in [&made, &reopened] {
-        let latency = lines.iter().find_map(|line| line.strip_prefix("latency "));
-        ensure!(
-            latency == Some(LATENCY),
-            "Ardour hears of a latency of {latency:?}, expected {LATENCY}"
-        );
+impl Ardour {
+    fn render(&self, format: &Format, folder: &Path) -> Result<String> {
+        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let made = self.lua("make", format, folder)?;
+        let parameters = parameters(&made)?;
+        let reopened = self.lua("open", format, folder)?;
+        let opened = self::parameters(&reopened)?;
+        ensure!(parameters == opened, "saved as {parameters:?}, opened again as {opened:?}");
+        let asked = format.parameters;
+        let changed = asked.split(';').all(|setting| parameters.contains(&setting));
+        ensure!(changed, "{asked} was set, the session has {parameters:?}");
+        for lines in [&made, &reopened] {
+            let latency = lines.iter().find_map(|line| line.strip_prefix("latency "));
+            let expected = format.latency;
+            ensure!(
+                latency == Some(expected),
+                "Ardour hears of a latency of {latency:?}, expected {expected}"
+            );
+        }
+
+        let (voice, noisy) = demo::noisy_voice(folder)?;
+        place(folder, &noisy)?;
+        let rendered = folder.join("rendered.wav");
+        let rate = RATE.to_string();
+        run(self.command("export").args(["-s", &rate, "-b", "float", "-o"]).args([
+            rendered.as_path(),
+            &folder.join(SESSION),
+            Path::new(SESSION),
+        ]))?;
+        let rendered = demo::first_channel(&rendered)?;
+
+        let cleaned = folder.join("command-line.wav");
+        let mut wisp = Command::new(command_line_program());
+        wisp.arg(folder.join(NOISY)).arg("-o").arg(&cleaned).args(format.options).arg("--quiet");
+        run(&mut wisp)?;
+        let cleaned = demo::first_channel(&cleaned)?;
+        compare(&voice, &noisy, &rendered, &cleaned)
     }
-
-    let (voice, noisy) = demo::noisy_voice(&folder)?;
-    place(&folder, &noisy)?;
-    let rendered = folder.join("rendered.wav");
-    let rate = RATE.to_string();
-    run(ardour.command("export").args(["-s", &rate, "-b", "float", "-o"]).args([
-        rendered.as_path(),
-        &folder.join(SESSION),
-        Path::new(SESSION),
-    ]))?;
-    let rendered = demo::first_channel(&rendered)?;
-
-    let cleaned = folder.join("command-line.wav");
-    let mut wisp = Command::new(command_line_program());
-    run(wisp.arg(folder.join(NOISY)).arg("-o").arg(&cleaned).args(OPTIONS).arg("--quiet"))?;
-    let cleaned = demo::first_channel(&cleaned)?;
-    let comparison = compare(&voice, &noisy, &rendered, &cleaned)?;
-    let seconds = start.elapsed().as_secs_f64();
-    Ok(Some(format!("Ardour {}: {comparison}; {seconds:.0} s", ardour.version)))
 }
 
 /// The session's recording.
 const NOISY: &str = "noisy.wav";
 
-/// Puts the bundle where Ardour looks, and scans it.
+/// Puts the bundles where Ardour looks, and scans the VST3, which it does not do by itself.
 fn install(ardour: &Ardour) -> Result<()> {
-    let plugins = ardour.home.join(".vst3");
-    fs::create_dir_all(&plugins).with_context(|| format!("cannot make {}", plugins.display()))?;
-    let plugin = plugins.join("wisp.vst3");
-    #[cfg(unix)]
-    std::os::unix::fs::symlink(absolute(vst3_bundle())?, &plugin)
-        .with_context(|| format!("cannot link {}", plugin.display()))?;
+    let put = |bundle: PathBuf, folder: &str, name: &str| {
+        let folder = ardour.home.join(folder);
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let plugin = folder.join(name);
+        #[cfg(unix)]
+        std::os::unix::fs::symlink(absolute(bundle)?, &plugin)
+            .with_context(|| format!("cannot link {}", plugin.display()))?;
+        Ok::<_, anyhow::Error>(plugin)
+    };
+    crate::lv2::build(Profile::Dev)?;
+    put(lv2_bundle(Profile::Dev), ".lv2", "wisp.lv2")?;
+    let plugin = put(vst3_bundle(), ".vst3", "wisp.vst3")?;
     match validate::scan(&plugin, &ardour.home)? {
         Some(found) => println!("{found}"),
         None => bail!("Ardour's scanner is missing"),
@@ -233,12 +282,22 @@ fn compare(voice: &[f32], noisy: &[f32], rendered: &[f32], cleaned: &[f32]) -> R
     ))
 }
 
-/// By how many samples the second signal lags, at most 0.1 s either way.
+/// By how many samples the second signal lags, at most 0.1 s either way; by the half second around its loudest sample.
 fn lag(first: &[f32], second: &[f32]) -> isize {
-    let most = RATE as isize / 10;
+    let heard = first.len().min(second.len()).min(RATE as usize / 2);
+    let loudest = (0..second.len()).max_by(|a, b| second[*a].abs().total_cmp(&second[*b].abs()));
+    let last = first.len().min(second.len()) - heard;
+    let from = loudest.unwrap_or(0).saturating_sub(heard / 2).min(last);
+    let [first, second] = [first, second].map(|x| &x[from..from + heard]);
+    let most = (RATE as usize / 10).min(heard.saturating_sub(1)) as isize;
+    // A plain loop: this program is not optimised.
     let at = |lag: isize| -> f64 {
-        let (a, b) = (&first[(-lag).max(0) as usize..], &second[lag.max(0) as usize..]);
-        a.iter().zip(b).map(|(a, b)| f64::from(a * b)).sum()
+        let (skipped, ahead) = ((-lag).max(0) as usize, lag.max(0) as usize);
+        let mut sum = 0.0;
+        for i in 0..heard - skipped.max(ahead) {
+            sum += f64::from(first[i + skipped] * second[i + ahead]);
+        }
+        sum
     };
     (-most..=most).max_by(|a, b| at(*a).total_cmp(&at(*b))).unwrap_or(0)
 }
@@ -256,6 +315,9 @@ mod tests {
         assert_eq!(lag(&signal, &signal), 0);
         assert_eq!(lag(&signal[960..], &signal), 960);
         assert_eq!(lag(&signal, &signal[7..]), -7);
+        let long: Vec<f32> = (0..60_000).map(|_| random.sample()).collect();
+        assert_eq!(lag(&long[2_880..], &long), 2_880);
+        assert_eq!(lag(&[], &[]), 0);
     }
 
     #[test]

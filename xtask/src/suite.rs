@@ -78,9 +78,9 @@ const STEPS: &[Step] = &[
         .after(&["tools", "bundle", "hosts"]),
     step("training", "tests of the training recipe", training).on(Lane::Beside),
     step("vst3", "the bundled VST3 in pedalboard", vst3_hosts).on(Lane::Beside).after(&["bundle"]),
-    step("ardour", "a session rendered through the VST3 in Ardour", ardour)
+    step("ardour", "sessions rendered through the VST3 and the LV2 in Ardour", ardour)
         .on(Lane::Beside)
-        .after(&["tools", "bundle"]),
+        .after(&["tools", "bundle", "doors"]),
     step("web", "the npm package and its page, beside the command line", crate::web::test)
         .on(Lane::Beside)
         .after(&["tools", "bundle"]),
@@ -417,7 +417,7 @@ fn ardour() -> Result<()> {
         return Ok(());
     }
     match crate::ardour::render()? {
-        Some(said) => println!("{NOTE}{said}"),
+        Some(said) => said.iter().for_each(|line| println!("{NOTE}{line}")),
         None => println!("{NOTE}not run: Ardour 7 or 8 is not installed"),
     }
     Ok(())
