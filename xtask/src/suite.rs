@@ -73,19 +73,19 @@ const STEPS: &[Step] = &[
     step("hosts", "the command line, the plugin in a CLAP host", hosts).after(&["tools"]),
     step("xtask", "tests of these tasks", xtask),
     step("doors", "C, LADSPA, LV2: the command line's output", doors).after(&["tools", "bundle"]),
-    step("package", "the archive, installed and uninstalled", package).after(&["bundle"]),
-    step("release", "allocations in release; the bundled CLAP", release)
-        .after(&["tools", "bundle", "hosts"]),
     step("training", "tests of the training recipe", training).on(Lane::Beside),
     step("vst3", "the bundled VST3 in pedalboard", vst3_hosts).on(Lane::Beside).after(&["bundle"]),
-    step("ardour", "sessions rendered through the VST3 and the LV2 in Ardour", ardour)
+    step("package", "the archive, installed and uninstalled", package)
         .on(Lane::Beside)
-        .after(&["tools", "bundle", "doors"]),
+        .after(&["bundle"]),
     step("web", "the npm package and its page, beside the command line", crate::web::test)
         .on(Lane::Beside)
         .after(&["tools", "bundle"]),
     step("soak", "minutes of audio with changing settings", short_soak).on(Lane::Beside),
     step("instructions", "instructions per multiply-add", instructions).on(Lane::Beside),
+    step("ardour", "sessions rendered through the VST3 and the LV2 in Ardour", ardour)
+        .on(Lane::Beside)
+        .after(&["tools", "bundle", "doors"]),
     step("wheel", "the Python package, installed: the command line's output", crate::wheel::test)
         .on(Lane::Beside)
         .after(&["tools", "bundle", "doors"]),
@@ -94,6 +94,9 @@ const STEPS: &[Step] = &[
         .after(&["tools", "bundle", "doors"]),
     step("editor", "the editor's real window, driven under Xvfb", editor).after(&["tools"]),
     step("demo", "a clip made, cleaned and drawn", demo).after(&["tools", "bundle"]),
+    step("release", "allocations in release; the bundled CLAP", release)
+        // Packaging writes the bundle again.
+        .after(&["tools", "bundle", "hosts", "package"]),
     step("speed", "time, memory and spread of work, beside a peer", speed).on(Lane::Alone),
 ];
 
