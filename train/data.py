@@ -25,6 +25,8 @@ import soundfile
 import soxr
 import torch
 
+from noise import altered, crossed, random_curve, rms, synthetic_noise
+
 AUDIO = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff"}
 RATES = (16000, 48000)
 KINDS = ("speech", "noise", "rir")
@@ -172,24 +174,11 @@ class Cache:
 # ---- sources --------------------------------------------------------------------------------------------------------
 
 
-def rms(x: np.ndarray) -> float:
-    return float(np.sqrt(np.mean(np.square(x, dtype=np.float64)) + 1e-20))
-
-
 def active_rms(x: np.ndarray, rate: int) -> float:
     """RMS over the 20 ms frames within 35 dB of the loudest one: the level of the voice, not of its pauses."""
     n = rate // 50
     power = np.square(x[: len(x) // n * n].reshape(-1, n), dtype=np.float64).mean(1)
     return float(np.sqrt(power[power > power.max() * 10**-3.5].mean())) if power.max() > 0 else 0.0
-
-
-def random_curve(rng, freqs: np.ndarray, depth_db: float) -> np.ndarray:
-    """A smooth random gain over frequency: a tilt and three broad bumps on the logarithmic axis."""
-    octave = np.log2(np.maximum(freqs, 30) / 1000)
-    db = rng.normal(0, depth_db / 6) * octave
-    for _ in range(3):
-        db += rng.normal(0, depth_db) * np.exp(-0.5 * ((octave - rng.uniform(-4, 4)) / rng.uniform(0.3, 1.5)) ** 2)
-    return 10 ** (np.clip(db, -30, 30) / 20)
 
 
 def synthetic_room(rng, rate: int) -> np.ndarray:
@@ -211,46 +200,6 @@ def synthetic_room(rng, rate: int) -> np.ndarray:
         h[int(rng.uniform(0.001, 0.03) * rate)] += rng.normal(0, 0.35) * ratio
     h[0] = 1.0
     return h.astype(np.float32)
-
-
-def synthetic_noise(rng, n: int, rate: int) -> np.ndarray:
-    """Steady machine noise, hum, wind, clicks: sounds that are rare in recordings."""
-    kind = rng.choice(["coloured", "fan", "hum", "wind", "clicks"], p=[0.4, 0.2, 0.15, 0.15, 0.1])
-    size = scipy.fft.next_fast_len(n, real=True)
-    f = scipy.fft.rfftfreq(size, 1 / rate).astype(np.float32)
-    t = np.arange(n, dtype=np.float32) / rate
-
-    def shaped(gain):
-        spectrum = rng.standard_normal(len(f), np.float32) + 1j * rng.standard_normal(len(f), np.float32)
-        x = scipy.fft.irfft((spectrum * gain).astype(np.complex64), size)[:n]
-        return x / rms(x)
-
-    if kind == "coloured":
-        return shaped(np.maximum(f, 20) ** -rng.uniform(0, 1.2) * random_curve(rng, f, 4))
-    if kind == "fan":
-        x = shaped(1 / (1 + (f / rng.uniform(150, 2500)) ** rng.uniform(1, 3)))
-        blade = rng.uniform(60, 400)
-        for k in range(1, rng.integers(2, 8)):
-            if blade * k < rate / 2:
-                x += rng.uniform(0, 0.6) / k * np.sin(2 * np.pi * blade * k * t + rng.uniform(0, 6.28))
-        return x * (1 + rng.uniform(0, 0.3) * np.sin(2 * np.pi * rng.uniform(0.2, 8) * t))
-    if kind == "hum":
-        base = rng.choice([50.0, 60.0]) * rng.uniform(0.995, 1.005)
-        x = np.zeros(n, np.float32)
-        for k in range(1, rng.integers(4, 40)):
-            if base * k < rate / 2:
-                x += rng.exponential() / k ** rng.uniform(0.4, 1.5) * np.sin(2 * np.pi * base * k * t + rng.uniform(0, 6.28))
-        return x / rms(x) + shaped(1.0) * 10 ** (-rng.uniform(10, 50) / 20)
-    if kind == "wind":
-        x = shaped(1 / (1 + (f / rng.uniform(60, 500)) ** 2))
-        knots = np.exp(rng.normal(0, rng.uniform(0.3, 1.2), int(n / rate * 4) + 3))
-        return x * np.interp(t * 4, np.arange(len(knots)), knots).astype(np.float32)
-    x = np.zeros(n, np.float32)
-    for at in rng.integers(0, n, rng.integers(2, int(n / rate * 12) + 3)):
-        length = min(int(rate * rng.uniform(0.0005, 0.03)), n - at)
-        burst = rng.standard_normal(length) * np.exp(-np.arange(length) / max(length, 1) * rng.uniform(3, 8))
-        x[at : at + length] += burst * np.exp(rng.normal(0, 0.7))
-    return x
 
 
 def rumble(rng, n: int, rate: int) -> np.ndarray:
@@ -287,8 +236,10 @@ class Recipe:
     p_band_limit: float = 0.05
     p_babble: float = 0.12
     p_babble_alone: float = 0.25  # of noise-only items
-    p_synthetic: float = 0.25
+    p_synthetic: float = 0.3
+    p_altered: float = 0.35  # of recorded noises
     p_two_noises: float = 0.3
+    p_crossed: float = 0.3  # of two noises: one below some frequency, the other above
     p_speed: float = 0.6  # of voices, and of noises, that are played faster or slower, to sound like other people and machines
     voice_speed: float = 0.2  # maximum, as a natural logarithm; uniform up to it
     noise_speed: float = 0.35
@@ -367,7 +318,11 @@ class Mixer:
             return self.babble(rng, rate, n)
         if not recorded:
             return synthetic_noise(rng, n, rate)
-        item, speed = self.cache.pick(rng, "noise", rate), self.speed(rng, r.noise_speed)
+        x = self.recorded_noise(rng, rate, n)
+        return altered(rng, x, rate) if rng.random() < r.p_altered else x
+
+    def recorded_noise(self, rng, rate: int, n: int) -> np.ndarray:
+        item, speed = self.cache.pick(rng, "noise", rate), self.speed(rng, self.recipe.noise_speed)
         length = self.length(item, rate, speed)
         if length >= n:
             return self.played(item, rate, speed, int(rng.integers(length - n + 1)), n)[0]
@@ -430,7 +385,10 @@ class Mixer:
         noise = self.babble(rng, rate, n) if alone else self.noise(rng, rate, n)
         if rng.random() < r.p_two_noises:
             other = self.noise(rng, rate, n)
-            noise = noise / rms(noise) + other / rms(other) * 10 ** (rng.normal(0, 6) / 20)
+            if rng.random() < r.p_crossed:
+                noise = crossed(rng, noise, other, rate)
+            else:
+                noise = noise / rms(noise) + other / rms(other) * 10 ** (rng.normal(0, 6) / 20)
         noise = self.filtered(rng, noise, rate, r.p_eq, slope)[0]
         if rng.random() < r.p_noise_rumble:
             noise = noise + rumble(rng, n, rate) * rms(noise) * 10 ** (rng.uniform(-15, 10) / 20)

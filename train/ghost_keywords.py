@@ -26,7 +26,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import voices
-from data import active_rms, rms, synthetic_noise
+from data import active_rms, rms
+from noise import synthetic_noise
 from card import replace_block
 from ghost_study import DOCS, SEEDS, weights
 from model import GhostGru

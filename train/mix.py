@@ -12,7 +12,8 @@ import scipy.fft
 import torch
 from torch import Tensor
 
-from data import RATES, Cache, Recipe, rumble, synthetic_noise, synthetic_room
+from data import RATES, Cache, Recipe, rumble, synthetic_room
+from noise import synthetic_noise
 
 try:
     import triton
@@ -279,8 +280,32 @@ class DeviceMixer:
         if len(babble):
             x[self.put(babble)[0]] = self.babble(rate, len(babble), n)
         if len(real):
-            x[self.put(real)[0]] = self.looped(rate, "noise", len(real), n, r.noise_speed)
+            x[self.put(real)[0]] = self.altered(rate, self.looped(rate, "noise", len(real), n, r.noise_speed))
         return x
+
+    def altered(self, rate: int, x: Tensor) -> Tensor:
+        """`noise.altered` of as many rows as the recipe says: backwards, scattered, swelling, or two of these."""
+        rng, (count, n) = self.rng, x.shape
+        first = np.where(rng.random(count) < self.recipe.p_altered, rng.integers(0, 3, count), -1)
+        second = np.where((first >= 0) & (rng.random(count) < 0.3), (first + rng.integers(1, 3, count)) % 3, -1)
+        back, scatter, swell = self.put(*(((first == k) | (second == k))[:, None] for k in range(3)))
+        x = torch.where(back, x.flip(1), x)
+        p = torch.arange(n, device=self.device)
+
+        half = np.maximum(1, np.minimum(rate * np.exp(rng.uniform(math.log(0.015), math.log(0.2), (count, 1))), (n - 1) // 2)).astype(np.int64)
+        many = n // int(half.min()) + 2
+        half, start = self.put(half, (rng.random((count, many)) * (n - 2 * half)).astype(np.int64))
+        grain, at = p // half, p % half
+        angle = (at + 0.5) * (math.pi / 2) / half
+        grains = x.gather(1, start.gather(1, grain + 1) + at) * angle.sin() + x.gather(1, start.gather(1, grain) + at + half) * angle.cos()
+        x = torch.where(scatter, grains, x)
+
+        pace = np.exp(rng.uniform(math.log(0.5), math.log(12), (count, 1)))
+        knots = rng.normal(0, 1, (count, int(n / rate * 12) + 3)) * rng.uniform(0.2, 1.0, (count, 1))
+        pace, knots, offset = self.put(pace, knots.astype(np.float32), rng.random((count, 1)))
+        place = p * (pace / rate) + offset
+        knot, rest = place.long(), place.frac().float()
+        return torch.where(swell, x * torch.exp(knots.gather(1, knot) * (1 - rest) + knots.gather(1, knot + 1) * rest), x)
 
     def curves(self, f: Tensor, count: int, depth_db: float) -> Tensor:
         """`data.random_curve`: (count, F)."""
@@ -339,8 +364,14 @@ class DeviceMixer:
         if len(alone):
             noise[self.put(alone)[0]] = self.babble(rate, len(alone), n)
         second = self.noises(rate, count, n)
-        both = self.chance(count, r.p_two_noises) * 10 ** (self.normal(count, 1) * 6 / 20)
-        noise = noise / self.rms(noise) + second / self.rms(second) * both
+        two, cross = self.chance(count, r.p_two_noises), self.chance(count, r.p_crossed)
+        sides = torch.fft.rfft(torch.stack([noise, second]), size)
+        corner, order = self.put(np.exp(rng.uniform(math.log(150), math.log(0.25 * rate), (count, 1))), rng.uniform(2, 12, (count, 1)))
+        below = (1 / (1 + (f.clamp_min(1) / corner) ** order)).float()
+        low_part, high_part = torch.fft.irfft(sides * torch.stack([below, 1 - below]), size)[..., :n]
+        joined = low_part / self.rms(low_part) + high_part / self.rms(high_part) * 10 ** ((self.normal(count, 1) * 6 - 3) / 20)
+        summed = noise / self.rms(noise) + second / self.rms(second) * two * 10 ** (self.normal(count, 1) * 6 / 20)
+        noise = torch.where(two * cross > 0, joined, summed)
         noise = torch.fft.irfft(torch.fft.rfft(noise, size) * equalised(r.p_eq) * slope, size)[:, :n]
         low = self.looped(rate, "made rumble", count, n, 0.0)
         loud = self.chance(count, r.p_noise_rumble) * 10 ** (self.put(rng.uniform(-15, 10, (count, 1)))[0].float() / 20)

@@ -12,7 +12,7 @@ from conftest import voice
 from data import Batches, Cache, Mixer, Recipe, active_rms, rms
 
 PLAIN = Recipe(
-    seconds=2, p_clean=0, p_nearly_clean=0, p_noise_only=0, p_reverb=0, p_eq=0, p_eq_voice=0, p_band_limit=0, p_soft_slope=0, p_turns=0, p_silence=0, p_two_noises=0, p_synthetic=0, p_rumble=0, p_rumble_clean=0, p_noise_rumble=0,
+    seconds=2, p_clean=0, p_nearly_clean=0, p_noise_only=0, p_reverb=0, p_eq=0, p_eq_voice=0, p_band_limit=0, p_soft_slope=0, p_turns=0, p_silence=0, p_altered=0, p_two_noises=0, p_synthetic=0, p_rumble=0, p_rumble_clean=0, p_noise_rumble=0,
 )
 
 
@@ -217,12 +217,30 @@ def test_voices_and_noises_have_equalisers_of_their_own(cache):
 
 
 @pytest.mark.parametrize("rate", [16000, 48000])
-def test_synthetic_sources_are_finite_for_any_draw(rate):
+def test_synthetic_rooms_are_finite_for_any_draw(rate):
     for seed in range(60):
-        rng = np.random.default_rng(seed)
-        assert np.isfinite(data.synthetic_noise(rng, rate, rate)).all()
-        room = data.synthetic_room(rng, rate)
+        room = data.synthetic_room(np.random.default_rng(seed), rate)
         assert np.isfinite(room).all() and room[0] == 1
+
+
+def test_recorded_noises_are_altered_as_often_as_asked_for(cache, monkeypatch):
+    calls = []
+    monkeypatch.setattr(data, "altered", lambda rng, x, rate: calls.append(len(x)) or x)
+    for share, least, most in ((0.0, 0, 0), (0.5, 10, 30), (1.0, 40, 40)):
+        calls.clear()
+        made = mixer(cache, p_altered=share, p_babble=0.0)
+        for k in range(40):
+            made.noise(np.random.default_rng(k), 16000, 8000)
+        assert least <= len(calls) <= most and set(calls) <= {8000}
+
+
+def test_two_noises_are_crossed_as_often_as_asked_for(cache, monkeypatch):
+    calls = []
+    monkeypatch.setattr(data, "crossed", lambda rng, x, y, rate: calls.append(1) or x)
+    for share, expected in ((0.0, 0), (1.0, 12)):
+        calls.clear()
+        items(cache, p_two_noises=1.0, p_crossed=share)
+        assert len(calls) == expected
 
 
 def test_batches_depend_on_the_step_alone(cache):

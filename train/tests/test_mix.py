@@ -15,7 +15,7 @@ from data import Cache, Recipe
 
 PLAIN = Recipe(
     seconds=1, p_clean=0, p_nearly_clean=0, p_noise_only=0, p_reverb=0, p_eq=0, p_eq_voice=0, p_band_limit=0, p_soft_slope=0, p_turns=0,
-    p_silence=0, p_babble=0, p_two_noises=0, p_speed=0, p_rumble=0, p_rumble_clean=0, p_noise_rumble=0,
+    p_silence=0, p_babble=0, p_altered=0, p_two_noises=0, p_speed=0, p_rumble=0, p_rumble_clean=0, p_noise_rumble=0,
 )  # fmt: skip
 
 
@@ -157,6 +157,26 @@ def test_equalisers_and_slopes_are_as_often_as_asked_for(mixer):
     assert top(sloped / mix.DeviceMixer.rms(sloped)) < 0.6 * top(bare / mix.DeviceMixer.rms(bare))
     bare, other = (mixer(p_eq_voice=p, p_clean=1.0).items(16000, 8)["clean"] for p in (0.0, 1.0))
     assert (bare - other).abs().max() > 0.01
+
+
+def test_recorded_noises_are_altered_as_often_as_asked_for(mixer):
+    x = torch.from_numpy(np.random.default_rng(1).standard_normal((400, 4000)).astype(np.float32))
+    assert torch.equal(mixer(p_altered=0.0).altered(16000, x), x)
+    y = mixer(p_altered=0.5).altered(16000, x)
+    assert torch.isfinite(y).all()
+    changed = (y != x).any(1)
+    assert 0.4 < changed.float().mean() < 0.6
+    backwards = (y == x.flip(1)).all(1)
+    assert 0.05 < backwards.float().mean() < 0.2
+    assert decibels(y.square().mean().sqrt()).abs() < 6
+
+
+def test_crossed_noises_lie_side_by_side(mixer):
+    """The second noise is heard above some frequency alone: what both mixers do where `p_crossed` says so."""
+    alone = dict(p_noise_only=1.0, p_synthetic=0.0, p_two_noises=1.0)
+    apart = mixer(seed=3, **alone, p_crossed=1.0).batches(4, 0, 1)[0]["noisy16"]
+    together = mixer(seed=3, **alone, p_crossed=0.0).batches(4, 0, 1)[0]["noisy16"]
+    assert torch.isfinite(apart).all() and not torch.allclose(apart, together)
 
 
 def test_the_same_seed_makes_the_same_batches(mixer):
