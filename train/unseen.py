@@ -1,0 +1,103 @@
+"""Does the network know noises, or only the noises that it has heard? Scores of mixtures of trained and of held-back recordings.
+
+    python unseen.py --cache CACHE --network ../bundled/studio.safetensors [--items 40]
+
+mixes voices and noises of both splits, each with each: plain, without rooms, equalisers and other changes, 0 to 12 dB, six
+seconds at 16 kHz; the same mixtures for any network. Voices have an opinion score (column `mos`) of 3.1 to 3.5 where they have
+one, so that both splits' are as good. Kinds of noise differ in how hard they are: compare with a denoiser that was trained on
+neither split (its outputs by `--program COMMAND`, called with an input and an output WAV file).
+"""
+
+import argparse
+import os
+import shlex
+import subprocess
+import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+import judges
+from behaviour import pesq_wb
+from data import Cache, Mixer, Recipe, active_rms
+from evaluate import denoise, si_sdr
+from noise import rms
+
+SECONDS, LEVEL, SNR = 6.0, -27.0, (0.0, 12.0)
+MOS = (3.1, 3.5)
+SPLITS = ("train", "valid")
+PLAIN = Recipe(seconds=SECONDS, p_speed=0, p_turns=0, p_babble=0, p_synthetic=0, p_altered=0)
+
+
+class Alike(Cache):
+    """Only voices of about the same quality, drawn alike."""
+
+    def __init__(self, folder: str, split: str):
+        super().__init__(folder, split)
+        groups, within, _ = self._ids["speech", judges.RATE]
+        mos = [np.mean([item.get("mos", 0) for item in group]) for group in groups]
+        seconds = [sum(item["at"][str(judges.RATE)][1] for item in group) for group in groups]
+        weight = np.sqrt(seconds) * [m == 0 or MOS[0] <= m <= MOS[1] for m in mos]
+        if not weight.any():
+            raise SystemExit(f"{folder}: no voice of {split} has an opinion score of {MOS[0]} to {MOS[1]}")
+        self._ids["speech", judges.RATE] = groups, within, np.cumsum(weight) / weight.sum()
+
+
+def mixture(voices: Mixer, noises: Mixer, i: int) -> tuple[np.ndarray, np.ndarray]:
+    """-> noisy, clean."""
+    n = int(SECONDS * judges.RATE)
+    # Of its own for each, so that the voice is the same whichever noise it meets.
+    voice = voices.voice(np.random.default_rng([1, i]), judges.RATE, n)[0]
+    noise = noises.recorded_noise(np.random.default_rng([2, i]), judges.RATE, n)
+    level, snr = active_rms(voice, judges.RATE), np.random.default_rng([3, i]).uniform(*SNR)
+    gain = 10 ** (LEVEL / 20) / max(level, 1e-9)
+    noise = noise / rms(noise) * level * 10 ** (-snr / 20)
+    return (gain * (voice + noise)).astype(np.float32), (gain * voice).astype(np.float32)
+
+
+def through(program: str, x: np.ndarray) -> np.ndarray:
+    with tempfile.TemporaryDirectory() as folder:
+        before, after = Path(folder, "in.wav"), Path(folder, "out.wav")
+        soundfile.write(before, x, judges.RATE, subtype="FLOAT")
+        subprocess.run([*shlex.split(program), str(before), str(after)], check=True, stdout=subprocess.DEVNULL)
+        y, rate = soundfile.read(after)
+    if rate != judges.RATE or y.shape != x.shape:
+        raise SystemExit(f"{program}: {y.shape} at {rate} Hz of {x.shape} at {judges.RATE} Hz")
+    return y
+
+
+def row(cache: str, splits: tuple[str, str], i: int, network: str | None, program: str | None) -> dict[str, float]:
+    voices, noises = Mixer(Alike(cache, splits[0]), PLAIN), Mixer(Cache(cache, splits[1]), PLAIN)
+    x, clean = mixture(voices, noises, i)
+    y = through(program, x) if program else denoise(network, x, judges.RATE)[: len(x)]
+    found = {}
+    for of, signal in (("in", x), ("out", y)):
+        found |= {f"PESQ-WB {of}": pesq_wb(clean, signal), f"SI-SDR {of}": si_sdr(clean, signal)}
+        if judges.find_spec("distillmos"):
+            found[f"DistillMOS {of}"] = judges.distillmos(signal)
+    return found | {k: v for k, v in judges.residue(clean, x, y).items() if k in ("left", "cut", "change")}
+
+
+def main(argv: list[str] | None = None) -> dict[tuple[str, str], dict[str, float]]:
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--cache", required=True)
+    what = p.add_mutually_exclusive_group(required=True)
+    what.add_argument("--network", help="weights or checkpoint")
+    what.add_argument("--program", metavar="COMMAND", help="another denoiser")
+    p.add_argument("--items", type=int, default=40, help="of each combination")
+    p.add_argument("--jobs", type=int, default=os.cpu_count())
+    a = p.parse_args(argv)
+    means = {}
+    with ProcessPoolExecutor(a.jobs) as pool:
+        for splits in ((v, n) for v in SPLITS for n in SPLITS):
+            rows = list(pool.map(row, *zip(*((a.cache, splits, i, a.network, a.program) for i in range(a.items)))))
+            means[splits] = {k: float(np.nanmean([r[k] for r in rows])) for k in rows[0]}
+            said = "  ".join(f"{k} {v:.3f}" for k, v in means[splits].items())
+            print(f"voices of {splits[0]}, noises of {splits[1]}: {said}", flush=True)
+    return means
+
+
+if __name__ == "__main__":
+    main()
