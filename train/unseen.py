@@ -4,8 +4,9 @@
 
 mixes voices and noises of both splits, each with each: plain, without rooms, equalisers and other changes, 0 to 12 dB, six
 seconds at 16 kHz; the same mixtures for any network. Voices have an opinion score (column `mos`) of 3.1 to 3.5 where they have
-one, so that both splits' are as good. Kinds of noise differ in how hard they are: compare with a denoiser that was trained on
-neither split (its outputs by `--program COMMAND`, called with an input and an output WAV file).
+one, so that both splits' are as good. In brackets, standard errors: noises differ far more than networks do, so compare the
+same mixtures with a denoiser that was trained on neither split (`--program COMMAND`, called with an input and an output WAV
+file).
 """
 
 import argparse
@@ -93,8 +94,10 @@ def main(argv: list[str] | None = None) -> dict[tuple[str, str], dict[str, float
     with ProcessPoolExecutor(a.jobs) as pool:
         for splits in ((v, n) for v in SPLITS for n in SPLITS):
             rows = list(pool.map(row, *zip(*((a.cache, splits, i, a.network, a.program) for i in range(a.items)))))
-            means[splits] = {k: float(np.nanmean([r[k] for r in rows])) for k in rows[0]}
-            said = "  ".join(f"{k} {v:.3f}" for k, v in means[splits].items())
+            found = {k: np.array([r[k] for r in rows], float) for k in rows[0]}
+            means[splits] = {k: float(np.nanmean(v)) for k, v in found.items()}
+            error = {k: np.nanstd(v) / max(np.sqrt(np.isfinite(v).sum()), 1) for k, v in found.items()}
+            said = "  ".join(f"{k} {v:.3f} ({error[k]:.3f})" for k, v in means[splits].items())
             print(f"voices of {splits[0]}, noises of {splits[1]}: {said}", flush=True)
     return means
 
