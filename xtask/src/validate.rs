@@ -215,7 +215,7 @@ fn version(program: &Path) -> String {
 
 /// The last line with this word.
 fn line_with(text: &str, word: &str) -> String {
-    text.lines().rfind(|line| line.contains(word)).unwrap_or_default().trim().to_owned()
+    plain(text).lines().rfind(|line| line.contains(word)).unwrap_or_default().trim().to_owned()
 }
 
 fn clap_validator(program: &Path) -> Result<String> {
@@ -407,6 +407,7 @@ mod tests {
     #[test]
     fn the_last_line_counts() {
         assert_eq!(line_with("1 passed\n 33 tests, 32 passed \n", "passed"), "33 tests, 32 passed");
+        assert_eq!(line_with("3 run, \u{1b}[1;32m3\u{1b}[0m passed", "passed"), "3 run, 3 passed");
         assert_eq!(line_with("nothing", "passed"), "");
     }
 }
