@@ -400,6 +400,7 @@ mod tests {
 
     #[test]
     fn versions_are_those_of_the_lock() {
+        crate::go_to_workspace().expect("the workspace");
         assert!(locked("clack-host").expect("a version").starts_with("clack-host 0."));
         assert!(locked("no-such-crate").is_err());
     }
