@@ -10,6 +10,7 @@ file).
 """
 
 import argparse
+import functools
 import os
 import shlex
 import subprocess
@@ -46,6 +47,12 @@ class Alike(Cache):
         self._ids["speech", judges.RATE] = groups, within, np.cumsum(weight) / weight.sum()
 
 
+@functools.cache
+def mixers(cache: str, splits: tuple[str, str]) -> tuple[Mixer, Mixer]:
+    """Of voices and of noises."""
+    return Mixer(Alike(cache, splits[0]), PLAIN), Mixer(Cache(cache, splits[1]), PLAIN)
+
+
 def mixture(voices: Mixer, noises: Mixer, i: int) -> tuple[np.ndarray, np.ndarray]:
     """-> noisy, clean."""
     n = int(SECONDS * judges.RATE)
@@ -69,16 +76,14 @@ def through(program: str, x: np.ndarray) -> np.ndarray:
     return y
 
 
-def row(cache: str, splits: tuple[str, str], i: int, network: str | None, program: str | None) -> dict[str, float]:
-    voices, noises = Mixer(Alike(cache, splits[0]), PLAIN), Mixer(Cache(cache, splits[1]), PLAIN)
-    x, clean = mixture(voices, noises, i)
+def row(cache: str, splits: tuple[str, str], i: int, network: str | None, program: str | None, asked: judges.Judges) -> dict[str, float]:
+    x, clean = mixture(*mixers(cache, splits), i)
     y = through(program, x) if program else denoise(network, x, judges.RATE)[: len(x)]
     found = {}
     for of, signal in (("in", x), ("out", y)):
-        found |= {f"PESQ-WB {of}": pesq_wb(clean, signal), f"SI-SDR {of}": si_sdr(clean, signal)}
-        if judges.find_spec("distillmos"):
-            found[f"DistillMOS {of}"] = judges.distillmos(signal)
-    return found | {k: v for k, v in judges.residue(clean, x, y).items() if k in ("left", "cut", "change")}
+        made = {"PESQ-WB": pesq_wb(clean, signal), "SI-SDR": si_sdr(clean, signal)} | asked(clean, x, signal)
+        found |= {f"{k} {of}": v for k, v in made.items() if not k.startswith(("noise left", "voice lost"))}
+    return found
 
 
 def main(argv: list[str] | None = None) -> dict[tuple[str, str], dict[str, float]]:
@@ -89,11 +94,16 @@ def main(argv: list[str] | None = None) -> dict[tuple[str, str], dict[str, float
     what.add_argument("--program", metavar="COMMAND", help="another denoiser")
     p.add_argument("--items", type=int, default=40, help="of each combination")
     p.add_argument("--jobs", type=int, default=os.cpu_count())
+    p.add_argument("--judges", nargs="+", default=["all"], choices=["all", "none", *judges.NAMES], help="default: all available")
+    p.add_argument("--dnsmos", metavar="DIR", help=f"folder of {' and '.join(judges.MODELS)}; default: $DNSMOS_DIR")
     a = p.parse_args(argv)
+    asked, lacking = judges.find(a.judges, a.dnsmos)
+    for line in lacking:
+        print(line, flush=True)
     means = {}
     with ProcessPoolExecutor(a.jobs) as pool:
         for splits in ((v, n) for v in SPLITS for n in SPLITS):
-            rows = list(pool.map(row, *zip(*((a.cache, splits, i, a.network, a.program) for i in range(a.items)))))
+            rows = list(pool.map(row, *zip(*((a.cache, splits, i, a.network, a.program, asked) for i in range(a.items)))))
             found = {k: np.array([r[k] for r in rows], float) for k in rows[0]}
             means[splits] = {k: float(np.nanmean(v)) for k, v in found.items()}
             error = {k: np.nanstd(v) / max(np.sqrt(np.isfinite(v).sum()), 1) for k, v in found.items()}
