@@ -22,11 +22,16 @@ def random_curve(rng, freqs: np.ndarray, depth_db: float) -> np.ndarray:
     return 10 ** (np.clip(db, -30, 30) / 20)
 
 
-def swell(rng, n: int, rate: int, per_second: float, depth: float) -> np.ndarray:
-    """n values of an envelope that moves at about that speed; `depth` is its standard deviation as a natural logarithm."""
+def drift(rng, n: int, rate: int, per_second: float, depth: float) -> np.ndarray:
+    """n values of a random course around 0 that moves at about that pace; `depth` is the standard deviation of its turning points."""
     knots = rng.normal(0, depth, int(n / rate * per_second) + 3)
     at = np.arange(n, dtype=np.float32) * np.float32(per_second / rate) + np.float32(rng.random())
-    return np.exp(np.interp(at, np.arange(len(knots)), knots)).astype(np.float32)
+    return np.interp(at, np.arange(len(knots)), knots).astype(np.float32)
+
+
+def swell(rng, n: int, rate: int, per_second: float, depth: float) -> np.ndarray:
+    """An envelope whose natural logarithm is `drift`."""
+    return np.exp(drift(rng, n, rate, per_second, depth))
 
 
 class Shaper:
@@ -95,12 +100,12 @@ def texture(rng, n: int, rate: int) -> np.ndarray:
     octave = np.log2(np.maximum(make.f, 1))
     together, depth = rng.uniform(0, 1), rng.uniform(0.2, 1.6)
     per_second = float(np.exp(rng.uniform(np.log(1.5), np.log(60))))
-    shared = np.log(swell(rng, n, rate, per_second, depth))
+    shared = drift(rng, n, rate, per_second, depth)
     x = np.zeros(n, np.float32)
     for k in range(bands):
         middle = low + (high - low) * (k + 0.5) / bands
         bump = np.exp(-0.5 * ((octave - middle) / ((high - low) / bands * rng.uniform(0.4, 0.8))) ** 2)
-        own = np.log(swell(rng, n, rate, per_second * float(np.exp(rng.normal(0, 0.5))), depth))
+        own = drift(rng, n, rate, per_second * float(np.exp(rng.normal(0, 0.5))), depth)
         x += make.noise(bump) * np.exp(together * shared + (1 - together) * own + rng.normal(0, 0.9))
     return x
 
@@ -219,7 +224,7 @@ def altered(rng, x: np.ndarray, rate: int) -> np.ndarray:
 
 
 def crossed(rng, x: np.ndarray, y: np.ndarray, rate: int) -> np.ndarray:
-    """Below some frequency one noise, above it the other, both at the same level there; the course of each stays."""
+    """Below some frequency one noise, above it the other, on average 3 dB softer; the course of each stays."""
     make = Shaper(rng, len(x), rate)
     share = 1 / (1 + (np.maximum(make.f, 1) / np.exp(rng.uniform(np.log(150), np.log(0.25 * rate)))) ** rng.uniform(2, 12))
     x, y = make.through(x / rms(x), share), make.through(y / rms(y), 1 - share)
