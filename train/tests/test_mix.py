@@ -172,11 +172,18 @@ def test_recorded_noises_are_altered_as_often_as_asked_for(mixer):
 
 
 def test_crossed_noises_lie_side_by_side(mixer):
-    """The second noise is heard above some frequency alone: what both mixers do where `p_crossed` says so."""
-    alone = dict(p_noise_only=1.0, p_synthetic=0.0, p_two_noises=1.0)
-    apart = mixer(seed=3, **alone, p_crossed=1.0).batches(4, 0, 1)[0]["noisy16"]
-    together = mixer(seed=3, **alone, p_crossed=0.0).batches(4, 0, 1)[0]["noisy16"]
-    assert torch.isfinite(apart).all() and not torch.allclose(apart, together)
+    """Well below the lowest corner only the first is heard, well above the highest only the second; summed, both everywhere."""
+    t = np.arange(16000) / 16000
+    tones = torch.from_numpy(np.sin(2 * np.pi * 50 * t) + np.sin(2 * np.pi * 7000 * t)).float().repeat(8, 1)
+    for crossed in (1.0, 0.0):
+        made = mixer(seed=3, p_noise_only=1.0, p_babble_alone=0.0, p_two_noises=1.0, p_crossed=crossed)
+        white = torch.from_numpy(np.random.default_rng(1).standard_normal((8, 16000)).astype(np.float32))
+        drawn = iter((tones, white))
+        made.noises = lambda rate, count, n, drawn=drawn: next(drawn)
+        y = torch.fft.rfft(made.items(16000, 8)["noisy"]).abs()
+        low, high = (y[:, f] / y[:, f - 40 : f + 40].median(1).values for f in (50, 7000))
+        assert (low > 20).all()
+        assert (high < 20).all() if crossed else (high > 20).all()
 
 
 def test_the_same_seed_makes_the_same_batches(mixer):
