@@ -16,7 +16,7 @@ import hashlib
 import json
 import os
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -462,10 +462,13 @@ class Batches(torch.utils.data.IterableDataset):
             k += workers
 
     def with_wanted(self, mixer: Mixer):
-        """Draws an item with `wanted`."""
+        """Draws an item with `wanted`. What the teacher is not asked for comes as often as the recipe says, of all items."""
         from teacher import Taught
 
         taught = Taught(self.taught, mixer.cache)
+        recipe, rest = mixer.recipe, max(1 - self.share, 1e-9)
+        often = {name: min(getattr(recipe, name) / rest, 0.4) for name in ("p_clean", "p_noise_only", "p_turns")}
+        mixer = Mixer(mixer.cache, replace(recipe, **often))
 
         def draw(rng, full: bool) -> dict:
             if rng.random() < self.share:

@@ -32,6 +32,7 @@ LEVEL = -27.0  # dBFS, at which the teacher hears every item
 WARM = 0.9  # s of the item, backwards, that it hears before
 # It is asked for nothing that the mixer knows better: clean voices, noise alone, a second voice far softer than the first.
 RECIPE = Recipe(p_clean=0.0, p_noise_only=0.0, p_turns=0.0, p_nearly_clean=0.04, p_silence=0.06)
+CLEAR = 15.0  # dB; items with less noise ask for the clean voice: the teacher changes good recordings, and its pupil would
 GAIN = 6.0  # dB, spread of the level at which an item returns
 
 
@@ -183,6 +184,8 @@ class Taught:
         if checksum(item) != about["sums"][k]:
             raise SystemExit(f"{self.folder}: made from another cache, or by another version of the mixer; make it again")
         item["wanted"] = answers[k].astype(np.float32) * item["reference"]
+        if rms(item["clean"]) > 10 ** (CLEAR / 20) * rms(item["noisy"] - item["clean"]):
+            item["wanted"] = soxr.resample(item["clean"], RATE, 16000, quality="HQ")
         if not full:
             for name in ("noisy", "clean"):
                 item[name] = soxr.resample(item[name], RATE, 16000, quality="HQ")

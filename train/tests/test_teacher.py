@@ -2,6 +2,8 @@
 
 import ctypes
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,13 +29,25 @@ class Half:
 
 
 @pytest.fixture
-def taught(cache, tmp_path, monkeypatch):
-    monkeypatch.setattr(teacher, "unpacked", lambda folder: Half())
-    out = tmp_path / "taught"
-    out.mkdir()
-    teacher.write_part(str(cache), str(out), 0, 1, 0, 2)
-    teacher.write_part(str(cache), str(out), 1, 1, 2, 3)
-    return out
+def make(cache, tmp_path, monkeypatch):
+    """Makes five items in two parts, with ratios of voice to noise between these, dB."""
+
+    def made(low: float, high: float) -> Path:
+        recipe = replace(teacher.RECIPE, snr_range=(low, high), p_nearly_clean=0, p_reverb=0)
+        monkeypatch.setattr(teacher, "RECIPE", recipe)
+        monkeypatch.setattr(teacher, "unpacked", lambda folder: Half())
+        out = tmp_path / f"taught{low}"
+        out.mkdir()
+        teacher.write_part(str(cache), str(out), 0, 1, 0, 2)
+        teacher.write_part(str(cache), str(out), 1, 1, 2, 3)
+        return out
+
+    return made
+
+
+@pytest.fixture
+def taught(make):
+    return make(-8, 8)
 
 
 def test_bands_cover_all_bins():
@@ -76,6 +90,21 @@ def test_items_return_with_the_teachers_output(taught, cache):
         np.testing.assert_allclose(item["wanted"], 0.5 * noisy, atol=2e-3 * np.abs(noisy).max())
         seen.add(round(float(item["reference"] / rms(item["clean"])), 6))
     assert len(seen) >= 4  # both parts are drawn from
+
+
+def test_of_good_recordings_the_clean_voice_is_wanted(make, cache):
+    drawn = teacher.Taught(str(make(25, 30)), Cache(cache, "train"))
+    for seed in range(4):
+        item = drawn.item(np.random.default_rng(seed), False)
+        np.testing.assert_allclose(item["wanted"], item["clean"], atol=1e-5)
+
+
+def test_what_the_teacher_is_not_asked_for_comes_as_often(taught, cache):
+    """Four in five items are taught; the others are clean five times as often, and none of the taught ones is."""
+    recipe = replace(PLAIN, p_clean=0.08, p_nearly_clean=0, p_noise_only=0, p_reverb=0, p_silence=0)
+    batch = next(iter(Batches(cache, "train", replace(recipe, full_band=0), 60, seed=4, taught=str(taught), share=0.8)))
+    clean = [bool(torch.equal(n, c)) for n, c in zip(batch["noisy16"], batch["clean16"])]
+    assert 3 <= sum(clean) <= 12  # 4.8 expected; at the recipe's own share it would be 1
 
 
 def test_another_cache_is_noticed(taught, cache):
