@@ -7,13 +7,15 @@ use anyhow::{Context, Result, ensure};
 
 use crate::bundle::bundle_wisp;
 use crate::image::draw_spectrograms;
-use crate::paths::{PACKAGE, clap_bundle, command_line_program, target_dir, vst3_bundle};
+use crate::paths::{clap_bundle, command_line_program, release_program, target_dir, vst3_bundle};
 use crate::synth::{resample, rms, room, si_sdr};
 use crate::tools::{cargo, install_packages, run, works};
 
 pub(crate) const RATE: u32 = 48_000;
 /// Level of the voice above the noise.
 const SNR_DB: f64 = 4.0;
+/// Package of the example that denoises a file.
+const FILE_EXAMPLE: &str = "wisp-file";
 const SENTENCES: [(&str, &str); 2] = [
     ("en-us", "This voice was recorded next to a loud fan, while somebody was typing."),
     ("en-gb+f3", "Wisp removes the noise, and keeps the voice."),
@@ -21,12 +23,11 @@ const SENTENCES: [(&str, &str); 2] = [
 
 pub(crate) fn demo() -> Result<()> {
     install_speech()?;
-    println!("Building the command-line program …");
-    // Without the plugin, which takes longer to build.
-    let features = ["--no-default-features", "--features", "cli", "--bin", "wisp"];
-    run(cargo(&["build", "--quiet", "--release", "-p", PACKAGE]).args(features))?;
-    println!("{}", make_clips()?);
-    println!("\nBuilding the plugin …");
+    // The library alone comes first: the command line takes three times as long to build, the plugin longer still.
+    println!("Building the denoiser …");
+    run(&mut cargo(&["build", "--quiet", "--release", "-p", FILE_EXAMPLE]))?;
+    println!("{}", make_clips(Denoiser::Example)?);
+    println!("\nBuilding the command line and the plugin …");
     bundle_wisp()?;
     println!(
         "\nThe plugin for your DAW (README.md says where to put it):\n  {}\n  {}\n\
@@ -43,8 +44,16 @@ fn install_speech() -> Result<()> {
     if works("espeak-ng", "--version") { Ok(()) } else { install_packages(&["espeak-ng"]) }
 }
 
-/// Needs the command-line program; describes the files it makes.
-pub(crate) fn make_clips() -> Result<String> {
+/// What cleans the clip. Both must have been built.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Denoiser {
+    /// The library, through its example.
+    Example,
+    CommandLine,
+}
+
+/// Describes the files it makes.
+pub(crate) fn make_clips(denoiser: Denoiser) -> Result<String> {
     install_speech()?;
     let folder = target_dir().join("demo");
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
@@ -55,19 +64,23 @@ pub(crate) fn make_clips() -> Result<String> {
     write(&at("voice.wav"), &voice)?;
     write(&at("noisy.wav"), &noisy)?;
 
-    let wisp = command_line_program();
-    let clean = |name: &str, more: &[&str]| {
-        let mut command = Command::new(&wisp);
-        command
-            .arg(at("noisy.wav"))
-            .arg("-o")
-            .arg(at(name))
-            .args(["--force", "--quiet"])
-            .args(more);
-        run(&mut command)
+    let mut command = match denoiser {
+        Denoiser::Example => {
+            let mut command = Command::new(release_program(FILE_EXAMPLE));
+            command.arg(at("noisy.wav")).arg(at("clean.wav"));
+            command
+        }
+        Denoiser::CommandLine => {
+            let mut command = Command::new(command_line_program());
+            command
+                .arg(at("noisy.wav"))
+                .arg("-o")
+                .arg(at("clean.wav"))
+                .args(["--force", "--quiet"]);
+            command
+        }
     };
-    clean("clean.wav", &[])?;
-    clean("removed.wav", &["--removed"])?;
+    run(&mut command)?;
     let (cleaned, rate) = read(&at("clean.wav"))?;
     ensure!(
         rate == RATE && cleaned.len() == noisy.len(),
@@ -75,6 +88,8 @@ pub(crate) fn make_clips() -> Result<String> {
         cleaned.len(),
         noisy.len()
     );
+    let removed: Vec<f32> = noisy.iter().zip(&cleaned).map(|(n, c)| n - c).collect();
+    write(&at("removed.wav"), &removed)?;
 
     let picture = at("spectrogram.png");
     draw_spectrograms(&picture, &[("Before", &noisy), ("After", &cleaned)], RATE)?;

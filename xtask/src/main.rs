@@ -22,6 +22,7 @@ mod tools;
 mod validate;
 mod web;
 mod wheel;
+mod windows;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -84,6 +85,8 @@ enum Task {
         #[arg(long, value_delimiter = ',')]
         require: Vec<String>,
     },
+    /// Build for Windows with MinGW and run it under Wine, beside the command line here
+    Windows,
     /// Update docs/editor*.png from the real window, playing sound
     Screenshots,
     /// Update docs/api.txt, the list of the library's public items
@@ -132,6 +135,7 @@ fn run() -> Result<bool> {
         }
         Task::Soak { hours } => suite::soak(hours)?,
         Task::Validate { require } => return validate::validate(&require),
+        Task::Windows => windows::windows()?,
         Task::Screenshots => screenshots::screenshots()?,
         Task::Api { check } => api::api(!check)?,
         Task::Test(options) => return suite::test(&options),

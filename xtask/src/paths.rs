@@ -55,7 +55,11 @@ pub(crate) fn bundled_dir() -> PathBuf {
 
 /// The command-line program, in release.
 pub(crate) fn command_line_program() -> PathBuf {
-    target_dir().join("release").join(format!("{NAME}{}", std::env::consts::EXE_SUFFIX))
+    release_program(NAME)
+}
+
+pub(crate) fn release_program(name: &str) -> PathBuf {
+    target_dir().join("release").join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
 }
 
 pub(crate) fn clap_bundle() -> PathBuf {

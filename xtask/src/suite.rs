@@ -9,7 +9,7 @@ use cargo_metadata::{Message, MetadataCommand, Package};
 
 use crate::audit::audit;
 use crate::bundle::bundle_wisp;
-use crate::demo::make_clips;
+use crate::demo::{Denoiser, make_clips};
 use crate::display;
 use crate::hosts::{clap_host, python_host};
 use crate::patched::plugin_cargo;
@@ -452,7 +452,7 @@ fn training() -> Result<()> {
         }
     }
     let python = python_with(ENVIRONMENT, REQUIREMENTS)?;
-    let args = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "train/tests"];
+    let args = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "--durations", "12", "train/tests"];
     run(Command::new(python).args(args).env("OMP_NUM_THREADS", "1"))
 }
 
@@ -467,7 +467,7 @@ pub(crate) fn soak(hours: f64) -> Result<()> {
 }
 
 fn demo() -> Result<()> {
-    println!("{}", make_clips()?);
+    println!("{}", make_clips(Denoiser::CommandLine)?);
     Ok(())
 }
 

@@ -11,6 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <wisp.h>
+#ifdef _WIN32
+#include <fcntl.h>
+#include <io.h>
+#endif
 
 #define FRAMES 480
 
@@ -31,6 +35,11 @@ int main(int argc, char **argv)
     size_t frames, skip, rest;
     WispEngine *engine = NULL;
 
+#ifdef _WIN32
+    /* Otherwise samples that look like line ends would be changed. */
+    _setmode(_fileno(stdin), _O_BINARY);
+    _setmode(_fileno(stdout), _O_BINARY);
+#endif
     if (wisp_engine_new_with_quality(rate, channels, quality, &engine) != WISP_STATUS_OK) {
         return failed("cannot start");
     }

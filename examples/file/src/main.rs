@@ -1,7 +1,7 @@
 //! Denoises a WAV file, in Studio quality. The result is as long as the input and aligned with it.
 //!
 //! ```text
-//! cargo run --release --no-default-features --example file -- noisy.wav clean.wav
+//! cargo run --release -p wisp-file -- noisy.wav clean.wav
 //! ```
 use std::error::Error;
 
@@ -11,7 +11,7 @@ use wisp::{Controls, Model};
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let (Some(input), Some(output)) = (arguments.next(), arguments.next()) else {
-        return Err("usage: file INPUT.wav OUTPUT.wav".into());
+        return Err("usage: wisp-file INPUT.wav OUTPUT.wav".into());
     };
     let mut reader = WavReader::open(input)?;
     let spec = reader.spec();
