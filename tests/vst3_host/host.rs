@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::ThreadId;
 
-use nice_plug::wrapper::vst3::vst3::Steinberg::IBStream_::IStreamSeekMode_;
+use nice_plug::wrapper::vst3::vst3::Steinberg::IBStream_::{IStreamSeekMode, IStreamSeekMode_};
 pub(crate) use nice_plug::wrapper::vst3::vst3::Steinberg::Vst::*;
 pub(crate) use nice_plug::wrapper::vst3::vst3::Steinberg::*;
 pub(crate) use nice_plug::wrapper::vst3::vst3::{Class, ComPtr, ComWrapper, Interface};
@@ -57,7 +57,8 @@ impl IBStreamTrait for Stream {
     }
 
     unsafe fn seek(&self, pos: int64, mode: int32, result: *mut int64) -> tresult {
-        let from = match mode as u32 {
+        // Unsigned on Unix, signed on Windows.
+        let from = match mode as IStreamSeekMode {
             IStreamSeekMode_::kIBSeekCur => self.at.get() as int64,
             IStreamSeekMode_::kIBSeekEnd => self.bytes.borrow().len() as int64,
             _ => 0,
