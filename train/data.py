@@ -462,8 +462,9 @@ class Batches(torch.utils.data.IterableDataset):
             k += workers
 
     def with_wanted(self, mixer: Mixer):
-        """Draws an item with `wanted`. What the teacher is not asked for comes as often as the recipe says, of all items."""
-        from teacher import Taught
+        """Draws an item with `wanted`. What the teacher is not asked for comes as often as the recipe says, of all items, but makes
+        up at most .4 of the others each."""
+        from teacher import Taught  # which imports this module
 
         taught = Taught(self.taught, mixer.cache)
         recipe, rest = mixer.recipe, max(1 - self.share, 1e-9)
