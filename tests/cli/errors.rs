@@ -22,7 +22,9 @@ fn what_is_wrong_is_said() {
         lab.wav("rate.wav", int(rate, 1, 16), 0.1);
         lab.fails(&["rate.wav"], 1, &["rate.wav", &rate.to_string(), "8000", "384000"]);
     }
-    for (weights, reason) in [("text.wav", "safetensors"), ("absent.safetensors", "os error 2")] {
+    // In the system's own words.
+    let absent = std::io::Error::from_raw_os_error(2).to_string();
+    for (weights, reason) in [("text.wav", "safetensors"), ("absent.safetensors", &absent)] {
         let output = lab.run(&["in.wav", "--weights", weights]);
         let message = stderr(&output);
         assert_eq!(output.status.code(), Some(1));

@@ -2,7 +2,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use crate::lv2::{self, ladspa_library};
 use crate::package::copy;
 use crate::paths::{Profile, absolute, command_line_program};
 use crate::reference::{LIVE, Reference, difference_db, pipe, samples};
-use crate::tools::{NOTE, run, works};
+use crate::tools::{NOTE, ended, run, works};
 
 /// PipeWire with its tools, and what connects programs.
 pub(crate) const PACKAGES: &[&str] = &["dbus", "pipewire", "pipewire-bin", "wireplumber"];
@@ -180,7 +180,7 @@ impl Session {
     /// A recording that ended.
     fn recorded(&self, recorder: &mut Process, file: &str) -> Result<Vec<f32>> {
         signal(&recorder.0, "INT")?;
-        ended(&mut recorder.0, "pw-record")?;
+        ended(&mut recorder.0, "pw-record", PATIENCE)?;
         Ok(read(&self.folder.join(file))?.0)
     }
 }
@@ -190,18 +190,6 @@ impl Drop for Session {
         self.stop();
         // What is left is in the system's folder for such things.
         let _ = fs::remove_dir_all(&self.folder);
-    }
-}
-
-/// How a program ended, if it does in time.
-fn ended(child: &mut Child, name: &str) -> Result<ExitStatus> {
-    let start = Instant::now();
-    loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok(status);
-        }
-        ensure!(start.elapsed() < PATIENCE, "{name} did not end");
-        sleep(Duration::from_millis(50));
     }
 }
 
@@ -291,7 +279,7 @@ fn sound(session: &Session, reference: &Reference) -> Result<()> {
         }
         Ok(false)
     })?;
-    ended(&mut player.0, "pw-play")?;
+    ended(&mut player.0, "pw-play", PATIENCE)?;
     sleep(Duration::from_secs(1));
     let input = session.recorded(&mut input, "input.wav")?;
     let output = session.recorded(&mut output, "output.wav")?;
@@ -321,7 +309,7 @@ fn sound(session: &Session, reference: &Reference) -> Result<()> {
     );
 
     signal(&microphone.0, "INT")?;
-    let status = ended(&mut microphone.0, "wisp-mic")?;
+    let status = ended(&mut microphone.0, "wisp-mic", PATIENCE)?;
     ensure!(status.code() == Some(130), "wisp-mic ended with {status} after Ctrl-C");
     session.until("the end", |session| Ok(!session.has(CLEAN)?))
 }
@@ -335,7 +323,7 @@ fn from_first_sound(samples: &[f32]) -> &[f32] {
 fn ends(session: &mut Session) -> Result<()> {
     let mut microphone = session.microphone(&[])?;
     session.stop();
-    let status = ended(&mut microphone.0, "wisp-mic")?;
+    let status = ended(&mut microphone.0, "wisp-mic", PATIENCE)?;
     ensure!(status.code() == Some(1), "wisp-mic ended with {status} after PipeWire");
     for entry in fs::read_dir(session.folder.join("run"))? {
         let name = entry?.file_name().to_string_lossy().into_owned();

@@ -3,8 +3,10 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::{IsTerminal, Write, stdin, stdout};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -24,6 +26,18 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
         command.stdin(Stdio::null()).status().with_context(|| format!("cannot run {name}"))?;
     ensure!(status.success(), "{name} ended with {status}");
     Ok(())
+}
+
+/// How a program ended, if it does in time.
+pub(crate) fn ended(child: &mut Child, name: &str, patience: Duration) -> Result<ExitStatus> {
+    let start = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        ensure!(start.elapsed() < patience, "{name} did not end within {patience:?}");
+        sleep(Duration::from_millis(50));
+    }
 }
 
 pub(crate) fn cargo<S: AsRef<OsStr>>(args: &[S]) -> Command {

@@ -7,13 +7,14 @@ use anyhow::{Context, Result, ensure};
 
 use crate::paths::{PACKAGE, absolute, target_dir};
 use crate::reference::{Reference, pipe};
-use crate::tools::{cargo, install_packages, run, rust_target};
+use crate::tools::{NOTE, cargo, install_packages, run, rust_target};
 
 const TARGET: &str = "x86_64-pc-windows-gnu";
 const LINKER: &str = "x86_64-w64-mingw32-gcc";
 const PACKAGES: &[&str] = &["gcc-mingw-w64-x86-64-posix", "wine", "wine64"];
 /// The VST3 host of the tests crashes under Wine.
 const TESTS: &[&str] = &["cli", "clap_host", "parity", "hostile", "invariance"];
+const TOO_LONG: &str = "names_that_cannot_be_fail_at_once_and_are_named";
 
 /// Rust's hash maps take their seeds from a library that Wine 8 lacks; this stands in for it.
 const RANDOM: &str = "#include <windows.h>\n\
@@ -37,6 +38,8 @@ pub(crate) fn windows() -> Result<()> {
     for name in TESTS {
         tests.args(["--test", name]);
     }
+    println!("{NOTE}not run: {TOO_LONG}: Wine says \"File not found\" of a name that is too long");
+    tests.args(["--", "--skip", TOO_LONG]);
     run(tests.env("WISP_CLAP", absolute(plugin)?))?;
 
     for (rate, channels, options) in
