@@ -22,7 +22,7 @@ import dsp
 from card import facts, replace_block, table
 from checkpoint import blend, load_network
 from model import Dccrn
-from weights import FORMAT, Folded, fold, halve
+from weights import FORMAT, Folded, fold, halve, shortened
 
 ROOT = Path(__file__).resolve().parent.parent
 GOLDEN_RATE = 48000
@@ -98,7 +98,9 @@ def difference(a: dict[str, Tensor], b: dict[str, Tensor]) -> dict[str, float]:
 
 
 def export(model: Dccrn, about: dict, weights: Path, golden: Path, tolerance: float = 1e-4) -> dict:
-    """Write both files; -> the largest difference, layer by layer, between the folded network and the unfolded one."""
+    """Write both files; -> the largest difference, layer by layer, between the folded network and the unfolded one.
+
+    What is written is the folded network with shortened weights."""
     weights.parent.mkdir(parents=True, exist_ok=True)
     golden.parent.mkdir(parents=True, exist_ok=True)
     parts = [p.with_name(p.name + ".part") for p in (weights, golden)]
@@ -109,13 +111,15 @@ def export(model: Dccrn, about: dict, weights: Path, golden: Path, tolerance: fl
     about = {"format": FORMAT, "sizes": model.sizes.json()} | about | {"parameters": sum(v.numel() for v in tensors.values())}
     try:
         save_file(tensors, parts[0], {"wisp": json.dumps(about)})
-        # From the file as written, in double precision: any remaining difference is rounding on the other side.
         x = golden_signal()
         exact = vectors(Folded(parts[0]), x.double())
         errors = difference(exact, vectors(model, x))
         worst = {k: v for k, v in errors.items() if v > tolerance * max(1.0, float(exact[k].abs().max()))}
         if worst:
             raise ValueError(f"folding changed the network: {worst}")
+        save_file(shortened(tensors), parts[0], {"wisp": json.dumps(about)})
+        # From the file as written, in double precision: any remaining difference is rounding on the other side.
+        exact = vectors(Folded(parts[0]), x.double())
         note = {
             "weights_sha256": hashlib.sha256(parts[0].read_bytes()).hexdigest(),
             "rate": GOLDEN_RATE,

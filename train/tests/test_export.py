@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 import export
 from export import golden_signal, vectors
 from model import Dccrn, Sizes
-from weights import Folded
+from weights import MANTISSA, Folded, shortened
 
 SMALL = Sizes(channels=(4, 8), mix_hidden=3, hidden=8, blocks=1, high_positions=2, taps=2)
 
@@ -78,3 +78,16 @@ def test_a_failed_export_leaves_the_old_files(tmp_path, monkeypatch):
         export.export(model, {}, w, g)
     assert (w.read_bytes(), g.read_bytes()) == before
     assert sorted(p.name for p in tmp_path.iterdir()) == ["g", "w"]
+
+
+def test_weights_are_shortened(shaken_model, tmp_path):
+    whole = export.fold(shaken_model)
+    export.export(shaken_model, {}, tmp_path / "w", tmp_path / "g")
+    short = load_file(tmp_path / "w")
+    for k, v in short.items():
+        assert not (v.view(torch.int32) & ((1 << (23 - MANTISSA)) - 1)).any(), k
+        torch.testing.assert_close(v, whole[k], rtol=2.0 ** -(MANTISSA + 1), atol=0)
+    halves = torch.randn(1000).bfloat16().float()
+    assert torch.equal(shortened({"x": halves})["x"], halves)
+    up = torch.tensor([2 - 2.0**-23, -(2 - 2.0**-23)])  # into the next exponent
+    assert shortened({"x": up})["x"].tolist() == [2, -2]
