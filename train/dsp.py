@@ -89,10 +89,32 @@ def window(n: int, like: Tensor) -> Tensor:
     return torch.sin(torch.arange(n, dtype=like.dtype, device=like.device) * (math.pi / n))
 
 
+class _Rfft(torch.autograd.Function):
+    """`torch.fft.rfft` over an even length. The gradient is a real transform, too: PyTorch's is a complex one, padded with zeros."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.n = x.shape[-1]
+        return torch.fft.rfft(x)
+
+    @staticmethod
+    def backward(ctx, grad):
+        grad = grad / 2  # irfft counts the inner bins twice
+        grad[..., 0] *= 2
+        grad[..., -1] *= 2
+        return torch.fft.irfft(grad, ctx.n, norm="forward")
+
+
+def spectra(x: Tensor, window: Tensor, hop: int) -> Tensor:
+    """(B, N) -> (B, T, window/2 + 1), scaled by 2/window to be independent of the rate."""
+    n = len(window)
+    return _Rfft.apply(x.unfold(-1, n, hop) * (window * (2 / n)))
+
+
 def stft(x: Tensor, rate: int) -> Tensor:
-    """(B, N) -> (B, T, rate/100 + 1), frames of 20 ms every 10 ms, scaled by 2/window to be independent of the rate."""
+    """(B, N) -> (B, T, rate/100 + 1), frames of 20 ms every 10 ms."""
     n = rate // 50
-    return torch.fft.rfft(x.unfold(-1, n, n // 2) * window(n, x)) * (2 / n)
+    return spectra(x, window(n, x), n // 2)
 
 
 def istft(spectrum: Tensor, rate: int, late: Tensor | None = None) -> Tensor:

@@ -58,3 +58,18 @@ class Filter(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad):
         return fused().filter_backward(grad.contiguous(), *ctx.saved_tensors, ctx.taps, ctx.ahead), None, None, None
+
+
+class Differences(torch.autograd.Function):
+    """y and s (B, T, F, 2), s without a gradient, known (B, F), exponent -> (3): sums of the squared differences of compressed
+    magnitudes, of compressed spectra, and of magnitudes where y's is the smaller."""
+
+    @staticmethod
+    def forward(ctx, y, s, known, exponent):
+        ctx.save_for_backward(y, s, known)
+        ctx.exponent = exponent
+        return fused().compressed_forward(y, s, known, exponent)
+
+    @staticmethod
+    def backward(ctx, grad):
+        return fused().compressed_backward(grad.contiguous(), *ctx.saved_tensors, ctx.exponent), None, None, None

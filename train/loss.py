@@ -9,6 +9,7 @@ from torch import Tensor
 
 import dsp
 from dsp import COMPRESSION, HIGH_BANDS, LOW_BANDS, LOW_BINS, band_means, delay, erb_edges
+from fused import Differences, fast
 
 MOST_DB = 40  # a distortion ratio beyond this is as good
 LONG = 1024  # samples at 16 kHz, 64 ms: a voice's harmonics stand apart
@@ -27,7 +28,7 @@ def _compressed(x: Tensor) -> tuple[Tensor, Tensor]:
 
 def _long_stft(x: Tensor) -> Tensor:
     """(B, N) at 16 kHz -> (B, T, 513): 64 ms of a Hann window every 16 ms, scaled as `dsp.stft`."""
-    return torch.fft.rfft(x.unfold(-1, LONG, LONG // 4) * torch.hann_window(LONG, device=x.device)) * (2 / LONG)
+    return dsp.spectra(x, torch.hann_window(LONG, device=x.device), LONG // 4)
 
 
 def _below(frequencies: Tensor, bandwidth: Tensor) -> Tensor:
@@ -104,6 +105,17 @@ def _log_error(y: Tensor, target: Tensor) -> Tensor:
 def _masked_mean(x: Tensor, known: Tensor) -> Tensor:
     """Mean of x (B, T, F) where `known` (B, 1, F) is 1."""
     return (x * known).mean() / known.mean().clamp_min(1e-3)
+
+
+def _differences(y: Tensor, s: Tensor, known: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Squared differences of complex spectra (B, T, F), compressed, where `known` (B, 1, F) is 1: of magnitudes, of spectra, and of
+    magnitudes where y's is the smaller. Means."""
+    if fast(torch.view_as_real(y)):
+        sums = Differences.apply(*(torch.view_as_real(x).contiguous() for x in (y, s.detach())), known.squeeze(1), COMPRESSION)
+        return tuple(sums / y.numel() / known.mean().clamp_min(1e-3))
+    (y_mag, y_complex), (s_mag, s_complex) = _compressed(y), _compressed(s)
+    between = torch.view_as_real(y_complex - s_complex).square().sum(-1)
+    return tuple(_masked_mean(x, known) for x in ((y_mag - s_mag).square(), between, F.relu(s_mag - y_mag).square()))
 
 
 def _residue(y: Tensor, target: Tensor, noise: Tensor, known: Tensor) -> Tensor:
@@ -214,11 +226,9 @@ class Loss:
         for name, stft in (("", lambda x: dsp.stft(x, 16000)), ("long_", _long_stft)):
             y, s = stft(wave), stft(target if wanted is None else wanted)
             known = _below(torch.arange(y.shape[-1], device=y.device) * (8000 / (y.shape[-1] - 1)), bandwidth)
-            (y_mag, y_complex), (s_mag, s_complex) = _compressed(y), _compressed(s)
-            part[name + "magnitude"] = _masked_mean((y_mag - s_mag).square(), known)
-            part[name + "complex"] = _masked_mean(torch.view_as_real(y_complex - s_complex).square().sum(-1), known)
+            part[name + "magnitude"], part[name + "complex"], cut = _differences(y, s, known)
             if not name:
-                part["cut"] = _masked_mean(F.relu(s_mag - y_mag).square(), known)
+                part["cut"] = cut
                 error = _log_error(*(dsp.power(x[..., 1:]) @ self.wide_means for x in (y, s)))
                 whole = _below(self.wide_last, bandwidth)  # bands that are known from end to end
                 across = error.diff(dim=2).clamp(-ENVELOPE_MOST, ENVELOPE_MOST).square()

@@ -21,6 +21,18 @@ def open_network(low, bands, trace=None):
 open_network.sizes = Sizes()
 
 
+def test_spectra_have_the_gradient_of_a_real_transform():
+    x = torch.randn(2, 40, dtype=torch.float64, requires_grad=True)
+    window = torch.hann_window(8, dtype=torch.float64)
+    assert torch.autograd.gradcheck(lambda x: dsp.spectra(x, window, 4), x)
+    weights = torch.randn(2, 9, 5, dtype=torch.complex128)
+    gradients = [
+        torch.autograd.grad((y * weights).real.sum(), x)[0]
+        for y in (dsp.spectra(x, window, 4), torch.fft.rfft(x.unfold(-1, 8, 4) * window) / 4)
+    ]
+    torch.testing.assert_close(*gradients, rtol=0, atol=1e-14)
+
+
 @pytest.mark.parametrize("rate", RATES)
 def test_istft_undoes_stft(rate):
     torch.manual_seed(0)
