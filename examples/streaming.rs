@@ -6,7 +6,7 @@
 //! ```
 //!
 //! The sample rate is the first argument (default 48000). The output is delayed by the engine's latency, as in a call; see
-//! `file.rs` for an aligned result.
+//! `examples/file/src/main.rs` for an aligned result.
 use std::error::Error;
 use std::io::{Read, Write};
 

@@ -1,4 +1,4 @@
-# Installs Wisp for this user alone, in place of any version that is there:
+# Installs Wisp for the current user and replaces any installed version:
 #   powershell -ExecutionPolicy Bypass -File install.ps1
 $ErrorActionPreference = "Stop"
 $common = Join-Path $env:LOCALAPPDATA "Programs\Common"

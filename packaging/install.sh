@@ -46,7 +46,7 @@ put() {
 
 put wisp.vst3 "$vst3"
 put wisp.clap "$clap"
-# Where VST3 hosts look; those of that name are ours.
+# Where VST3 hosts look; files with these names are ours.
 if [ -d "$here/presets" ]; then
     mkdir -p "$presets"
     cp "$here/presets"/*.vstpreset "$presets"
@@ -57,7 +57,7 @@ put wisp_ladspa.so "$HOME/.ladspa"
 put wisp "$programs"
 put wisp-standalone "$programs"
 put wisp-mic "$programs"
-# PipeWire wants the plugin's whole path. People change their settings in this file, so one that is there stays.
+# PipeWire needs the plugin's full path. Users keep their settings in this file, so an existing one is not replaced.
 if [ -e "$here/wisp-microphone.conf" ]; then
     folder="${XDG_CONFIG_HOME:-$HOME/.config}/pipewire/pipewire.conf.d"
     if [ -e "$folder/wisp-microphone.conf" ]; then

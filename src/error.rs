@@ -1,10 +1,10 @@
 //! Why weights cannot be used.
 use std::path::PathBuf;
 
-/// The error of a library underneath.
+/// The error of an underlying library.
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why a weights file was refused. [`source`](std::error::Error::source) has the cause of an error that has one.
+/// Why a weights file was rejected. [`source`](std::error::Error::source) returns the underlying error, if any.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WeightsError {
@@ -16,20 +16,20 @@ pub enum WeightsError {
         /// The system's error.
         source: std::io::Error,
     },
-    /// The file was read, but is not a set of weights for this network.
+    /// The file was read, but does not contain weights for this network.
     #[error("{} is not a set of weights for this network", path.display())]
     File {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         source: Box<WeightsError>,
     },
-    /// Larger than any set of weights for this network.
+    /// The file is larger than any weights file for this network.
     #[error("{actual} bytes, expected at most {expected}")]
     TooLarge {
-        /// The largest size that is read.
+        /// The largest accepted size.
         expected: usize,
-        /// Size given.
+        /// The file's size.
         actual: usize,
     },
     /// Not a safetensors file, or a damaged one.
@@ -38,8 +38,8 @@ pub enum WeightsError {
         /// What is wrong with it.
         source: Cause,
     },
-    /// A tensor's data are outside the file.
-    #[error("tensor `{name}`: data end at byte {end} of {len}")]
+    /// A tensor's data lies outside the file.
+    #[error("tensor `{name}`: data ends at byte {end} of {len}")]
     Offsets {
         /// The tensor.
         name: String,
@@ -48,7 +48,7 @@ pub enum WeightsError {
         /// Length of the file.
         len: usize,
     },
-    /// The metadata lack the entry `wisp`.
+    /// The metadata has no entry `wisp`.
     #[error("no metadata entry `wisp`: not weights of this network")]
     NoMetadata,
     /// The metadata entry `wisp` cannot be read.
@@ -57,22 +57,22 @@ pub enum WeightsError {
         /// What is wrong with it.
         source: Cause,
     },
-    /// Written for another version.
+    /// The file was written for another version.
     #[error("format {actual}, expected {expected}")]
     Version {
-        /// The format read here.
+        /// The format that this version reads.
         expected: u32,
-        /// The file's.
+        /// The file's format.
         actual: u32,
     },
-    /// A size that this network cannot have.
+    /// A size outside the network's limits.
     #[error("size `{name}` is {actual}, expected {expected}")]
     Size {
         /// Field of the sizes.
         name: &'static str,
-        /// What it may be.
+        /// The allowed values.
         expected: &'static str,
-        /// What it is.
+        /// The value in the file.
         actual: usize,
     },
     /// A tensor is missing.
@@ -86,12 +86,12 @@ pub enum WeightsError {
         /// Its type, as safetensors calls it.
         actual: String,
     },
-    /// A tensor has another shape.
+    /// A tensor has the wrong shape.
     #[error("tensor `{name}` has shape {actual:?}, expected {expected:?}")]
     Shape {
         /// The tensor.
         name: String,
-        /// Shape by the sizes.
+        /// The shape that the sizes require.
         expected: Vec<usize>,
         /// Its shape.
         actual: Vec<usize>,

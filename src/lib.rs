@@ -15,11 +15,11 @@
 //! ```
 //!
 //! - [`Model`] is the trained network, loaded once and shared. [`Model::live`] is for talking, with 20 ms of latency;
-//!   [`Model::studio`] is for recordings, and hears 60 ms of sound before it decides.
+//!   [`Model::studio`] is for recordings, with 60 ms of latency and a slightly cleaner voice.
 //! - [`Engine`] is one stream of audio. [`Engine::process`] is real-time safe; [`Engine::process_to`] and
 //!   [`Engine::process_interleaved`] take other layouts.
-//! - [`Controls`] is what the user sets, handed over with every block.
-//! - [`denoise`] cleans a whole recording, [`Offline`] one that comes in pieces: aligned, without the latency.
+//! - [`Controls`] holds the user's settings, passed with every block.
+//! - [`denoise`] cleans a whole recording, [`Offline`] one that arrives in pieces. Both return it aligned with the input.
 //!
 //! `examples/` has a live callback, a file and a stream. Everything listed here follows Semantic Versioning; modules that
 //! the documentation does not show can change at any time.
@@ -51,7 +51,7 @@ pub use engine::{
 pub use error::WeightsError;
 pub use model::{Model, Quality};
 
-// An engine may be made in one thread and run in another, a model be shared by all.
+// An engine can be created in one thread and run in another; a model can be shared by all threads.
 const _: () = {
     const fn moves<T: Send>() {}
     const fn is_shared<T: Send + Sync>() {}

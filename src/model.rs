@@ -1,4 +1,4 @@
-//! The trained network, as programs hold it.
+//! The trained network, as seen by programs that use Wisp.
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -8,17 +8,17 @@ use crate::nn::Dccrn;
 
 /// The trained network: weights that never change, shared by any number of [`Engine`](crate::Engine)s.
 ///
-/// A clone shares the weights and costs nothing. Loading allocates and takes milliseconds, so load outside the audio thread.
+/// Clones share the weights and are cheap. Loading allocates and takes milliseconds, so load outside the audio thread.
 #[derive(Clone)]
 pub struct Model(Arc<Dccrn>);
 
-/// Which of the two models that are built into the binary.
+/// One of the two models built into the binary.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Quality {
     /// For talking and monitoring: 20 ms of latency.
     #[default]
     Live,
-    /// For recordings, and for mixing in hosts that compensate latency: it hears 40 ms further ahead, 60 ms of latency in all.
+    /// For recordings, and for mixing in hosts that compensate latency: looks 40 ms further ahead; total latency 60 ms.
     Studio,
 }
 
@@ -62,7 +62,7 @@ impl Model {
     ///
     /// # Errors
     ///
-    /// If the bytes are not a complete set of weights for this network.
+    /// Fails if the bytes are not a complete set of weights for this network.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, WeightsError> {
         Dccrn::from_bytes(bytes).map(|network| Self(Arc::new(network)))
     }

@@ -1,9 +1,9 @@
-//! The parameters that hosts see: names, ranges and defaults, from which every plugin format's are made.
+//! The parameters that hosts see: names, ranges and defaults, shared by all plugin formats.
 //!
 //! Ids never change: hosts store automation and sessions by them.
 use crate::engine::{Controls, DEFAULT_REDUCTION_DB, Listen, Stereo};
 
-/// The largest reduction with a number, dB; what lies above is "Full".
+/// The largest reduction shown as a number, dB; anything above is "Full".
 pub const REDUCTION_LIMIT_DB: f32 = 60.0;
 /// Plain value of the Reduction parameter at "Full".
 pub const REDUCTION_FULL: f32 = REDUCTION_LIMIT_DB + 1.0;
@@ -19,19 +19,19 @@ pub enum Control {
     Reduction,
     /// Bias on the noise estimate.
     Sensitivity,
-    /// Steady noise that stays.
+    /// Share of the steady noise to keep.
     Ambience,
     /// Gain after denoising.
     Output,
-    /// What is heard.
+    /// Which signal is output.
     Listen,
-    /// Link of two channels.
+    /// Channel linking.
     Stereo,
     /// The host's bypass.
     Bypass,
 }
 
-/// What a parameter's plain values are.
+/// The plain values of a parameter.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Values {
     /// Any number from the first to the second, in dB.
@@ -55,7 +55,7 @@ impl Control {
         Self::Stereo,
         Self::Bypass,
     ];
-    /// Those that make the sound; presets and comparison leave the others, which say how it is listened to.
+    /// Those that shape the sound. Presets and A/B leave the others alone: they only affect how one listens.
     pub const SOUND: [Self; 5] =
         [Self::Reduction, Self::Sensitivity, Self::Ambience, Self::Output, Self::Stereo];
 
@@ -72,7 +72,7 @@ impl Control {
         }
     }
 
-    /// The name that people see.
+    /// The name shown to users.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Reduction => "Reduction",
@@ -93,7 +93,9 @@ impl Control {
             Self::Ambience => "How much of the room's steady noise stays.",
             Self::Output => "Level of the output.",
             Self::Listen => "The result, or what was removed.",
-            Self::Stereo => "One mask for both channels keeps the image; or each on its own.",
+            Self::Stereo => {
+                "One mask for both channels preserves the stereo image; or one for each."
+            }
             Self::Bypass => "The input, delayed by the latency.",
         }
     }
@@ -111,7 +113,7 @@ impl Control {
         }
     }
 
-    /// The least and the greatest plain value.
+    /// The smallest and the largest plain value.
     pub const fn range(self) -> (f32, f32) {
         match self.values() {
             Values::Decibels(low, high) => (low, high),
@@ -128,7 +130,7 @@ impl Control {
         }
     }
 
-    /// Sets the engine's control to a plain value, brought into the range; NaN leaves it.
+    /// Sets the engine's control to a plain value, clamped to its range; NaN is ignored.
     pub fn set(self, controls: &mut Controls, plain: f32) {
         if plain.is_nan() {
             return;
@@ -161,12 +163,12 @@ impl Control {
     }
 }
 
-/// Decibels for the engine: the top of the range stands for no limit.
+/// Decibels for the engine: the top of the range means no limit.
 pub fn reduction_db(plain: f32) -> f32 {
     if is_full(plain) { f32::INFINITY } else { plain.min(REDUCTION_LIMIT_DB) }
 }
 
-/// Whether a plain Reduction value reads as "Full".
+/// Whether a plain Reduction value is shown as "Full".
 pub fn is_full(plain: f32) -> bool {
     plain > REDUCTION_LIMIT_DB + 0.5
 }

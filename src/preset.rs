@@ -1,7 +1,7 @@
-//! Presets as text: those that come with Wisp, what a file says, and what that means for the sound.
+//! Presets as text: the factory presets, the file format, and how settings apply to the controls.
 //!
-//! A file is a JSON object: `"wisp": 1`, and by the controls' names the values as one would type them, such as
-//! `"reduction": "24 dB"`. What a file does not name stays as it is; what Wisp does not know is passed over.
+//! A file is a JSON object: `"wisp": 1`, and for each control its name and its value as a user would type it, such as
+//! `"reduction": "24 dB"`. Controls that a file does not list keep their values; unknown entries are ignored.
 use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
@@ -16,26 +16,26 @@ use crate::engine::{Controls, Stereo};
 use crate::parameter::{OUTPUT_RANGE_DB, SENSITIVITY_RANGE_DB, reduction_db};
 use crate::text::{decibels, percent};
 
-/// Version of the files, under the key `"wisp"`.
+/// Version of the file format, under the key `"wisp"`.
 pub const VERSION: u64 = 1;
-/// Larger files are no presets, bytes.
+/// Largest preset file, bytes.
 pub const LARGEST: u64 = 64 * 1024;
 /// Longest name, characters.
 const LONGEST_NAME: usize = 60;
-/// The controls that make the sound, by the names that files use.
+/// The controls that shape the sound, by the names that files use.
 pub const CONTROLS: [&str; 5] = ["reduction", "sensitivity", "ambience", "output", "stereo"];
 
-/// A control's name and its value as one would type it.
+/// A control's name and its value as a user would type it.
 pub type Setting<T> = (&'static str, T);
 
-/// A preset that comes with Wisp.
+/// A factory preset.
 #[derive(Debug)]
 pub struct Factory {
     /// Its name.
     pub name: &'static str,
-    /// What it is for.
+    /// Its purpose.
     pub purpose: &'static str,
-    /// What it sets.
+    /// Its settings.
     pub settings: &'static [Setting<&'static str>],
 }
 
@@ -47,7 +47,7 @@ const fn factory(
     Factory { name, purpose, settings }
 }
 
-/// The presets that come with Wisp. Output and Stereo depend on the recording, so they stay.
+/// The factory presets. Output and Stereo depend on the recording, so no preset sets them.
 pub const FACTORY: [Factory; 6] = [
     factory(
         "Voice-over",
@@ -81,7 +81,7 @@ pub const FACTORY: [Factory; 6] = [
     ),
 ];
 
-/// Where a user's presets are: `~/.local/share/wisp/presets`, `~/Library/Application Support/Wisp/presets`,
+/// The folder of a user's presets: `~/.local/share/wisp/presets`, `~/Library/Application Support/Wisp/presets`,
 /// `%APPDATA%\Wisp\presets`.
 #[cfg(any(feature = "cli", feature = "plugin"))]
 pub fn user_folder() -> Option<PathBuf> {
@@ -90,7 +90,7 @@ pub fn user_folder() -> Option<PathBuf> {
     Some(place.data_dir().join(wisp).join("presets"))
 }
 
-/// Whether a name can be a file's on every system.
+/// Whether a name is a valid file name on every system.
 pub fn is_name(name: &str) -> bool {
     let ends = |c: char| c == '.' || c.is_whitespace();
     let stem = name.split('.').next().unwrap_or_default().to_uppercase();
@@ -105,14 +105,14 @@ pub fn is_name(name: &str) -> bool {
         && !device
 }
 
-/// A file's text, if it is short enough for a preset's.
+/// A file's text, unless it is too long for a preset.
 pub fn read(path: &Path) -> io::Result<Option<String>> {
     let mut text = String::new();
     let length = fs::File::open(path)?.take(LARGEST + 1).read_to_string(&mut text)?;
     Ok((length as u64 <= LARGEST).then_some(text))
 }
 
-/// What a file sets, or what is wrong with it.
+/// A file's settings, or what is wrong with it.
 pub fn parse(text: &str) -> Result<Vec<Setting<String>>, String> {
     let value: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let map = value.as_object().ok_or("not a JSON object")?;
@@ -134,7 +134,7 @@ pub fn parse(text: &str) -> Result<Vec<Setting<String>>, String> {
     Ok(CONTROLS.into_iter().filter_map(setting).collect())
 }
 
-/// Sets a control to what the text says, within its range; none where it says nothing.
+/// Sets a control from text, clamped to its range; `None` if the text is not a value.
 pub fn apply(controls: &mut Controls, name: &str, text: &str) -> Option<()> {
     match name {
         "reduction" => {
@@ -142,7 +142,7 @@ pub fn apply(controls: &mut Controls, name: &str, text: &str) -> Option<()> {
             let bare = lower.strip_suffix("db").unwrap_or(&lower).trim();
             let full = ["full", "max", "inf", "-inf", "∞", "-∞"].contains(&bare);
             let db = if full { f32::INFINITY } else { decibels(text)?.abs() };
-            // Above the plugin's largest number its knob says "Full".
+            // Above the plugin's largest number its knob shows "Full".
             controls.reduction_db = reduction_db(db);
         }
         "sensitivity" => {

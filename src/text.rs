@@ -67,7 +67,7 @@ pub fn ambience_to_string(plain: f32) -> String {
     format!("{} %", one_decimal(plain))
 }
 
-/// Text as an Ambience value: "25", "25 %", or the level of the noise that stays: "-12 dB".
+/// Text as an Ambience value: "25", "25 %", or the level of the noise to keep: "-12 dB".
 pub fn ambience_from_string(text: &str) -> Option<f32> {
     Some(percent(text)?.clamp(0.0, 100.0))
 }

@@ -9,7 +9,7 @@ use wisp::{Controls, Engine, Listen, Model};
 const ODD: [u32; 5] = [8_001, 44_056, 47_952, 88_211, 383_999];
 
 #[test]
-fn an_impulse_comes_out_exactly_so_many_samples_later() {
+fn an_impulse_comes_out_after_exactly_the_latency() {
     let nothing = Controls { reduction_db: 0.0, ..full() };
     let kinds = [(Model::live(), 2), (Model::studio(), 6)];
     for (rate, (model, hops)) in

@@ -426,7 +426,7 @@ class Batches(torch.utils.data.IterableDataset):
     """An endless stream of batches; batch k of worker w of rank r depends on (seed, k, w, r) alone.
 
     With `taught`, a folder made by teacher.py, that share of the items comes from there; all items then have `wanted16`,
-    what the teacher made of them, or else the clean voice."""
+    the teacher's output for them, or else the clean voice."""
 
     def __init__(
         self, folder: str, split: str, recipe: Recipe, batch: int, seed: int, rank: int = 0, start: int = 0,
@@ -462,8 +462,8 @@ class Batches(torch.utils.data.IterableDataset):
             k += workers
 
     def with_wanted(self, mixer: Mixer):
-        """Draws an item with `wanted`. What the teacher is not asked for comes as often as the recipe says, of all items, but makes
-        up at most .4 of the others each."""
+        """Draws an item with `wanted`. Kinds of items that the teacher does not get are as frequent among all items as in the
+        recipe, but each makes up at most .4 of the untaught ones."""
         from teacher import Taught  # which imports this module
 
         taught = Taught(self.taught, mixer.cache)

@@ -32,7 +32,7 @@ def _long_stft(x: Tensor) -> Tensor:
 
 
 def _below(frequencies: Tensor, bandwidth: Tensor) -> Tensor:
-    """(B, 1, F): 1 where something is known of the target."""
+    """(B, 1, F): 1 where the target is known."""
     return (frequencies < bandwidth.view(-1, 1, 1)).float()
 
 
@@ -98,7 +98,7 @@ def _pesq_distance():
 
 
 def _log_error(y: Tensor, target: Tensor) -> Tensor:
-    """Decades between two powers, with the floor below which nothing is heard."""
+    """Decades between two powers, with a floor at inaudible levels."""
     return torch.log10(y + ENVELOPE_FLOOR) - torch.log10(target + ENVELOPE_FLOOR)
 
 
@@ -135,19 +135,19 @@ class Loss:
     over 64 ms, compressed magnitude (high band), the envelope's logarithm, and signal-to-distortion ratio. Each item is scaled
     to the same speech level first, so that quiet ones count alike.
 
-    At 20 ms what lies between a voice's harmonics is hidden by them; so several resolutions, as DeepFilterNet2 has them
-    (Schroeter et al. 2022, arXiv 2205.05474). The distortion ratio is against the target itself, not its scaled
-    projection: it sees gain and polarity.
+    At 20 ms a voice's harmonics hide the noise between them, hence several resolutions, as in DeepFilterNet2 (Schroeter et
+    al. 2022, arXiv 2205.05474). The distortion ratio is against the target itself, not its scaled projection, so it depends
+    on gain and polarity.
 
     `envelope`: of the errors of log band energies, bands nearly three ERB wide, the squared differences between neighbouring
     bands and, a third as heavy, between frames 20 ms apart; `level`: those errors themselves, and those that the full-band
-    memory's gains alone would leave. Patches that are cut or left are heard more than an even error is.
+    memory's gains alone would leave. Patches that are cut or left are more audible than an even error.
 
     `residue`: by how much the output exceeds the voice in those bins of the 64 ms spectrum where noise dominates during speech, mostly
     between harmonics. Compressed magnitudes are nearly blind there.
 
-    A batch may have `wanted16`, the low band of what another denoiser made of it (teacher.py): the spectra and the envelope follow
-    that, distortion, PESQ and STOI the clean voice.
+    A batch may have `wanted16`, the low band of another denoiser's output for it (teacher.py): it is the target of the spectra
+    and the envelope; distortion, PESQ and STOI use the clean voice.
     """
 
     def __init__(
@@ -220,8 +220,8 @@ class Loss:
         self, wave: Tensor, target: Tensor, noise: Tensor | None, bandwidth: Tensor, wanted: Tensor | None = None
     ) -> dict[str, Tensor]:
         """The parts that depend only on low-band signals (B, N) at 16 kHz with the voice at an RMS of .1. `noise`, (B, N) or None, is
-        the input minus the target, for `residue`. Nothing is known above `bandwidth`, (B) in Hz. `wanted`: what spectra and envelope
-        are compared with instead of the target."""
+        the input minus the target, for `residue`. The target is unknown above `bandwidth`, (B) in Hz. `wanted`: the target of
+        spectra and envelope, if it differs."""
         part = {}
         for name, stft in (("", lambda x: dsp.stft(x, 16000)), ("long_", _long_stft)):
             y, s = stft(wave), stft(target if wanted is None else wanted)
@@ -242,12 +242,12 @@ class Loss:
         part["sdr"] = -(sdr.clamp_max(MOST_DB) * voiced).sum() / voiced.sum().clamp_min(1)
         b = len(wave)
         if self.perceptual and (self.pesq or self.stoi):
-            # Half of the items, another half each step: they are dear. Those with a voice first.
+            # On half of the items, a different half each step, because these terms are expensive. Items with a voice first.
             order = torch.rand(b, device=wave.device) + ~voiced
             some = order.argsort()[: max(b // 2, 1)]
             share = voiced[some].float()
             count = share.sum().clamp_min(1)
-            # Neither knows silence: a tone stands in for it and counts nothing.
+            # Neither is defined for silence: a tone replaces it, with zero weight.
             tone = 0.1 * torch.sin(torch.arange(wave.shape[1], device=wave.device) * 0.3)
             y, s = (torch.where(voiced[some, None], x[some], tone) for x in (wave, target))
             if self.pesq:

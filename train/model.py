@@ -39,8 +39,8 @@ class Sizes:
     taps: int = 3  # frames in the complex filter of the low band
     low_hidden: int = 0  # units of the memory for the lowest bins; 0: none
     full_hidden: int = 0  # units of the memory for the whole spectrum, which sets its envelope; 0: none
-    heads: int = 1  # filters per frame: 2 also filters the previous frame, with knowledge of this one
-    look_ahead: int = 0  # frames after the filtered one that the network hears; each adds 10 ms of latency
+    heads: int = 1  # filters per frame: 2 also filters the previous frame, once this one has arrived
+    look_ahead: int = 0  # frames of look-ahead past the filtered one; each adds 10 ms of latency
     taps_ahead: int = 0  # of the filter's taps, those for frames after the filtered one
 
     @property
@@ -88,7 +88,7 @@ def complex_weight(conv: nn.Module) -> Tensor:
 
 
 class ComplexConv2d(nn.Module):
-    """(B, C_in, T + ahead, F) -> (B, C_out, T, F/2); stride 2 in frequency. Output frame t hears frames t - time_kernel + 1 ..= t + ahead."""
+    """(B, C_in, T + ahead, F) -> (B, C_out, T, F/2); stride 2 in frequency. Output frame t sees frames t - time_kernel + 1 ..= t + ahead."""
 
     def __init__(self, c_in: int, c_out: int, time_kernel: int, ahead: int = 0):
         super().__init__()

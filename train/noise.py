@@ -1,7 +1,7 @@
-"""Noise without recordings, and recorded noise made into more kinds of it.
+"""Synthetic noise, and variations of recorded noise.
 
-A network learns the noises that it hears, and recordings of a few hours do not hold many. These sounds stand in for what is
-missing. None of them is meant to be a copy of anything; together they cover the ways in which noises differ: spectrum, how bands swell and fall together, events and their decay, pitch and how it moves.
+A network learns the noises in its training data, and a few hours of recordings do not contain many. These sounds fill the
+gaps. None of them is meant to be a copy of anything; together they cover the ways in which noises differ: spectrum, how bands swell and fall together, events and their decay, pitch and how it moves.
 """
 
 import numpy as np

@@ -1,6 +1,6 @@
 """Sentences for synthetic voices to read, by a small grammar for each language; nobody's text.
 
-`<name>` stands for one of the rule's alternatives, which `|` separates. Rhythm and sounds vary; sense is not wanted.
+`<name>` stands for one of the rule's alternatives, which `|` separates. Rhythm and sounds vary; the sentences need not make sense.
 """
 
 import re

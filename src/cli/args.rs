@@ -32,8 +32,8 @@ lossy formats and 64-bit float). The output has the input's length and is aligne
 chunks (bext, iXML, cue, LIST, id3 and others) keep their order; from other formats the time reference and the
 common tags are kept. A warning names anything that cannot be kept.
 
-Studio hears 60 ms of sound before it decides, Live 20 ms. Files come out aligned either way; from a live pipe
-the result comes that much later. Neither needs more memory for a longer recording.
+Studio has 60 ms of latency and gives a slightly cleaner voice; Live has 20 ms. Files come out aligned either way;
+from a live pipe the result arrives that much later. Memory use does not depend on the length of a recording.
 
 Exit status: 0 success, 1 a file failed (the others are done), 2 usage error, 130 interrupted.";
 
@@ -90,11 +90,11 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) removed: bool,
 
-    /// Channels: linked uses one mask and keeps the image, independent cleans each alone [default: linked]
+    /// Channels: linked uses one mask and preserves the stereo image, independent cleans each separately [default: linked]
     #[arg(long, value_enum)]
     pub(crate) stereo: Option<StereoArg>,
 
-    /// Channel, from 1, to pass through as low-frequency effects, or none [default: as the file says]
+    /// Channel, from 1, to pass through as low-frequency effects, or none [default: from the file]
     #[arg(long, value_name = "N|none", value_parser = Lfe::parse)]
     pub(crate) lfe: Option<Lfe>,
 

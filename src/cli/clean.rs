@@ -17,27 +17,27 @@ use crate::cli::resample::RateConverter;
 use crate::cli::source::is_stdin;
 use crate::cli::wav::{Depth, WavSpec};
 
-/// Frames of silence at a time that drive the last samples out of the engine.
+/// Block size of the silence that drives the last samples out of the engine, frames.
 const FLUSH: usize = 4096;
 
-/// What to do with every file.
+/// Settings for all files.
 pub(crate) struct Settings {
     pub(crate) model: Model,
-    /// Of the model, where it is built in.
+    /// The model's quality, if it is built in.
     pub(crate) quality: Option<QualityArg>,
     pub(crate) controls: Controls,
     pub(crate) depth: Option<Depth>,
-    /// Of the result, Hz, where it is not the input's.
+    /// Sample rate of the result in Hz, if it differs from the input's.
     pub(crate) rate: Option<u32>,
     pub(crate) format: Format,
     /// Inputs have no headers.
     pub(crate) raw: Option<RawSpec>,
-    /// The channel of low-frequency effects, where the user names it.
+    /// The channel of low-frequency effects, if the user specifies it.
     pub(crate) lfe: Option<Lfe>,
     pub(crate) force: bool,
 }
 
-/// Cleans `input` into `output`; `progress` hears samples done and samples in all.
+/// Cleans `input` into `output`; `progress` receives the samples done and their total.
 pub(crate) fn clean(
     settings: &Settings,
     input: &Path,
@@ -74,7 +74,7 @@ pub(crate) fn clean(
         denoiser.write(&mut out, &planes)?;
         progress(&audio);
     }
-    // What is still inside the engine comes out behind as much silence.
+    // Feeding as much silence drives the remaining samples out of the engine.
     planes.resize_with(usize::from(spec.channels), Vec::new);
     let mut rest = denoiser.latency;
     while rest > 0 {
@@ -89,7 +89,7 @@ pub(crate) fn clean(
     }
     denoiser.finish(&mut out)?;
 
-    // Behind the sound of a stream more may have come.
+    // In a stream, more metadata may have followed the audio.
     let after = &audio.metadata().after;
     if after.len() > known && settings.format != Format::Raw {
         let mut more = Metadata { after: after[known..].to_vec(), ..Metadata::default() };
@@ -124,12 +124,12 @@ pub(crate) fn clean(
     })
 }
 
-/// What the result can keep of what the input says, and what not.
+/// The metadata that the result can keep, and what it cannot.
 fn keep(metadata: &Metadata, format: Format) -> (Metadata, Vec<Warning>) {
     let mut kept = match format {
         Format::Wav => metadata.clone().into_chunks(),
         Format::Flac => metadata.clone(),
-        // Nobody who asks for samples alone expects more.
+        // Raw output contains only samples, as expected.
         Format::Raw => Metadata::default(),
     };
     let lost = std::mem::take(&mut kept.lost);
@@ -145,10 +145,10 @@ struct FileDenoiser {
     latency: usize,
     /// Samples of the output still to be dropped so that it is aligned with the input.
     skip: usize,
-    /// The input of the last `latency` samples, where the meter needs it beside the output.
+    /// The last `latency` input samples, if the meter needs them alongside the output.
     dry: Option<Vec<VecDeque<f32>>>,
     meter: Meter,
-    /// Where the result has another rate.
+    /// The converter, if the result has another rate.
     converter: Option<RateConverter>,
 }
 
@@ -171,7 +171,7 @@ impl FileDenoiser {
         })
     }
 
-    /// Samples of the result for so many of the input.
+    /// Length of the result for a number of input samples.
     fn frames(&self, input: u64) -> u64 {
         self.converter.as_ref().map_or(input, |converter| converter.frames(input))
     }
@@ -214,7 +214,7 @@ impl FileDenoiser {
         out.write(&ready)
     }
 
-    /// What is still inside the converter.
+    /// The samples still inside the converter.
     fn finish(&mut self, out: &mut Output) -> Result<(), Error> {
         let Some(converter) = &mut self.converter else { return Ok(()) };
         let ready = slices(converter.finish()?);
@@ -223,7 +223,7 @@ impl FileDenoiser {
     }
 }
 
-/// The channels that are not just passed through.
+/// The channels that are denoised, not passed through.
 fn denoised<'a>(roles: &'a [Role], planes: &'a [Vec<f32>]) -> impl Iterator<Item = &'a Vec<f32>> {
     let chosen = planes.iter().zip(roles).filter(|(_, role)| **role == Role::Denoised);
     chosen.map(|(plane, _)| plane)

@@ -349,7 +349,7 @@ fn decoder_of(track: &Track) -> Result<(Decoder, WavSpec, Option<u64>), Error> {
             MediaError::Unsupported(_) => Error::Codec(codec_name(params.codec)),
             error => Error::Damaged(error.to_string()),
         })?;
-    // Decoders know more than containers: FLAC's fills in values from its header.
+    // Decoders can have more information than containers: FLAC's fills in values from its header.
     let known = decoder.codec_params();
     let rate = known.sample_rate.or(params.sample_rate);
     let layout = known.channels.as_ref().or(params.channels.as_ref());

@@ -1,4 +1,4 @@
-//! The edit list of an MPEG-4 file, which says where its audio starts and ends. symphonia 0.6 does not read it.
+//! The edit list of an MPEG-4 file, which defines where its audio starts and ends. symphonia 0.6 does not read it.
 use std::io::{self, Read, Seek, SeekFrom};
 
 /// The part of a track's samples to play.

@@ -1,14 +1,14 @@
-//! Why a file could not be cleaned, and what is to be said of one that was.
+//! Errors and warnings about files.
 use std::io;
 use std::path::PathBuf;
 
 use crate::EngineError;
 
-/// Formats that are read.
+/// Supported input formats.
 pub(crate) const FORMATS: &str =
     "WAV, AIFF, AU, Wave64, CAF, FLAC, ALAC, MP3, AAC, Opus and Ogg Vorbis";
 
-/// Messages follow the input's name; those about the output name it.
+/// Messages are printed after the input's name; those about the output contain its name.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error("cannot read: {0}")]
@@ -71,7 +71,7 @@ pub(crate) enum Error {
     Interrupted,
 }
 
-/// What was odd, or could not be kept, while the sound was written whole.
+/// Anything odd or not kept, although the audio was written completely.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Warning {
     #[error("is cut short: found and kept {actual} of {expected} samples")]
@@ -103,15 +103,15 @@ pub(crate) enum Warning {
     #[error("it has {0} audio tracks; the first one was used")]
     Tracks(usize),
     #[error(
-        "it does not say which channel is which: as in {layout}.1, channel {channel} was taken for the LFE and passed \
-         through (--lfe none cleans it too)"
+        "it does not state its channel layout: assumed {layout}.1 and passed channel {channel} through as the LFE \
+         (--lfe none cleans it too)"
     )]
     TakenForLfe { channel: u16, layout: u16 },
     #[error("AAC at {0} Hz: if this is HE-AAC, the upper half of its band is missing")]
     PerhapsHeAac(u32),
 }
 
-/// An error and what caused it, in one line.
+/// An error and its causes, in one line.
 pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |error| error.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))

@@ -1,16 +1,16 @@
-//! Panics: faults of one file that must neither stop the others nor pass unheard.
+//! Panics: a failure in one file must neither stop the others nor go unreported.
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook};
 
 use crate::cli::error::Error;
 
-/// What to do about it.
+/// Advice to the user.
 pub(crate) const REPORT: &str =
     "This is a bug in Wisp: please report it with this message and, if you can, the file";
 
 thread_local! {
-    /// So many callers will report a panic of this thread.
+    /// Number of callers that will report a panic in this thread.
     static HEARD: Cell<usize> = const { Cell::new(0) };
     static LAST: RefCell<Option<Panic>> = const { RefCell::new(None) };
 }
@@ -21,7 +21,7 @@ struct Panic {
     own: bool,
 }
 
-/// From now on a panic that nobody is there to report is printed; the others become errors of their files.
+/// From now on, panics that no caller reports are printed; the others become errors of their files.
 pub(crate) fn install() {
     set_hook(Box::new(|info| {
         let panic = panic_of(info);
@@ -46,17 +46,17 @@ fn text_of(payload: &(dyn Any + Send)) -> String {
     text.unwrap_or_else(|| "unknown".into())
 }
 
-/// Paths of this package are relative, those of libraries are not.
+/// Paths in this package are relative; those in libraries are not.
 fn is_own(file: &str) -> bool {
     file.starts_with("src/") || file.starts_with("src\\")
 }
 
-/// A fault that shows in one file must not stop the others. What was at work is thrown away with its half file.
+/// A bug triggered by one file must not stop the others. Its state and its partial output are discarded.
 pub(crate) fn unless_panic<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
     caught(work).unwrap_or_else(|panic| Err(Error::Fault(panic.text)))
 }
 
-/// Some damage makes the readers of formats panic (symphonia 0.6). What was being read is given up then.
+/// Some damaged files make format readers panic (symphonia 0.6). Reading the file stops then.
 pub(crate) fn unless_damaged<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
     caught(work).unwrap_or_else(|panic| {
         Err(if panic.own {
@@ -71,7 +71,7 @@ fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Panic> {
     HEARD.set(HEARD.get() + 1);
     let result = catch_unwind(AssertUnwindSafe(work));
     HEARD.set(HEARD.get() - 1);
-    // Without the hook its place is not known.
+    // Without the hook, the location is unknown.
     result.map_err(|payload| {
         LAST.take().unwrap_or_else(|| Panic { text: text_of(&*payload), own: false })
     })

@@ -1,4 +1,4 @@
-//! Reads audio files as planes of `f32`, whatever they are.
+//! Reads audio files of any format as planes of `f32`.
 use std::path::Path;
 
 use crate::cli::coded::Coded;
@@ -10,12 +10,12 @@ use crate::cli::pcm::{Coding, Order};
 use crate::cli::source::Source;
 use crate::cli::wav::{Depth, WavSpec};
 
-/// More channels are taken for damage; an engine takes no more.
+/// Largest number of channels; more count as damage. It is the engine's limit, too.
 pub(crate) const MAX_CHANNELS: usize = 64;
-/// Frames read at a time at most.
+/// Maximum number of frames read at a time.
 const BLOCK: usize = 4096;
 
-/// What headerless samples are.
+/// The format of headerless samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RawSpec {
     pub(crate) rate: u32,
@@ -115,12 +115,12 @@ impl Input {
         Self { kind: Kind::Coded(Box::new(coded)), spec }
     }
 
-    /// Rate, channels, and the sample format that keeps all the input has.
+    /// Rate, channels, and the sample format that preserves the input's precision.
     pub(crate) fn spec(&self) -> WavSpec {
         self.spec
     }
 
-    /// Length in samples per channel, where the file says it.
+    /// Length in samples per channel, if the file states it.
     pub(crate) fn frames(&self) -> Option<u64> {
         match &self.kind {
             Kind::Plain(plain) => plain.frames,
@@ -136,7 +136,7 @@ impl Input {
         }
     }
 
-    /// What the file says beside its sound; of a stream the part before it, until it has been read whole.
+    /// The file's metadata; for a stream only the part before the audio, until it has been read completely.
     pub(crate) fn metadata(&self) -> &Metadata {
         match &self.kind {
             Kind::Plain(plain) => &plain.container.metadata,
@@ -144,7 +144,7 @@ impl Input {
         }
     }
 
-    /// What was odd so far.
+    /// Warnings so far.
     pub(crate) fn warnings(&self) -> Vec<Warning> {
         match &self.kind {
             Kind::Plain(plain) => plain.container.warnings.clone(),
@@ -156,7 +156,7 @@ impl Input {
         }
     }
 
-    /// Damaged places replaced by silence so far.
+    /// Damaged sections replaced by silence so far.
     pub(crate) fn damaged(&self) -> u64 {
         match &self.kind {
             Kind::Plain(_) => 0,
@@ -164,7 +164,7 @@ impl Input {
         }
     }
 
-    /// Fills `planes` (one per channel) with what comes next; false at the end.
+    /// Fills `planes` (one per channel) with the next samples; false at the end.
     pub(crate) fn read(&mut self, planes: &mut Vec<Vec<f32>>) -> Result<bool, Error> {
         match &mut self.kind {
             Kind::Plain(plain) => plain.read(planes),
@@ -181,7 +181,7 @@ impl Plain {
             return Ok(false);
         }
         let frame = self.container.frame_bytes() as usize;
-        // What has come in goes out: a live stream must not wait for a whole block.
+        // Pass on what has arrived: a live stream must not wait for a whole block.
         while self.bytes.len() < frame {
             let have = self.bytes.len();
             let left =
@@ -203,7 +203,7 @@ impl Plain {
         Ok(true)
     }
 
-    /// Nothing more comes: was that all?
+    /// At the end: checks that everything was read.
     fn end(&mut self) -> Result<bool, Error> {
         self.ended = true;
         if self.position == 0 {
@@ -224,7 +224,7 @@ impl Plain {
     }
 }
 
-/// Goes past an ID3v2 tag that stands before one of the plain containers of a file.
+/// Skips an ID3v2 tag before one of the plain containers in a file.
 fn pass_id3(source: &mut Source) -> Result<(), Error> {
     let &[b'I', b'D', b'3', _, _, _, a, b, c, d] = source.peek(10).map_err(Error::Read)? else {
         return Ok(());
@@ -240,7 +240,7 @@ fn pass_id3(source: &mut Source) -> Result<(), Error> {
 }
 
 impl RawSpec {
-    /// "48000:1:s16", in ffmpeg's words for the formats; little-endian where they do not say.
+    /// "48000:1:s16", with ffmpeg's names for the formats; little-endian by default.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let expected = "expected RATE:CHANNELS:FORMAT as in 48000:1:s16 (u8, s8, s16, s24, s32, f32, f64, alaw, mulaw)";
         let parts: Vec<&str> = text.split(':').collect();

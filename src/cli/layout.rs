@@ -1,14 +1,14 @@
-//! Which channel is which, and what becomes of it.
+//! Channel layouts, and how each channel is treated.
 use crate::Role;
 use crate::cli::error::{Error, Warning};
 use crate::cli::wav::WavSpec;
 
 /// The bit of low-frequency effects in a WAV file's channel mask.
 const LFE: u32 = 8;
-/// Where 5.1, 6.1 and 7.1 have it in WAV's order, counted from 1.
+/// Its position in 5.1, 6.1 and 7.1 in WAV's order, counted from 1.
 const USUAL: u16 = 4;
 
-/// Which channel holds low-frequency effects, when the user says so.
+/// The channel of low-frequency effects as specified by the user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lfe {
     None,
@@ -28,8 +28,8 @@ impl Lfe {
     }
 }
 
-/// Every channel is denoised but that of low-frequency effects: the one that the user names, else the one in the file's
-/// channel mask. Files of six to eight channels without a mask are taken for 5.1, 6.1 and 7.1, as players do, with a warning.
+/// Every channel is denoised except low-frequency effects: the channel given by the user, else the one in the file's channel
+/// mask. Without a mask, six to eight channels are assumed to be 5.1, 6.1 or 7.1, as players do, with a warning.
 pub(crate) fn roles(
     spec: &WavSpec,
     told: Option<Lfe>,
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
     use crate::cli::wav::Depth;
 
-    /// The channel that is passed through, counted from 1, and whether there is a warning.
+    /// The passed-through channel, counted from 1, and whether there is a warning.
     fn passed(channels: u16, mask: u32, told: Option<Lfe>) -> (Option<usize>, bool) {
         let spec = WavSpec { rate: 48_000, channels, depth: Depth::I16, mask };
         let (roles, warning) = roles(&spec, told).expect("a layout");

@@ -238,8 +238,8 @@ impl Metadata {
         tags.tags
     }
 
-    /// Positions in samples, of a sound that goes from `from` to `to` Hz: the time reference, markers and loops. Returns the
-    /// chunks that were taken out, since they state the old rate.
+    /// Rescales positions in samples (the time reference, markers and loops) from `from` to `to` Hz. Returns the chunks that
+    /// were removed because they state the old rate.
     pub(crate) fn change_rate(&mut self, from: u32, to: u32) -> Vec<String> {
         if from == to {
             return Vec::new();

@@ -1,4 +1,4 @@
-//! The program `wisp`: takes the noise out of voice recordings.
+//! The program `wisp`: removes noise from voice recordings.
 mod args;
 mod clean;
 mod coded;
@@ -39,10 +39,10 @@ use self::report::Reporter;
 use self::source::is_stdin;
 
 const FAILED: u8 = 1;
-/// What a shell reports for a program ended by Ctrl-C.
+/// The exit status that shells report for a program ended by Ctrl-C.
 const INTERRUPTED: u8 = 130;
 
-/// All of the program: reads the command line, cleans the files it names, says how that went.
+/// The whole program: reads the command line, cleans the files, reports the results.
 pub fn main() -> ExitCode {
     let args = Args::parse();
     if args.man || args.completions.is_some() {
@@ -70,8 +70,8 @@ pub fn main() -> ExitCode {
     fault::install();
     let stop = Arc::new(AtomicBool::new(false));
     let handler = stop.clone();
-    // What waits for its input hears of a signal only when something comes. Without a file there is nothing to tidy
-    // up, and who asks twice does not want to wait.
+    // A thread blocked on input only notices a signal when data arrives. Without an output file there is nothing to clean up,
+    // and a second Ctrl-C means that the user does not want to wait.
     let at_once = !files.is_empty() && files.iter().all(|(_, output)| is_stdout(output));
     let interrupt = move || {
         if handler.swap(true, Ordering::Relaxed) || at_once {
@@ -142,23 +142,23 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// What came of [`clean_at_most`].
+/// Result of [`clean_at_most`].
 #[derive(Debug)]
 pub struct Cleaned {
     /// Hz.
     pub sample_rate: u32,
-    /// Of the input and the result.
+    /// Channels of the input and the result.
     pub channels: u16,
     /// Samples per channel of the input.
     pub frames: u64,
 }
 
-/// Cleans one file with the default settings but the quality Live, in place of what is at `output`; the output's name tells
+/// Cleans one file with the default settings but the quality Live, and replaces any file at `output`, whose name determines
 /// the format.
 ///
 /// # Errors
 ///
-/// The message of what went wrong, or that more than `seconds` of audio came.
+/// The error message, also if there are more than `seconds` of audio.
 pub fn clean_at_most(seconds: u64, input: &Path, output: &Path) -> Result<Cleaned, String> {
     let settings = Settings {
         model: Model::live(),
@@ -184,7 +184,7 @@ pub fn clean_at_most(seconds: u64, input: &Path, output: &Path) -> Result<Cleane
     })
 }
 
-/// The manual page or a shell's completions, to standard output.
+/// Prints the manual page or a shell's completions to standard output.
 fn print_help(args: &Args) -> ExitCode {
     let mut command = Args::command();
     let mut text = Vec::new();
@@ -204,14 +204,14 @@ fn print_help(args: &Args) -> ExitCode {
     }
 }
 
-/// What to write: as told, else by the output's name.
+/// The output format: as specified, else from the output's name.
 fn format_of(args: &Args) -> Result<Format, String> {
     let Some(output) = args.output.as_deref().filter(|output| !is_stdout(output)) else {
         return Ok(args.output_format.unwrap_or_default());
     };
     let name = output.display();
     match (args.output_format, Format::of_name(output)) {
-        // Samples alone may be called anything.
+        // Raw samples can have any file name.
         (Some(Format::Raw), _) => Ok(Format::Raw),
         (Some(told), Some(named)) if told != named => {
             let ending = told.extension();
@@ -234,16 +234,16 @@ fn format_of(args: &Args) -> Result<Format, String> {
     }
 }
 
-/// What is to be done, and what not.
+/// The files to clean and those to skip.
 #[derive(Debug)]
 struct Jobs {
-    /// Inputs and where their results go.
+    /// Inputs and their outputs.
     files: Vec<(PathBuf, PathBuf)>,
-    /// Inputs that are results, and what of.
+    /// Inputs that are results themselves, and their sources.
     skipped: Vec<(PathBuf, PathBuf)>,
 }
 
-/// Each input beside the output it goes to, or what is wrong with the command line.
+/// Each input with its output, or an error in the command line.
 fn pair_outputs(args: &Args, format: Format) -> Result<Jobs, String> {
     if args.output.is_some() && args.inputs.len() > 1 {
         return Err("-o names a single file; use --out-dir for several inputs".into());
@@ -309,7 +309,7 @@ fn pair_outputs(args: &Args, format: Format) -> Result<Jobs, String> {
     Ok(jobs)
 }
 
-/// The recording that stands beside a result of ours: `take.flac` of `take.clean.wav`.
+/// The recording next to one of Wisp's results: `take.flac` for `take.clean.wav`.
 fn origin_of(input: &Path) -> Option<PathBuf> {
     Format::of_name(input)?;
     let stem = Path::new(input.file_stem()?);

@@ -16,7 +16,7 @@ pub(crate) struct Report {
     pub(crate) sample_rate: u32,
     pub(crate) channels: u16,
     pub(crate) depth: &'static str,
-    /// Of the built-in weights; none for the user's own.
+    /// The built-in weights' quality; none for the user's own weights.
     pub(crate) quality: Option<&'static str>,
     /// Delay of the engine, removed from the result.
     pub(crate) latency_samples: usize,

@@ -1,13 +1,13 @@
-//! Results at another sample rate than their input's.
+//! Converts results to another sample rate.
 use rubato::audioadapter_buffers::direct::SequentialSliceOfVecs;
 use rubato::{Fft, FixedSync, Resampler, WindowFunction};
 
 use crate::cli::error::Error;
 
-/// Samples that are converted at a time, about: the filter is as long, and its slope a few tens of Hz wide.
+/// Approximate chunk size in samples, which is also the filter length: its slope is a few tens of Hz wide.
 const CHUNK: usize = 4096;
 
-/// Converts a stream of planes from one rate to another, aligned with the input and as long as it.
+/// Converts a stream of planes from one rate to another, aligned with the input and of the same duration.
 pub(crate) struct RateConverter {
     inner: Fft<f32>,
     from: u32,
@@ -27,7 +27,7 @@ impl RateConverter {
     pub(crate) fn new(from: u32, to: u32, channels: usize) -> Result<Self, Error> {
         let window = WindowFunction::BlackmanHarris2;
         let (input, output) = (from as usize, to as usize);
-        // Chunks of an even length, of which half, the filter's delay, is a whole number of samples on both sides.
+        // Chunks of even length, so that half of it, the filter's delay, is a whole number of samples at both rates.
         let chunk = CHUNK.next_multiple_of(2 * input / gcd(input, output));
         let inner = Fft::new_custom(input, output, chunk, 1, channels, window, FixedSync::Both)
             .map_err(|reason| Error::Rate { from, to, reason: reason.to_string() })?;
@@ -45,13 +45,13 @@ impl RateConverter {
         })
     }
 
-    /// Samples of the result for so many of the input.
+    /// Length of the result for a number of input samples.
     pub(crate) fn frames(&self, input: u64) -> u64 {
         let (from, to) = (u128::from(self.from), u128::from(self.to));
         u64::try_from((u128::from(input) * to).div_ceil(from)).unwrap_or(u64::MAX)
     }
 
-    /// What these samples complete.
+    /// The output completed by these samples.
     pub(crate) fn convert(&mut self, planes: &[&[f32]]) -> Result<&[Vec<f32>], Error> {
         self.ready.iter_mut().for_each(Vec::clear);
         self.waiting.iter_mut().zip(planes).for_each(|(waiting, plane)| waiting.extend(*plane));
@@ -60,7 +60,7 @@ impl RateConverter {
         Ok(&self.ready)
     }
 
-    /// The end, which is still inside the filter.
+    /// The end of the output, which is still inside the filter.
     pub(crate) fn finish(&mut self) -> Result<&[Vec<f32>], Error> {
         let whole = self.frames(self.taken);
         self.ready.iter_mut().for_each(Vec::clear);

@@ -94,7 +94,7 @@ impl Source {
         self
     }
 
-    /// Whether it can seek and knows its end.
+    /// Whether it can seek and has a known end.
     pub(crate) fn is_file(&self) -> bool {
         matches!(self.inner, Inner::File(_))
     }

@@ -9,7 +9,7 @@ const LOW: usize = 160;
 const BANDS: usize = 24;
 /// One past the last bin of the high band, 20 kHz.
 const HIGH_END: usize = 401;
-/// Distance of bins in Hz.
+/// Bin spacing, Hz.
 const BIN_HZ: f64 = 50.0;
 
 /// First bin of each band and one past the last, of `N - 1` bands from bin `first` to before bin `end`: equal steps on the
@@ -27,7 +27,8 @@ pub(crate) fn erb_edges<const N: usize>(first: usize, end: usize) -> [usize; N] 
     edges
 }
 
-/// For each of `bins` a band and the share of the one above it: between the bands' centres, held beyond the first and the last.
+/// For each of `bins` a band and the share of the next one: interpolated between the bands' centres, constant beyond the
+/// first and last.
 pub(crate) fn between_centres(edges: &[usize], bins: Range<usize>) -> Vec<(usize, f32)> {
     let bands = edges.len() - 1;
     let centre = |k: usize| (edges[k] + edges[k + 1] - 1) as f32 / 2.0;
@@ -70,7 +71,7 @@ impl Bands {
         low[count..].fill(Complex32::ZERO);
     }
 
-    /// Mean |X|^2 of each high band; bins that the spectrum lacks count as zero.
+    /// Mean |X|^2 of each high band; missing bins count as zero.
     pub fn energies(&self, spectrum: &[Complex32], energies: &mut [f32; BANDS]) {
         for (energy, edge) in energies.iter_mut().zip(self.edges.windows(2)) {
             let bins = spectrum.iter().take(edge[1]).skip(edge[0]);
@@ -78,8 +79,8 @@ impl Bands {
         }
     }
 
-    /// Gains of the bands -> gains of the bins from 161 on: interpolated between the bands' centres, held beyond the
-    /// first and the last.
+    /// Gains of the bands -> gains of the bins from 161 on: interpolated between the bands' centres, constant beyond the
+    /// first and last.
     pub fn interpolate<'a>(&'a self, gains: &'a [f32; BANDS]) -> impl Iterator<Item = f32> + 'a {
         interpolate(&self.weights, gains)
     }

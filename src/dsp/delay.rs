@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn delays_by_so_many_samples_in_blocks_of_any_size() {
+    fn delays_by_the_given_number_of_samples_in_blocks_of_any_size() {
         for delay in [0, 1, 5, 64] {
             let input: Vec<f32> = (1..200).map(|n| n as f32).collect();
             let mut output = vec![0.0; input.len()];

@@ -1,8 +1,8 @@
 //! Blocks to hops and back.
 
-/// Collects hops from blocks of any size, and plays the hops made of them.
+/// Collects hops from blocks of any size, and plays the processed hops.
 ///
-/// What is made of a hop is heard one hop later. A frame is the last two hops.
+/// A processed hop is played one hop later. A frame is the last two hops.
 pub struct Framer {
     hop: usize,
     filled: usize,
@@ -26,7 +26,7 @@ impl Framer {
         self.hop - self.filled
     }
 
-    /// Samples of the hop that are there, and all of it.
+    /// Samples of the hop that have arrived, and the length of a hop.
     pub fn filled(&self) -> (usize, usize) {
         (self.filled, self.hop)
     }
@@ -43,8 +43,8 @@ impl Framer {
         self.frames[channel][at..at + input.len()].copy_from_slice(input);
     }
 
-    /// After every channel's exchange. True when the hop is full: then each channel's [`Framer::frame`] is to be read
-    /// and its [`Framer::output`] written before the next exchange.
+    /// Call after every channel's exchange. Returns true when the hop is full: then read each channel's [`Framer::frame`]
+    /// and write its [`Framer::output`] before the next exchange.
     pub fn advance(&mut self, samples: usize) -> bool {
         self.filled += samples;
         self.filled == self.hop
@@ -55,12 +55,12 @@ impl Framer {
         &self.frames[channel]
     }
 
-    /// What will be played during the next hop.
+    /// The output during the next hop.
     pub fn output(&mut self, channel: usize) -> &mut [f32] {
         &mut self.outputs[channel]
     }
 
-    /// After a full hop: the next one.
+    /// Starts the next hop after a full one.
     pub fn next(&mut self) {
         for frame in &mut self.frames {
             frame.copy_within(self.hop.., 0);

@@ -1,4 +1,4 @@
-//! Signal processing: blocks and frames, spectra, bands. Knows nothing of the network.
+//! Signal processing: blocks and frames, spectra, bands. Independent of the network.
 pub(crate) mod bands;
 mod delay;
 mod framer;

@@ -1,6 +1,6 @@
-//! The last frames of something.
+//! A ring of the latest frames.
 
-/// A fixed number of items, of which the oldest gives way to the next.
+/// A fixed number of items; each new one replaces the oldest.
 #[derive(Clone, Debug)]
 pub(crate) struct Ring<T> {
     items: Vec<T>,
@@ -26,7 +26,7 @@ impl<T> Ring<T> {
         &mut self.items[self.now]
     }
 
-    /// The item `count` turns ago, which must be less than there are.
+    /// The item `count` turns ago; `count` must be less than the number of items.
     pub(crate) fn ago(&self, count: usize) -> &T {
         &self.items[(self.now + self.items.len() - count) % self.items.len()]
     }
@@ -35,7 +35,7 @@ impl<T> Ring<T> {
         self.items.iter_mut()
     }
 
-    /// Takes over another ring of the same length, without allocating where `copy` does not.
+    /// Copies another ring of the same length; allocates only if `copy` does.
     pub(crate) fn copy_from(&mut self, other: &Self, copy: impl Fn(&mut T, &T)) {
         self.items.iter_mut().zip(&other.items).for_each(|(a, b)| copy(a, b));
         self.now = other.now;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use realfft::num_complex::Complex32;
 use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
 
-/// Short-time Fourier transform: sqrt-Hann windows of 20 ms, every 10 ms, at whatever rate.
+/// Short-time Fourier transform: sqrt-Hann windows of 20 ms, every 10 ms, at any rate.
 ///
 /// Bins are scaled by 2 / window so that the same sound gives the same numbers at every rate.
 pub struct Stft {
@@ -46,7 +46,7 @@ impl Stft {
         let done = self.forward.process_with_scratch(&mut self.frame, spectrum, &mut self.scratch);
         debug_assert!(done.is_ok(), "{done:?}");
         if done.is_err() {
-            spectrum.fill(Complex32::ZERO); // of the wrong length: silence, not what was there
+            spectrum.fill(Complex32::ZERO); // wrong length: output silence rather than stale data
         }
         let scale = 2.0 / self.window.len() as f32;
         spectrum.iter_mut().for_each(|x| *x *= scale);
@@ -55,7 +55,7 @@ impl Stft {
     /// spectrum, used up -> hop; `overlap` is the half frame carried from hop to hop.
     pub fn synthesize(&mut self, spectrum: &mut [Complex32], overlap: &mut [f32], hop: &mut [f32]) {
         self.invert(spectrum);
-        // realfft leaves out 1/window; with the analysis' 2/window that is a half.
+        // realfft omits 1/window; with the 2/window of the analysis, a half remains.
         for (y, w) in self.frame.iter_mut().zip(&self.window) {
             *y *= 0.5 * w;
         }
@@ -66,10 +66,10 @@ impl Stft {
         overlap.copy_from_slice(second);
     }
 
-    /// spectrum, used up, of the same frame as `overlap` -> `overlap`, made of it anew.
+    /// spectrum, used up, of the same frame as `overlap` -> `overlap`, recomputed from it.
     ///
-    /// What was played so far was made of the other spectrum, so its sound fades into this one's over a twentieth of the
-    /// hop: a step would be heard as a buzz at the rate of the hops.
+    /// The output so far came from the other spectrum, so it is crossfaded into this one over a twentieth of the hop: a step
+    /// would be audible as a buzz at the hop rate.
     pub fn amend(&mut self, spectrum: &mut [Complex32], overlap: &mut [f32]) {
         self.invert(spectrum);
         let (hop, fade) = (overlap.len(), seam(overlap.len()));

@@ -1,19 +1,19 @@
-//! What the user sets, and how it reaches the sound without a step.
+//! The user's settings, and how they are smoothed.
 
-/// What is heard.
+/// Which signal is output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Listen {
     /// The denoised voice.
     #[default]
     Result,
-    /// What was taken out.
+    /// What was removed.
     Removed,
 }
 
-/// How the channels share the network.
+/// Channel linking.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Stereo {
-    /// One mask from all channels: the image stays.
+    /// One mask from all channels: preserves the stereo image.
     #[default]
     Linked,
     /// One network per channel.
@@ -22,26 +22,26 @@ pub enum Stereo {
 
 /// The largest reduction unless one is chosen, dB.
 ///
-/// By judges of different kinds (docs/manual.md) a voice sounds better with its noise 24 dB down than with all that can be
-/// taken away: what stays hides the network's faults, and is itself hardly heard.
+/// Several quality measures rate 24 dB above full reduction (docs/manual.md): residual noise masks artefacts and is barely
+/// audible.
 pub const DEFAULT_REDUCTION_DB: f32 = 24.0;
 
 /// Control values, read once per block.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Controls {
-    /// Largest reduction in dB, 0 (nothing) up; infinity is "full", and so is NaN.
+    /// Largest reduction in dB, from 0 (none); infinity and NaN mean full reduction.
     pub reduction_db: f32,
     /// Bias on the noise estimate in dB, limited to -12..=12; positive removes more, negative keeps more. NaN is 0.
     pub sensitivity_db: f32,
-    /// Share of the steady noise that stays, 0 (none) to 1 (all of it); NaN is 0.
+    /// Share of the steady noise to keep, 0 (none) to 1 (all of it); NaN is 0.
     pub ambience: f32,
     /// Gain after denoising in dB, within -96..=36; NaN is 0.
     pub output_db: f32,
-    /// What is heard.
+    /// Which signal is output.
     pub listen: Listen,
-    /// Link of the channels.
+    /// Channel linking.
     pub stereo: Stereo,
-    /// Delayed dry signal, crossfaded.
+    /// Outputs the delayed dry signal; changes are crossfaded.
     pub bypass: bool,
 }
 
@@ -60,7 +60,7 @@ impl Default for Controls {
 }
 
 impl Controls {
-    /// How much of what the network would remove is removed, 0..=1.
+    /// Share of the network's removed signal that is actually removed, 0..=1.
     fn amount(&self) -> f32 {
         if self.reduction_db.is_nan() {
             return 1.0;
@@ -68,12 +68,12 @@ impl Controls {
         1.0 - 10f32.powf(-self.reduction_db.max(0.0) / 20.0)
     }
 
-    /// Sensitivity within its range, dB.
+    /// Sensitivity clamped to its range, dB.
     pub(crate) fn sensitivity(&self) -> f32 {
         if self.sensitivity_db.is_nan() { 0.0 } else { self.sensitivity_db.clamp(-12.0, 12.0) }
     }
 
-    /// Ambience within its range.
+    /// Ambience clamped to its range.
     pub(crate) fn ambience(&self) -> f32 {
         if self.ambience.is_nan() { 0.0 } else { self.ambience.clamp(0.0, 1.0) }
     }
@@ -86,7 +86,7 @@ impl Controls {
     }
 }
 
-/// A value on a straight line to its target, sample by sample.
+/// A linear ramp to a target value, sample by sample.
 #[derive(Clone, Copy, Default)]
 struct Ramp {
     value: f32,
@@ -120,11 +120,11 @@ impl Ramp {
 
 /// Turns controls into two gains per sample: `output = dry_gain * dry + removed_gain * removed`.
 ///
-/// With y = dry - amount * removed the denoised signal, this covers all that is not the network's work: attenuation
-/// limit, output gain, listening to what was removed, bypass.
+/// The denoised signal is y = dry - amount * removed, so these gains cover everything outside the network: attenuation
+/// limit, output gain, listening to the removed signal, bypass.
 pub(crate) struct Mixer {
     samples: u32,
-    controls: Option<Controls>, // none before the first block, which starts at its values
+    controls: Option<Controls>, // none before the first block, which starts without a ramp
     amount: Ramp,
     gain: Ramp,
     removed: Ramp,
@@ -132,7 +132,7 @@ pub(crate) struct Mixer {
 }
 
 impl Mixer {
-    /// With ramps of `samples` samples.
+    /// Ramps take `samples` samples.
     pub(crate) fn new(samples: u32) -> Self {
         Self {
             samples,
@@ -156,7 +156,7 @@ impl Mixer {
         self.bypass.set(f32::from(controls.bypass), samples);
     }
 
-    /// The amount removed now, 0..=1.
+    /// The amount currently removed, 0..=1.
     pub(crate) fn amount(&self) -> f32 {
         self.amount.value
     }

@@ -10,35 +10,34 @@ use super::telemetry::{Meter, Telemetry};
 use crate::dsp::{Bands, Framer, Ring, Stft};
 use crate::nn::{Dccrn, DccrnState, Features, HIGH_BANDS, Mask, Sizes};
 
-/// From the last two hops of each channel to what is to be removed from the one before.
+/// Takes the last two hops of each channel and computes the removed signal for the earlier one.
 ///
-/// That hop is the first half of the newest frame and the second half of the frame before. A network of one head says what
-/// is to be removed from the newest frame, whose second half waits for the next hop; one of two heads says it of both
-/// frames at once, so that both halves are made with all that has been heard. A network that looks ahead says it of frames that
-/// many hops earlier.
+/// That hop is the first half of the newest frame and the second half of the previous frame. A one-head network estimates
+/// the removed signal for the newest frame, whose second half waits for the next hop; two heads estimate it for both frames,
+/// each using all input so far. With N frames of look-ahead, both frames are N hops older.
 pub(crate) struct Denoiser {
     network: Arc<Dccrn>,
     stft: Stft,
     bands: Bands,
     channels: Vec<Channel>,
-    voices: Vec<Voice>, // the first serves linked channels too
+    voices: Vec<Voice>, // the first also serves linked channels
     joint: Vec<Complex32>,
     joint_power: Vec<f32>,
-    joint_low: LowBand, // one frame: what the network sees of linked channels
+    joint_low: LowBand, // one frame: the network's input for linked channels
     linked: bool,
     shape: Shape,
     meter: Meter,
-    unmeasured: Option<f32>, // the amount, until what is shown of the latest frame has been measured
+    unmeasured: Option<f32>, // the amount, until the latest frame has been measured for the display
 }
 
 struct Channel {
-    spectra: Ring<Vec<Complex32>>, // from the newest back to the last head's frame
+    spectra: Ring<Vec<Complex32>>, // from the newest frame back to the last head's
     look_ahead: usize,
     removed: Vec<Vec<Complex32>>, // by each head
     low: LowBand,
     inverse: Vec<Complex32>, // input of the inverse transform, which overwrites it
     overlap: Vec<f32>,       // the newest frame's second half, by head 0
-    silent: usize,           // frames in a row that held nothing but zeros
+    silent: usize,           // consecutive frames of nothing but zeros
 }
 
 impl Shaped for Channel {
@@ -48,13 +47,13 @@ impl Shaped for Channel {
 }
 
 impl Channel {
-    /// The filtered frame, and what is removed from it.
+    /// The filtered frame and the signal removed from it.
     fn filtered(&self) -> (&[Complex32], &[Complex32]) {
         (self.spectra.ago(self.look_ahead), &self.removed[0])
     }
 }
 
-/// A network's state and what it says.
+/// A network's state and its output.
 struct Voice {
     state: DccrnState,
     features: Features,
@@ -109,9 +108,9 @@ impl Denoiser {
         }
     }
 
-    /// Work between two hops, so that less is left for the next: a hop that is `filled` of `whole` full.
+    /// Does work ahead of the next hop, of which `filled` of `whole` samples have arrived.
     ///
-    /// All is done by the middle of the hop, since the last callback before a hop has most to do.
+    /// All of it is done by the middle of the hop, because the last callback before a hop has the most work.
     pub(crate) fn prepare(&mut self, filled: usize, whole: usize) {
         self.measure();
         let parts = 2 * filled * self.network.parts() / whole;
@@ -127,7 +126,7 @@ impl Denoiser {
         }
     }
 
-    /// The framer's frames -> its outputs, what is removed. `amount` is only shown.
+    /// The framer's frames -> its outputs, the removed signal. `amount` is only used for the display.
     pub(crate) fn process(&mut self, framer: &mut Framer, controls: &Controls, amount: f32) {
         self.measure();
         for (i, channel) in self.channels.iter_mut().enumerate() {
@@ -143,13 +142,13 @@ impl Denoiser {
             && !linked
             && let [first, others @ ..] = &mut self.voices[..]
         {
-            // Each channel goes on from what was heard together.
+            // Each channel continues from the shared state.
             others.iter_mut().for_each(|v| v.state.copy_from(&first.state));
             self.shape.split_groups();
         }
         self.linked = linked;
-        // Where nothing has been heard for as long as the filter reaches back from the filtered frame, the network waits: hosts
-        // send silence before the first sound and between clips, and it would make something of that.
+        // If the input has been silent for as long as the filter reaches back from the filtered frame, the network does not
+        // run: hosts send silence before the first sound and between clips, and the network would respond to it.
         let &Sizes { heads, taps, look_ahead, taps_ahead, .. } = self.network.sizes();
         let reach = look_ahead + taps - taps_ahead;
         let waits = |c: &Channel| c.silent > reach;
@@ -192,7 +191,7 @@ impl Denoiser {
             }
         }
         for (i, c) in self.channels.iter_mut().enumerate() {
-            // What head 0 made of the frame before still overlaps; the other head has made it anew.
+            // The overlap still holds head 0's result for the previous frame; the other head replaces it.
             if let Some(before) = c.removed.get(1) {
                 c.inverse.copy_from_slice(before);
                 self.stft.amend(&mut c.inverse, &mut c.overlap);

@@ -2,9 +2,9 @@
 // A register of the processor.
 #![allow(unsafe_code)]
 
-/// Sets the processor to read and write denormals as zero until it is dropped.
+/// Makes the processor treat denormals as zero until this is dropped.
 ///
-/// Denormals can make arithmetic a hundred times slower, and the decay of a state passes through them.
+/// Denormals can make arithmetic a hundred times slower, and decaying states pass through them.
 pub(super) struct FlushDenormals {
     #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     saved: u64,
@@ -25,7 +25,7 @@ mod control {
 
     pub(super) fn write(word: u64) {
         let word = word as u32;
-        // SAFETY: loads MXCSR with what `read` gave, but for the two bits that concern denormals.
+        // SAFETY: loads MXCSR with the result of `read`, except for the two bits for denormals.
         unsafe {
             std::arch::asm!("ldmxcsr [{}]", in(reg) &word, options(nostack, readonly, preserves_flags))
         };
@@ -48,7 +48,7 @@ mod control {
     }
 
     pub(super) fn write(word: u64) {
-        // SAFETY: writes what `read` gave, but for the bit that concerns denormals.
+        // SAFETY: writes the result of `read`, except for the bit for denormals.
         unsafe { std::arch::asm!("msr fpcr, {}", in(reg) word, options(nomem, nostack)) };
     }
 

@@ -1,24 +1,24 @@
-//! A downward expander on frames in which the network heard no voice.
+//! A downward expander for frames in which the network finds no voice.
 
-/// Bins of a band: 800 Hz.
+/// Bins per band: 800 Hz.
 const BAND: usize = 16;
-/// A frame of which every band keeps less than this power ratio (-28 dB) holds no voice.
+/// A frame holds no voice if the mask keeps less than this share of the power (-28 dB) in every band.
 const THRESHOLD: f32 = 1.585e-3;
-/// A band softer than the frame by this power ratio (-40 dB) counts as if it were as loud.
+/// A band's power counts as at least this share of the frame's (-40 dB).
 const FAINT: f32 = 1e-4;
-/// Most that is taken away on top: 20 dB.
+/// Largest additional reduction: 20 dB.
 const FLOOR: f32 = 0.1;
-/// Power that reads as silence.
+/// Power that counts as silence.
 const SILENCE: f32 = 1e-14;
 
-/// Gain for what is kept of a frame, from the power of each bin before and after the mask: 1 dB down for each dB below the
+/// Gain for the kept part of a frame, from the power of each bin before and after the mask: 1 dB down for each dB below the
 /// threshold.
 ///
-/// The band that keeps most decides for all, so a voice in any of them gives exactly 1; and nothing is remembered, so
-/// its first frame passes whole.
+/// The band of which most is kept decides for all, so a voice in any band gives exactly 1. There is no memory, so a voice's
+/// first frame passes unchanged.
 pub(crate) fn gain(before: &[f32], after: &[f32]) -> f32 {
     let faint = FAINT * before.iter().sum::<f32>() + SILENCE;
-    // Bin 0 counts for the faintness alone.
+    // Bin 0 only counts towards the frame's power.
     let (heard, left) = (before.get(1..).unwrap_or_default(), after.get(1..).unwrap_or_default());
     let bands = heard.chunks_exact(BAND).zip(left.chunks_exact(BAND));
     let kept =
@@ -32,7 +32,7 @@ mod tests {
 
     const BINS: usize = 481;
 
-    /// The gain in dB for a frame of equally loud bins of which `kept_db(bin)` is kept.
+    /// The gain in dB for a frame of equally loud bins, each kept at `kept_db(bin)`.
     fn gain_db(power: f32, kept_db: impl Fn(usize) -> f32) -> f32 {
         let after: Vec<f32> =
             (0..BINS).map(|bin| power * 10f32.powf(kept_db(bin) / 10.0)).collect();

@@ -1,4 +1,4 @@
-//! From the network's mask to the spectrum of what is removed.
+//! From the network's mask to the spectrum of the removed signal.
 use std::ops::Range;
 
 use realfft::num_complex::Complex32;
@@ -6,13 +6,13 @@ use realfft::num_complex::Complex32;
 use crate::dsp::{Bands, Ring};
 use crate::nn::{LOW_BINS, Mask};
 
-/// Bins 0..=160 of the last frames.
+/// Bins 0..=160 of the latest frames.
 pub(crate) struct LowBand {
     newest: [Complex32; LOW_BINS],
     frames: Ring<Frame>,
 }
 
-/// Real and imaginary parts apart, as a filter has its own: so vectors of them can be multiplied.
+/// Real and imaginary parts are separate, as in the filters, so that vectors of them can be multiplied.
 #[derive(Clone)]
 struct Frame {
     dc: f32,
@@ -36,7 +36,7 @@ impl LowBand {
         Self { newest: [Complex32::ZERO; LOW_BINS], frames: Ring::new(frames, Frame::SILENCE) }
     }
 
-    /// Forgets the oldest frame for the one that `spectrum` holds.
+    /// Replaces the oldest frame with the one in `spectrum`.
     pub(crate) fn push(&mut self, bands: &Bands, spectrum: &[Complex32]) {
         bands.low(spectrum, &mut self.newest);
         self.frames.turn().set(spectrum[0].re, &self.newest);
@@ -53,10 +53,11 @@ impl LowBand {
     }
 }
 
-/// What one head of the mask takes away from `spectrum`, the frame that it is for: X minus the complex filter over the
-/// frames in `history`, the first tap's `newest` before the newest, below 8 kHz, (1 - gain) X above. What lies below 25 Hz leaks into bin 1, where the network sees it: bin 1's
-/// filter serves the real bin 0 too. Bin 159's serves bin 160, the real last bin of training material at 16 kHz, where only
-/// half of a filter of its own is ever learned.
+/// Computes what one mask head removes from `spectrum`, that head's frame: below 8 kHz, X minus the complex filter over the
+/// frames in `history`, with its first tap `newest` frames before the newest; above, (1 - gain) X.
+///
+/// Energy below 25 Hz leaks into bin 1, where the network sees it, so the real bin 0 uses bin 1's filter. Bin 160 uses bin
+/// 159's: in 16 kHz training material it is the real last bin, so only half of its own filter would be trained.
 pub(crate) fn removed(
     (mask, head): (&Mask, usize),
     bands: &Bands,
@@ -85,7 +86,7 @@ pub(crate) fn removed(
     }
 }
 
-/// Subtracts the filtered `x` in a range of bins.
+/// Subtracts the filtered `x` over a range of bins.
 fn take(y: &mut Frame, x: &Frame, bins: Range<usize>, (real, imag): (&[f32], &[f32])) {
     let x = x.real[bins.clone()].iter().zip(&x.imag[bins.clone()]);
     let y = y.real[bins.clone()].iter_mut().zip(&mut y.imag[bins]);
@@ -95,11 +96,10 @@ fn take(y: &mut Frame, x: &Frame, bins: Range<usize>, (real, imag): (&[f32], &[f
     }
 }
 
-/// One spectrum for several channels: the phase of their sum, the root mean square of their magnitudes; `power` is room
-/// for as many bins.
+/// Combines several channels into one spectrum: the phase of their sum, the root mean square of their magnitudes. `power` is
+/// scratch space for as many bins.
 ///
-/// Two equal channels give that channel to the bit. Where the channels all but cancel, the phase is that of the first of
-/// the loud ones.
+/// Equal channels give exactly that channel. Where the channels almost cancel, the phase is that of the first loud one.
 pub(crate) fn joint<'a>(
     spectra: impl Iterator<Item = &'a [Complex32]> + Clone,
     joint: &mut [Complex32],
@@ -161,7 +161,7 @@ mod tests {
         for (x, y) in x.iter().zip(joint(&[&x, &opposite])) {
             assert!((x - y).norm() < 1e-6, "{x} {y}");
         }
-        // The first channel has nothing to say about the phase.
+        // The first channel does not affect the phase.
         for (x, y) in x.iter().zip(joint(&[&silence, &x, &opposite])) {
             assert!((x * (2f32 / 3.0).sqrt() - y).norm() < 1e-5, "{x} {y}");
         }

@@ -20,16 +20,16 @@ use controls::Mixer;
 use denoiser::Denoiser;
 use denormals::FlushDenormals;
 
-/// Rates that an engine takes, in Hz.
+/// Supported sample rates, Hz.
 const RATES: std::ops::RangeInclusive<u32> = 8_000..=384_000;
-/// The most channels of an engine.
+/// Maximum channel count.
 const MAX_CHANNELS: usize = 64;
-/// Samples are clamped to this, 36 dB over full scale; NaN and infinity read as 0.
+/// Samples are clamped to this, 36 dB above full scale; NaN and infinity count as 0.
 const CEILING: f32 = 64.0;
-/// Samples worked on at once.
+/// Samples processed at a time.
 const SEGMENT: usize = 256;
 
-/// Why an [`Engine`] cannot be made.
+/// Why an [`Engine`] cannot be created.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EngineError {
@@ -41,24 +41,24 @@ pub enum EngineError {
     Channels(usize),
 }
 
-/// What an [`Engine`] does with a channel.
+/// How an [`Engine`] treats a channel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Role {
-    /// Takes the noise out of it.
+    /// Removes noise from it.
     #[default]
     Denoised,
-    /// Passes it on, delayed and scaled like the others: low-frequency effects, time code.
+    /// Passes it through, delayed and scaled like the others: low-frequency effects, time code.
     Passed,
 }
 
 /// Denoises blocks of any size at any rate.
 ///
-/// The dry signal is delayed and what the network removes is subtracted from it, so that a reduction of 0 dB gives back
-/// the input to the bit at every rate.
+/// The network's removed signal is subtracted from the delayed dry signal, so a reduction of 0 dB returns the input bit for
+/// bit at every rate.
 ///
-/// A hop is 10 ms, rounded to whole samples: where the rate is no multiple of 100 Hz, the sound is worked on as if it
-/// had been sampled at the nearest one, at most 0.63 % away.
+/// A hop is 10 ms, rounded to whole samples: a signal whose rate is not a multiple of 100 Hz is processed as if sampled at
+/// the nearest multiple, at most 0.63 % away.
 pub struct Engine {
     sample_rate: u32,
     timing: Timing,
@@ -67,16 +67,16 @@ pub struct Engine {
     mixer: Mixer,
     channels: Vec<Channel>,
     scratch: Scratch,
-    planes: Vec<f32>, // (channels, SEGMENT): interleaved audio taken apart
+    planes: Vec<f32>, // (channels, SEGMENT): deinterleaved audio
 }
 
-/// When the sound comes out of an [`Engine`], samples.
+/// Latency and tail of an [`Engine`], in samples.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Timing {
     /// Delay from input to output.
     pub latency: usize,
-    /// Samples of silent input after which the output is silent: the delay, the window over which a frame spreads, and
-    /// the frames that the filter reaches back.
+    /// Samples of silent input after which the output is silent: the delay, the length of a frame, and how far back the
+    /// filter reaches.
     pub tail: usize,
 }
 
@@ -89,7 +89,7 @@ impl Timing {
     }
 }
 
-/// Samples of a hop.
+/// Samples per hop.
 fn hop(sample_rate: u32) -> Result<usize, EngineError> {
     if !RATES.contains(&sample_rate) {
         return Err(EngineError::SampleRate(sample_rate));
@@ -99,7 +99,7 @@ fn hop(sample_rate: u32) -> Result<usize, EngineError> {
 
 struct Channel {
     delay: DelayLine,
-    place: Option<usize>, // among the channels that are denoised
+    place: Option<usize>, // index among the denoised channels
 }
 
 struct Scratch {
@@ -111,7 +111,7 @@ struct Scratch {
 }
 
 impl Engine {
-    /// An engine for `sample_rate` in Hz, 8,000 to 384,000, and `channels`, 1 to 64, all of them denoised. Allocates
+    /// Creates an engine for `sample_rate` in Hz, 8,000 to 384,000, and `channels`, 1 to 64, all of them denoised. Allocates
     /// everything that it will ever need.
     ///
     /// # Errors
@@ -124,11 +124,11 @@ impl Engine {
         Self::with_roles(model, sample_rate, &vec![Role::Denoised; channels])
     }
 
-    /// As [`Engine::new`], with a role for each channel.
+    /// Like [`Engine::new`], with a role for each channel.
     ///
     /// # Errors
     ///
-    /// As [`Engine::new`].
+    /// Same as [`Engine::new`].
     pub fn with_roles(
         model: &Model,
         sample_rate: u32,
@@ -166,7 +166,7 @@ impl Engine {
         })
     }
 
-    /// When the sound comes out of an engine for `sample_rate`, without making one.
+    /// Latency and tail of an engine for `sample_rate`, without creating one.
     ///
     /// # Errors
     ///
@@ -190,7 +190,7 @@ impl Engine {
         self.timing.latency
     }
 
-    /// Samples of silent input after which the output is silent, see [`Timing::tail`].
+    /// Samples of silent input after which the output is silent; see [`Timing::tail`].
     pub fn tail_samples(&self) -> usize {
         self.timing.tail
     }
@@ -198,14 +198,14 @@ impl Engine {
     /// Denoises a block in place: one slice per channel, equal lengths, any length, samples at full scale ±1.
     ///
     /// Real-time safe: no allocation, lock or system call, and no panic. NaN and infinite samples count as 0, others are
-    /// limited to ±64. The result does not depend on how the signal is cut into blocks. If lengths differ, only the length
-    /// of the shortest is processed; a missing channel counts as silence, one too many is left alone.
+    /// limited to ±64. The result does not depend on how the signal is divided into blocks. If lengths differ, only the length
+    /// of the shortest is processed; missing channels count as silence, extra channels are left untouched.
     pub fn process(&mut self, controls: &Controls, channels: &mut [&mut [f32]]) {
         let length = channels.iter().map(|c| c.len()).min().unwrap_or(0);
         self.run(controls, channels, length);
     }
 
-    /// As [`Engine::process`], from `input` to `output`.
+    /// Like [`Engine::process`], from `input` to `output`.
     pub fn process_to(&mut self, controls: &Controls, input: &[&[f32]], output: &mut [&mut [f32]]) {
         let lengths = input.iter().map(|c| c.len()).chain(output.iter().map(|c| c.len()));
         let length = lengths.min().unwrap_or(0);
@@ -218,8 +218,8 @@ impl Engine {
         self.run(controls, output, length);
     }
 
-    /// As [`Engine::process`], with the samples of all channels interleaved: `[left, right, left, right, ...]`. An
-    /// incomplete frame at the end is left alone.
+    /// Like [`Engine::process`], with the samples of all channels interleaved: `[left, right, left, right, ...]`. An
+    /// incomplete frame at the end is left untouched.
     pub fn process_interleaved(&mut self, controls: &Controls, audio: &mut [f32]) {
         let channels = self.channels.len();
         let mut planes = std::mem::take(&mut self.planes);
@@ -243,7 +243,7 @@ impl Engine {
         self.planes = planes;
     }
 
-    /// The first `length` samples of every channel, none of which is shorter.
+    /// Processes the first `length` samples of every channel, none of which is shorter.
     fn run(&mut self, controls: &Controls, channels: &mut [&mut [f32]], length: usize) {
         let _flush = FlushDenormals::new();
         self.mixer.set(controls);
@@ -262,7 +262,7 @@ impl Engine {
         }
     }
 
-    /// `samples` of every channel from `at` on, no further than the hop.
+    /// Processes `samples` samples of every channel from `at` on, at most to the end of the hop.
     fn segment(&mut self, channels: &mut [&mut [f32]], at: usize, samples: usize) {
         let s = &mut self.scratch;
         let dry_gain = &mut s.dry_gain[..samples];
@@ -294,7 +294,7 @@ impl Engine {
         }
     }
 
-    /// What happened in the latest frame, known from the first sample after its hop on.
+    /// Figures for the latest frame, available from the first sample after its hop.
     pub fn telemetry(&self) -> &Telemetry {
         self.denoiser.telemetry()
     }

@@ -1,4 +1,4 @@
-//! Recordings: results aligned with what went in.
+//! Recordings: results aligned with the input.
 use super::{Controls, Engine, EngineError};
 use crate::Model;
 
@@ -16,7 +16,7 @@ use crate::Model;
 ///
 /// # Errors
 ///
-/// As [`Engine::new`], for the sample rate and the number of channels.
+/// Same as [`Engine::new`], for the sample rate and the number of channels.
 pub fn denoise(
     model: &Model,
     controls: &Controls,
@@ -28,7 +28,7 @@ pub fn denoise(
     let mut blocks: Vec<&mut [f32]> = channels.iter_mut().map(AsMut::as_mut).collect();
     let length = blocks.iter().map(|block| block.len()).min().unwrap_or(0);
     engine.process(controls, &mut blocks);
-    // What is still inside the engine comes out with as much silence.
+    // Feeding as much silence drives the remaining samples out of the engine.
     let mut rest = vec![vec![0.0; latency]; blocks.len()];
     let mut silence: Vec<&mut [f32]> = rest.iter_mut().map(Vec::as_mut_slice).collect();
     engine.process(controls, &mut silence);
@@ -40,8 +40,8 @@ pub fn denoise(
     Ok(())
 }
 
-/// Denoises a recording that comes in pieces, aligned with the input and of the same length. It allocates: not for the
-/// audio thread.
+/// Denoises a recording that arrives in pieces, aligned with the input and of the same length. It allocates, so do not use it
+/// in the audio thread.
 ///
 /// ```
 /// use wisp::{Controls, Engine, Model, Offline};
@@ -59,11 +59,11 @@ pub fn denoise(
 /// ```
 pub struct Offline {
     engine: Engine,
-    ahead: usize, // samples of the result that come before the recording's first
+    ahead: usize, // output samples before the first of the recording
 }
 
 impl Offline {
-    /// Begins a recording with an engine, which is reset.
+    /// Starts a recording with an engine, which is reset.
     pub fn new(mut engine: Engine) -> Self {
         engine.reset();
         Self { ahead: engine.latency_samples(), engine }
@@ -80,8 +80,8 @@ impl Offline {
         piece.iter_mut().for_each(|channel| drop(channel.drain(..early)));
     }
 
-    /// The end of the recording, which is still inside the engine: one vector per channel. Afterwards the next recording
-    /// can begin.
+    /// Returns the end of the recording, which is still inside the engine: one vector per channel. Afterwards the next
+    /// recording can start.
     pub fn finish(&mut self, controls: &Controls) -> Vec<Vec<f32>> {
         let latency = self.engine.latency_samples();
         let mut rest = vec![vec![0.0; latency]; self.engine.channels()];
@@ -115,7 +115,7 @@ mod tests {
     fn pieces_give_the_whole() {
         let (controls, model) = (Controls::default(), Model::live());
         let mut offline = Offline::new(Engine::new(&model, 44_100, 2).expect("stereo"));
-        // Twice, as the second recording begins anew; the shorter is inside the engine as a whole.
+        // Twice, because the second recording starts afresh; the shorter one stays inside the engine as a whole.
         for (length, size) in [(5000, 441), (5000, 700), (300, 64)] {
             let mut whole = recording(length);
             denoise(&model, &controls, 44_100, &mut whole).expect("stereo at 44.1 kHz");

@@ -1,46 +1,46 @@
-//! What becomes of what the mask removes: an expander, and the user's taste, Sensitivity and Ambience.
+//! Adjusts the removed signal: an expander, and the user's Sensitivity and Ambience.
 use realfft::num_complex::Complex32;
 
 use super::controls::Controls;
 use super::expander;
 
-/// Bins of the narrowest band in which a steady noise is followed: 200 Hz.
+/// Bins of the narrowest band in which steady noise is tracked: 200 Hz.
 const NARROWEST: usize = 4;
 /// Per-frame smoothing of the log noise floor (natural logarithm, frames of 10 ms), rising and falling.
 const RISE: f32 = 0.01;
 const FALL: f32 = 0.02;
-/// What is louder than the steady noise by this power ratio (6 dB) is no part of it.
+/// Anything louder than the steady noise by this power ratio (6 dB) does not count as part of it.
 const MARGIN: f32 = 4.0;
-/// Power that reads as silence, so that its logarithm is finite.
+/// Power that counts as silence, so that its logarithm is finite.
 const SILENCE: f32 = 1e-14;
-/// Changes per frame: 12 dB in 120 ms, all of the ambience in 100 ms.
+/// Largest changes per frame: 12 dB in 120 ms, the full range of the ambience in 100 ms.
 const SENSITIVITY_STEP: f32 = 1.0;
 const AMBIENCE_STEP: f32 = 0.1;
 
 /// A channel whose frames are shaped.
 pub(crate) trait Shaped {
-    /// The spectrum of the frame that a head is for, and what is removed from it, which changes in place.
+    /// The spectrum of a head's frame, and the signal removed from it, which is changed in place.
     fn pair(&mut self, head: usize) -> (&[Complex32], &mut [Complex32]);
 }
 
-/// Changes what is removed, a frame at a time. At 0 dB and 0 it touches nothing of a frame that holds a voice.
+/// Adjusts the removed signal frame by frame. With both controls at 0, frames that hold a voice are unchanged.
 ///
-/// Of a frame without one, the [`expander`] removes more.
+/// In frames without a voice, the [`expander`] removes more.
 ///
-/// Sensitivity: with G = |X - R| / |X| read as a Wiener gain, the noise is taken to be louder by a factor s, which makes
-/// the gain G / (G + s (1 - G)). What is surely voice or surely noise (G near 1 or 0) keeps its place, the doubtful moves.
+/// Sensitivity: with G = |X - R| / |X| read as a Wiener gain, the noise is assumed to be louder by a factor s, which makes
+/// the gain G / (G + s (1 - G)). Clear voice and clear noise (G near 1 or 0) hardly change; doubtful sounds do.
 ///
-/// Ambience: of what is removed, a share is put back, but no more in any band than the steady noise that was heard there
-/// in the last seconds. The floor moves slowly and only while there is no voice in the band, so it does not pump; a
-/// key or a door, louder than the floor, stays away.
+/// Ambience: a share of the removed signal is put back, but in each band no more than the level of the steady noise there
+/// in the last few seconds. This floor moves slowly, and only while the band holds no voice, so it does not pump. Keyboards
+/// and doors, louder than the floor, stay removed.
 pub(crate) struct Shape {
     edges: Vec<usize>,
-    sensitivity_db: Option<f32>, // none before the first frame, which starts at its values
+    sensitivity_db: Option<f32>, // none before the first frame, which starts without a ramp
     ambience: f32,
-    /// Per group of channels, per band: natural logarithm of the steady noise's power; none: not yet heard.
+    /// Per group of channels and band: natural logarithm of the steady noise's power; none: not measured yet.
     floors: Vec<Vec<Option<f32>>>,
     before: Vec<f32>, // power of each bin, all channels of the group
-    after: Vec<f32>,  // of what is kept of it
+    after: Vec<f32>,  // of the kept part
 }
 
 impl Shape {
@@ -62,7 +62,7 @@ impl Shape {
         }
     }
 
-    /// Before each frame: a step towards what is wanted.
+    /// Call before each frame: a step towards the target values.
     pub(crate) fn set(&mut self, controls: &Controls) {
         let (sensitivity, ambience) = (controls.sensitivity(), controls.ambience());
         match &mut self.sensitivity_db {
@@ -74,9 +74,9 @@ impl Shape {
         }
     }
 
-    /// Channels that go together get the same gains, so that their image stays.
+    /// Linked channels get the same gains, which preserves the stereo image.
     ///
-    /// The frames of all heads but the first have been heard before: the ambience's floors stay where they are.
+    /// Heads other than the first process frames that have been measured already, so they leave the ambience's floors alone.
     pub(crate) fn apply(&mut self, group: usize, channels: &mut [impl Shaped], head: usize) {
         self.measure(channels, head);
         self.expand(channels, head);
@@ -101,7 +101,7 @@ impl Shape {
         }
     }
 
-    /// Frames without voice fall further.
+    /// Turns frames without a voice down further.
     fn expand(&mut self, channels: &mut [impl Shaped], head: usize) {
         let gain = expander::gain(&self.before, &self.after);
         if gain < 1.0 {
@@ -112,10 +112,10 @@ impl Shape {
         }
     }
 
-    /// Sensitivity: the noise is taken to be louder by a factor.
+    /// Sensitivity: assumes that the noise is louder by a factor.
     fn weigh_noise(&mut self, factor: f32, channels: &mut [impl Shaped], head: usize) {
         for bin in 0..self.before.len() {
-            // Over three bins, so that no single one rings.
+            // Over three bins, so that no single bin rings.
             let around = bin.saturating_sub(1)..(bin + 2).min(self.before.len());
             let before: f32 = self.before[around.clone()].iter().sum();
             let after: f32 = self.after[around].iter().sum();
@@ -130,7 +130,7 @@ impl Shape {
         }
     }
 
-    /// Ambience: a share of the steady noise stays.
+    /// Ambience: keeps a share of the steady noise.
     fn put_back(&mut self, group: usize, channels: &mut [impl Shaped], head: usize) {
         for (floor, edge) in self.floors[group].iter_mut().zip(self.edges.windows(2)) {
             let (mut all, mut gone) = (0.0, 0.0);
@@ -143,7 +143,7 @@ impl Shape {
             let level = gone.ln();
             let floor = floor.get_or_insert(level);
             if head == 0 {
-                // A voice in the band leaves the floor where it is.
+                // A voice in the band freezes the floor.
                 let noise = (gone / all).min(1.0).powi(2);
                 *floor += noise * (level - *floor) * if level > *floor { RISE } else { FALL };
             }
@@ -155,7 +155,7 @@ impl Shape {
         }
     }
 
-    /// Each group goes on with the floors of the first.
+    /// Each group continues with the floors of the first.
     pub(crate) fn split_groups(&mut self) {
         if let [first, others @ ..] = &mut self.floors[..] {
             others.iter_mut().for_each(|floors| floors.copy_from_slice(first));
@@ -178,7 +178,7 @@ mod tests {
 
     const BINS: usize = 481;
 
-    /// A channel of one frame, whichever head asks.
+    /// A channel of one frame, the same for every head.
     struct Frame(Vec<Complex32>, Vec<Complex32>);
 
     impl Shaped for Frame {
@@ -238,7 +238,7 @@ mod tests {
             let removed = shaped(&mut shape, &controls, 0.01, 0.01);
             assert!((removed / 0.01 - 0.75).abs() < 1e-4, "{removed}");
         }
-        // 40 dB over it: at most twice the floor's quarter stays.
+        // 40 dB above it: at most twice a quarter of the floor stays.
         let stays = 1.0 - shaped(&mut shape, &controls, 1.0, 1.0);
         assert!(stays < 0.0055, "{stays}");
         let after = shaped(&mut shape, &controls, 0.01, 0.01);
@@ -264,7 +264,7 @@ mod tests {
         let controls = Controls { ambience: 0.5, ..Controls::default() };
         let mut shape = Shape::new(BINS, 1);
         shaped(&mut shape, &controls, 0.01, 0.01);
-        // Ten seconds of voice, of which next to nothing is removed.
+        // Ten seconds of voice, almost nothing of which is removed.
         for _ in 0..1000 {
             shaped(&mut shape, &controls, 0.5, 0.002);
         }

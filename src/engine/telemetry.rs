@@ -1,4 +1,4 @@
-//! What an editor shows of the engine's work.
+//! Figures that an editor shows.
 use realfft::num_complex::Complex32;
 
 /// Bands of the display, up to 20 kHz.
@@ -6,18 +6,18 @@ pub const DISPLAY_BANDS: usize = 96;
 const LAST_BIN: usize = 400;
 const BIN_HZ: f32 = 50.0;
 
-/// What happened in the latest frame; plain values, cheap to copy.
+/// Figures for the latest frame; plain values, cheap to copy.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Telemetry {
-    /// Frames since the engine was made or reset.
+    /// Frames since the engine was created or reset.
     pub frame: u64,
-    /// Mean |X|^2 per display band before; a sine of amplitude 1 has |X| = 0.64 at its bin.
+    /// Mean |X|^2 per display band before denoising; a sine of amplitude 1 has |X| = 0.64 at its bin.
     pub input: [f32; DISPLAY_BANDS],
     /// The same after denoising with the attenuation limit, before the output gain.
     pub output: [f32; DISPLAY_BANDS],
     /// Power after over power before in dB, at most about 0.
     pub gain_db: f32,
-    /// How much of what sounds is voice, 0..=1.
+    /// Share of the signal classified as voice, 0..=1.
     pub voice: f32,
 }
 
@@ -45,7 +45,7 @@ fn edges() -> [usize; DISPLAY_BANDS + 1] {
     let erb = |bin: f32| (1.0 + 0.00437 * bin * BIN_HZ).log10();
     let mut edges = [1; DISPLAY_BANDS + 1];
     for k in 1..=DISPLAY_BANDS {
-        // What is left of the scale in equal steps, but at least one bin.
+        // The rest of the scale in equal steps, but at least one bin each.
         let (from, to) = (erb(edges[k - 1] as f32), erb((LAST_BIN + 1) as f32));
         let e = from + (to - from) / (DISPLAY_BANDS + 1 - k) as f32;
         let bin = (10f32.powf(e) - 1.0) / 0.00437 / BIN_HZ;
@@ -69,14 +69,14 @@ impl Meter {
         &self.latest
     }
 
-    /// Each frame first: how much of what sounds the network takes for voice, whatever the user makes of it.
+    /// Call first for each frame: the share of the signal that the network classifies as voice, whatever the controls.
     pub(crate) fn listen<'a>(
         &mut self,
         channels: impl Iterator<Item = (&'a [Complex32], &'a [Complex32])>,
     ) {
         let (mut kept, mut all) = (0.0, 1e-8);
         for (spectrum, removed) in channels {
-            // 150 Hz to 4 kHz: where voices are and rumble is not.
+            // 150 Hz to 4 kHz: voices, but no rumble.
             for (x, r) in spectrum.iter().zip(removed).take(81).skip(3) {
                 all += x.norm_sqr();
                 kept += (x - r).norm_sqr();
@@ -86,7 +86,7 @@ impl Meter {
         self.latest.voice += 0.4 * (voice - self.latest.voice);
     }
 
-    /// From each channel's spectrum and what is taken from it; `amount` of that is taken.
+    /// From each channel's spectrum and its removed signal, `amount` of which is actually removed.
     pub(crate) fn measure<'a>(
         &mut self,
         channels: impl Iterator<Item = (&'a [Complex32], &'a [Complex32])>,

@@ -12,7 +12,7 @@ const ENERGY_FLOOR: f32 = 1e-12;
 /// Added to a low band's mean |X|^0.6 before the logarithm.
 const LOW_ENERGY_FLOOR: f32 = 1e-4;
 
-/// X |X|^(0.3-1) of each bin; `scratch` has room for a number per bin, in whole panels.
+/// X |X|^(0.3-1) of each bin; `scratch` holds one number per bin, in whole panels.
 pub(crate) fn compress(kernels: Kernels, bins: &mut [Complex32], scratch: &mut Buffer) {
     for (power, x) in scratch.iter_mut().zip(bins.iter()) {
         *power = x.norm_sqr() + MAGNITUDE_FLOOR;

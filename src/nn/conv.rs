@@ -1,10 +1,10 @@
-//! Complex convolutions, batch norm folded in: real ones once exported, channels last.
+//! Complex convolutions, exported as real ones with batch norm folded in; channels last.
 use super::kernels::{Buffer, Kernels, PANEL, Packed};
 use super::weights::Weights;
 use crate::dsp::Ring;
 use crate::error::WeightsError;
 
-/// (F, C_in) of the last frames -> (F/2, C_out): kernel 3 and stride 2 in frequency.
+/// (F, C_in) of the latest frames -> (F/2, C_out): kernel 3 and stride 2 in frequency.
 pub(crate) struct ComplexConv2d {
     taps: Vec<Packed>, // oldest frame first; each (C_out, 3 C_in)
     inputs: usize,
@@ -12,7 +12,7 @@ pub(crate) struct ComplexConv2d {
     positions: usize, // F
 }
 
-/// The frames that a [`ComplexConv2d`] sees, and those that are needed again later: each (1 + F, C_in), the first position zero.
+/// The input frames of a [`ComplexConv2d`], and those needed again later: each (1 + F, C_in), with the first position zero.
 pub(crate) struct ConvState {
     frames: Ring<Buffer>,
 }
@@ -40,20 +40,20 @@ impl ComplexConv2d {
         Ok(Self { taps: taps.collect(), inputs, outputs, positions })
     }
 
-    /// `kept`: frames that are needed, at the least.
+    /// `kept`: the minimum number of frames to keep.
     pub(crate) fn new_state(&self, kept: usize) -> ConvState {
         let frame = Buffer::new((1 + self.positions) * self.inputs);
         ConvState { frames: Ring::new(self.taps.len().max(kept), frame) }
     }
 
-    /// What the frames before the newest in `state` add to y: (F/2, C_out).
+    /// Computes the contribution of the frames before the newest in `state` to y: (F/2, C_out).
     pub(crate) fn prepare(&self, kernels: Kernels, state: &ConvState, y: &mut [f32]) {
         for t in 0..self.taps.len() - 1 {
             self.tap(kernels, t, state, y);
         }
     }
 
-    /// The newest frame in `state`, onto what [`ComplexConv2d::prepare`] left -> y: (F/2, C_out).
+    /// Adds the newest frame in `state` to the result of [`ComplexConv2d::prepare`] -> y: (F/2, C_out).
     pub(crate) fn forward(&self, kernels: Kernels, state: &ConvState, y: &mut [f32]) {
         self.tap(kernels, self.taps.len() - 1, state, y);
     }
@@ -66,7 +66,7 @@ impl ComplexConv2d {
 }
 
 impl ConvState {
-    /// Forgets the oldest frame: its memory is for the newest.
+    /// Drops the oldest frame and reuses its memory for the newest.
     pub(crate) fn advance(&mut self) {
         self.frames.turn();
     }
@@ -76,7 +76,7 @@ impl ConvState {
         &self.frames.ago(count)[inputs..]
     }
 
-    /// The newest frame, (F, C_in), to be written.
+    /// The newest frame, (F, C_in), for writing.
     pub(crate) fn newest_mut(&mut self, inputs: usize) -> &mut [f32] {
         &mut self.frames.newest_mut()[inputs..]
     }
@@ -92,8 +92,8 @@ impl ConvState {
 
 /// (F, C_in) -> (2F, C_out): kernel 3, stride 2 in frequency, one frame in time.
 ///
-/// Output 2i is W1 x_i, output 2i+1 is W2 x_i + W0 x_{i+1}. Few channels go in one matrix from two neighbours to two
-/// neighbours, a quarter of it zeros; more of them by two matrices.
+/// Output 2i is W1 x_i, output 2i+1 is W2 x_i + W0 x_{i+1}. With few channels, one matrix maps two neighbours to two
+/// neighbours, a quarter of it zeros; with more, there are two matrices.
 pub(crate) struct ComplexConvTranspose2d {
     parts: Vec<(usize, Packed)>, // with the first of the 2 C_out outputs
     inputs: usize,

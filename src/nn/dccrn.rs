@@ -1,4 +1,4 @@
-//! The network, frame by frame. Layers bear the names of `train/model.py`.
+//! The network, frame by frame. Layers are named as in `train/model.py`.
 use std::path::Path;
 
 use realfft::num_complex::Complex32;
@@ -21,7 +21,7 @@ use crate::error::WeightsError;
 pub(crate) static LIVE: &[u8] = include_bytes!("../../bundled/live.safetensors");
 pub(crate) static STUDIO: &[u8] = include_bytes!("../../bundled/studio.safetensors");
 
-/// What the network sees of a frame.
+/// The network's input for a frame.
 #[derive(Clone, Debug)]
 pub struct Features {
     /// Power-compressed spectrum, bins 1..=160.
@@ -36,10 +36,10 @@ impl Default for Features {
     }
 }
 
-/// What the network says about a frame: for each of its heads a filter of the low band and gains of the high bands.
+/// The network's output for a frame: for each head, a filter of the low band and gains of the high bands.
 ///
-/// Head 0 is for the filtered frame, which is the newest unless the network looks ahead; head 1, where there is one, is for the
-/// frame before. Either's filter counts its frames back from the same one, [`Sizes::taps_ahead`] after the filtered frame.
+/// Head 0 is for the filtered frame, which is the newest unless the network looks ahead; head 1, if present, is for the
+/// previous frame. Both filters count back from the same frame, [`Sizes::taps_ahead`] after the filtered one.
 #[derive(Clone, Debug)]
 pub struct Mask {
     taps: usize,
@@ -57,7 +57,7 @@ impl Mask {
         Complex32::new(real[bin], imag[bin])
     }
 
-    /// Lets everything pass.
+    /// Sets the mask to pass everything.
     pub(crate) fn pass(&mut self) {
         self.real.fill(0.0);
         self.imag.fill(0.0);
@@ -69,7 +69,7 @@ impl Mask {
         self.gains.as_flattened_mut().fill(1.0);
     }
 
-    /// Frames that each filter goes over.
+    /// Frames that each filter spans.
     pub(crate) fn taps(&self) -> usize {
         self.taps
     }
@@ -80,7 +80,7 @@ impl Mask {
         (&self.real[at..at + LOW_BINS], &self.imag[at..at + LOW_BINS])
     }
 
-    /// Gains of the low bands, 0..=1, which are part of the coefficients; 1 where the network has none.
+    /// Gains of the low bands, 0..=1, already included in the coefficients; 1 if the network has none.
     pub fn envelope(&self, head: usize) -> &[f32; LOW_BANDS] {
         &self.envelope[head]
     }
@@ -91,7 +91,7 @@ impl Mask {
     }
 }
 
-/// A place in the network whose output can be looked at.
+/// A layer of the network whose output can be traced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layer {
     /// Complex convolution.
@@ -102,7 +102,7 @@ pub enum Layer {
     Mix(usize),
     /// Memory over time.
     Memory(usize),
-    /// Memory of the whole spectrum.
+    /// Full-band memory.
     FullMemory,
     /// Memory of the lowest bins.
     LowMemory,
@@ -146,7 +146,7 @@ impl std::fmt::Debug for Dccrn {
     }
 }
 
-/// What is needed of a frame when it is filtered.
+/// The data of a frame that is needed when it is filtered.
 #[derive(Clone)]
 struct Heard {
     lowest: [Complex32; LOWEST_BINS],
@@ -158,11 +158,11 @@ impl Heard {
         Self { lowest: [Complex32::ZERO; LOWEST_BINS], energies: [0.0; LOW_BANDS + HIGH_BANDS] };
 }
 
-/// What the network remembers of one voice, and its working memory.
+/// The network's state for one stream, and its working memory.
 pub struct DccrnState {
-    count: usize,            // frames heard, up to the look-ahead
+    count: usize,            // frames received, up to the look-ahead
     heard: Ring<Heard>,      // the filtered frame and those after it
-    encoder: Vec<ConvState>, // their newest frames are those to come
+    encoder: Vec<ConvState>, // their newest frames are not written yet
     memory: Vec<Buffer>,     // (positions, width)
     full_memory: Option<Buffer>,
     low_memory: Option<Buffer>,
@@ -182,14 +182,14 @@ pub struct DccrnState {
 }
 
 impl Dccrn {
-    /// Reads a weights' file.
+    /// Reads a weights file.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, WeightsError> {
         let path = path.as_ref();
         Self::from_bytes(&Weights::read(path)?)
             .map_err(|e| WeightsError::File { path: path.to_owned(), source: Box::new(e) })
     }
 
-    /// Reads a weights' file from memory.
+    /// Reads a weights file from memory.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, WeightsError> {
         Self::with_kernels(bytes, Kernels::detect())
     }
@@ -263,7 +263,7 @@ impl Dccrn {
         &self.sizes
     }
 
-    /// The places that [`Dccrn::forward_traced`] shows, in its order.
+    /// The layers that [`Dccrn::forward_traced`] traces, in order.
     pub fn layers(&self) -> impl Iterator<Item = Layer> {
         let convolutions = self.encoder.len();
         let full = self.full_memory.is_some().then_some(Layer::FullMemory);
@@ -276,12 +276,12 @@ impl Dccrn {
         encoder.chain(bottleneck).chain(low).chain((0..convolutions).map(Layer::Decoder))
     }
 
-    /// Multiply-adds of a layer in each frame, as the formulas have them: nothing padded, no zeros.
+    /// Multiply-adds of a layer per frame, by the formulas: no padding, no zeros.
     pub fn multiply_adds(&self, layer: Layer) -> usize {
         let s = &self.sizes;
         let (c, k, h) = (s.width(), s.mix_hidden, s.hidden);
         let m = h / s.ratio;
-        // Before each encoder layer and after the last; the decoder goes back, to the filter instead of bins.
+        // Before each encoder layer and after the last; the decoder runs backwards and ends at the filter instead of bins.
         let channels = |i: usize| if i == 0 { 2 } else { s.channels[i - 1] };
         let encoder = |i: usize| (LOW_BINS >> (i + 1)) * channels(i) * channels(i + 1) * 3;
         match layer {
@@ -353,7 +353,7 @@ impl Dccrn {
         mask
     }
 
-    /// How many frames encoder layer `i` and those after it look ahead together.
+    /// Total look-ahead, in frames, of encoder layer `layer` and those after it.
     fn ahead(&self, layer: usize) -> usize {
         (layer..self.encoder.len()).map(|i| self.sizes.frames_ahead(i)).sum()
     }
@@ -371,14 +371,14 @@ impl Dccrn {
         features.bands = energies.map(band_feature);
     }
 
-    /// In how many parts [`Dccrn::prepare`] does its work.
+    /// Number of parts into which [`Dccrn::prepare`] divides its work.
     pub fn parts(&self) -> usize {
         let others = [self.low_memory.is_some(), self.full_memory.is_some()];
         self.encoder.len() + self.memory.len() + others.into_iter().filter(|&there| there).count()
     }
 
-    /// Does what the next frame needs of those before it, until `parts` of the [`Dccrn::parts`] are done. What is
-    /// left of them [`Dccrn::forward`] does: only the timing changes, not the result.
+    /// Does the work for the next frame that depends only on earlier ones, until `parts` of the [`Dccrn::parts`] are done.
+    /// [`Dccrn::forward`] does the rest: only the timing changes, not the result.
     pub fn prepare(&self, state: &mut DccrnState, parts: usize) {
         let (kernels, positions, layers) =
             (self.kernels, self.sizes.positions(), self.encoder.len());
@@ -405,14 +405,14 @@ impl Dccrn {
         }
     }
 
-    /// Hears one frame and says what to do with the one [`Sizes::look_ahead`] frames before. Until there is one, the mask
-    /// lets everything pass.
+    /// Takes one frame and computes the mask for the one [`Sizes::look_ahead`] frames earlier. Until there is one, the mask
+    /// passes everything.
     pub fn forward(&self, features: &Features, state: &mut DccrnState, mask: &mut Mask) {
         self.forward_traced(features, state, mask, |_, _| ());
     }
 
-    /// As [`Dccrn::forward`]; `trace` sees each layer's output, (positions, channels). Of those that look ahead it is the output for
-    /// the latest frame for which they have one.
+    /// Like [`Dccrn::forward`]; `trace` receives each layer's output, (positions, channels). For layers that look ahead, it is
+    /// the output for the latest frame for which they have one.
     pub fn forward_traced(
         &self,
         features: &Features,
@@ -439,7 +439,7 @@ impl Dccrn {
         let count = s.count;
         s.count = (count + 1).min(self.sizes.look_ahead);
         for (i, layer) in self.encoder.iter().enumerate() {
-            // A layer has no output before it has heard as far ahead as it reaches.
+            // A layer has no output until the frames that it looks ahead to have arrived.
             if count + self.ahead(i + 1) < self.sizes.look_ahead {
                 s.encoder[..=i].iter_mut().for_each(ConvState::advance);
                 s.prepared = 0;
@@ -520,7 +520,7 @@ impl Dccrn {
         s.prepared = 0;
     }
 
-    /// The gains of all bands, from what the high positions say of theirs and the memory of the whole spectrum of all.
+    /// The gains of all bands, from the high positions (for their own bands) and the full-band memory (for all).
     fn gains(&self, s: &mut DccrnState, mask: &mut Mask) {
         let heads = self.sizes.heads;
         match &s.full_scratch {
@@ -545,7 +545,7 @@ impl Dccrn {
         }
     }
 
-    /// The envelope's gains, onto the coefficients.
+    /// Applies the envelope's gains to the coefficients.
     fn shape(&self, mask: &mut Mask) {
         let mut gains = [0.0; LOW_BINS];
         let coefficients = self.sizes.taps * LOW_BINS;
@@ -560,7 +560,7 @@ impl Dccrn {
     }
 }
 
-/// A layer, its state and its working memory, where the network has it.
+/// A layer, its state and its working memory, if the network has it.
 fn there<'a, Layer, Scratch>(
     memory: &'a Option<Layer>,
     state: &'a mut Option<Buffer>,
@@ -569,7 +569,7 @@ fn there<'a, Layer, Scratch>(
     Some((memory.as_ref()?, state.as_mut()?, scratch.as_mut()?))
 }
 
-/// Where encoder layer `i` reads and writes: its frames, and the newest frame of the next.
+/// Input and output of encoder layer `i`: its frames, and the newest frame of the next layer.
 fn encoder_output<'a>(
     frames: &'a mut [ConvState],
     encoded: &'a mut Buffer,
@@ -601,7 +601,7 @@ impl DccrnState {
         self.prepared = 0;
     }
 
-    /// Takes over what another state of the same network remembers, without allocating.
+    /// Copies another state of the same network, without allocating.
     pub fn copy_from(&mut self, other: &Self) {
         self.count = other.count;
         self.heard.copy_from(&other.heard, Heard::clone_from);
@@ -621,7 +621,7 @@ impl DccrnState {
 mod tests {
     use super::*;
 
-    /// Features of frame `t` of something that moves.
+    /// Features of frame `t` of a changing signal.
     fn features(t: usize) -> Features {
         let wave = |i: usize| ((t * 37 + i * 11) as f32 * 0.13).sin();
         Features {
@@ -630,7 +630,7 @@ mod tests {
         }
     }
 
-    /// All that the network says of `frames` frames; `parts` of each are prepared.
+    /// All outputs of the network for `frames` frames; `parts` of each are prepared.
     fn outputs(network: &Dccrn, frames: usize, parts: impl Fn(usize) -> usize) -> Vec<f32> {
         let (mut state, mut mask) = (network.new_state(), network.new_mask());
         let mut all = Vec::new();

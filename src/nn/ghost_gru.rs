@@ -1,4 +1,4 @@
-//! Recurrences: GhostGRU over time, one for the lowest bins together, one for the whole spectrum, two small GRUs across
+//! Recurrent layers: GhostGRUs over time (per position, for the lowest bins, for the full band) and two small GRUs across
 //! frequency.
 use realfft::num_complex::Complex32;
 
@@ -19,8 +19,8 @@ use crate::error::WeightsError;
 /// s    = [h ; tanh(G h + bg)]
 /// ```
 ///
-/// The rows are independent and share the weights. In memory each gate, h and the ghosts are padded to whole panels,
-/// and what is padded stays zero in the state.
+/// The rows are independent and share the weights. In memory each gate, h and the ghosts are padded to whole panels; the
+/// padding stays zero in the state.
 pub(crate) struct GhostGru {
     input: Packed,     // (3 m, inputs): [n | r | z]
     recurrent: Packed, // (3 m, state): [r | z | n]
@@ -58,7 +58,7 @@ fn gate_row(o: usize, width: usize, units: usize) -> Option<usize> {
     (o % width < units).then_some(o / width * units + o % width)
 }
 
-/// What [`GhostGru::forward`] needs besides its state.
+/// Working memory of [`GhostGru::forward`].
 pub(crate) struct GruScratch {
     gates: Buffer, // (rows, 4 m): [n, input side | r | z | n, recurrent side]
     ghost: Buffer, // (rows, hidden - m)
@@ -100,7 +100,7 @@ impl GhostGru {
         Ok(Self { input, recurrent, ghost, shape, inputs })
     }
 
-    /// For one row, whose products wait for the weights.
+    /// For a single row, where loading the weights dominates.
     fn for_one_row(mut self) -> Self {
         self.input = self.input.for_one_row();
         self.recurrent = self.recurrent.for_one_row();
@@ -134,7 +134,7 @@ impl GhostGru {
         kernels.matmul(&self.recurrent, rows, state, width, sides, 4 * m, false);
     }
 
-    /// x: (rows, inputs), state: (rows, width), which [`GhostGru::prepare`] has seen and which is replaced.
+    /// x: (rows, inputs), state: (rows, width), as passed to [`GhostGru::prepare`]; it is replaced.
     pub(crate) fn forward(
         &self,
         kernels: Kernels,
@@ -184,7 +184,7 @@ impl TimeMemory {
         self.gru.new_scratch(rows)
     }
 
-    /// The part of [`TimeMemory::forward`] that needs the state before it only.
+    /// The part of [`TimeMemory::forward`] that depends only on the previous state.
     pub(crate) fn prepare(
         &self,
         kernels: Kernels,
@@ -217,7 +217,7 @@ pub(crate) struct LowMemory {
     outputs: usize,
 }
 
-/// What [`LowMemory::forward`] needs besides its state.
+/// Working memory of [`LowMemory::forward`].
 pub(crate) struct LowScratch {
     gru: GruScratch,
     heard: Buffer, // (lowest positions * C | 24 real parts | 24 imaginary parts)
@@ -255,7 +255,7 @@ impl LowMemory {
         }
     }
 
-    /// The part of [`LowMemory::forward`] that needs the state before it only.
+    /// The part of [`LowMemory::forward`] that depends only on the previous state.
     pub(crate) fn prepare(&self, kernels: Kernels, state: &[f32], scratch: &mut LowScratch) {
         self.gru.prepare(kernels, 1, state, &mut scratch.gru);
     }
@@ -281,8 +281,8 @@ impl LowMemory {
     }
 }
 
-/// A GhostGRU that hears all positions and the energies of both bands together, sets the gains of the spectrum's envelope, and
-/// tells every position what it heard.
+/// A GhostGRU over all positions and the energies of both bands together. It sets the gains of the spectrum's envelope and
+/// sends its result to every position.
 pub(crate) struct FullBandMemory {
     hear: Packed, // (8, C)
     gru: GhostGru,
@@ -290,12 +290,12 @@ pub(crate) struct FullBandMemory {
     spread: Packed, // (C, 8)
     edges: [usize; LOW_BANDS + 1],
     positions: usize,
-    frames: usize, // whose bands it hears
+    frames: usize, // whose band energies it receives
     gains: usize,
     channels: usize,
 }
 
-/// What [`FullBandMemory::forward`] needs besides its state.
+/// Working memory of [`FullBandMemory::forward`].
 pub(crate) struct FullScratch {
     gru: GruScratch,
     heard: Buffer, // (positions * 8 | of each frame 24 low bands, 24 high bands)
@@ -304,7 +304,7 @@ pub(crate) struct FullScratch {
 }
 
 impl FullScratch {
-    /// Logits of the gains: of each head those of the low bands, then those of the high ones.
+    /// Logits of the gains: for each head the low bands, then the high ones.
     pub(crate) fn gains(&self) -> &[f32] {
         &self.out[..self.gains]
     }
@@ -366,12 +366,12 @@ impl FullBandMemory {
         }
     }
 
-    /// The part of [`FullBandMemory::forward`] that needs the state before it only.
+    /// The part of [`FullBandMemory::forward`] that depends only on the previous state.
     pub(crate) fn prepare(&self, kernels: Kernels, state: &[f32], scratch: &mut FullScratch) {
         self.gru.prepare(kernels, 1, state, &mut scratch.gru);
     }
 
-    /// What it hears of a frame's energies: the compressed low band's, then the features of the high bands.
+    /// Its input from a frame's energies: the compressed low band's, then the features of the high bands.
     pub(crate) fn energies(
         &self,
         low: &[Complex32; LOW_BINS],
@@ -416,7 +416,7 @@ pub(crate) struct FrequencyMix {
     channels: usize,
 }
 
-/// What [`FrequencyMix::forward`] needs; nothing in it outlives a frame.
+/// Working memory of [`FrequencyMix::forward`]; nothing in it outlives a frame.
 pub(crate) struct MixScratch {
     gates: Buffer, // (positions, 2 * 3 hidden)
     out: Buffer,   // (positions, 2 hidden)

@@ -21,7 +21,7 @@ impl Linear {
         Self::load_padded(weights, name, (inputs, inputs, Some), outputs)
     }
 
-    /// As `load`, for rows of `width` inputs of which input i is the file's input `map(i)`, if any.
+    /// Like `load`, for rows of `width` inputs, where input i is the file's input `map(i)`, if any.
     pub(crate) fn load_padded(
         weights: &mut Weights,
         name: &str,
@@ -35,7 +35,7 @@ impl Linear {
         Ok(Self { packed, inputs: width, outputs })
     }
 
-    /// x: (rows, inputs) -> y: (rows, outputs); with `add`, onto what `y` holds.
+    /// x: (rows, inputs) -> y: (rows, outputs); with `add`, adds to y.
     pub(crate) fn forward(
         &self,
         kernels: Kernels,

@@ -13,7 +13,7 @@ pub use weights::Sizes;
 
 /// Bins of the low band, 1..=160: 50 Hz to 8 kHz.
 pub const LOW_BINS: usize = 160;
-/// Bins that have a memory to themselves, 1..=24: 50 Hz to 1.2 kHz.
+/// Bins with a dedicated memory, 1..=24: 50 Hz to 1.2 kHz.
 pub const LOWEST_BINS: usize = 24;
 /// ERB-spaced bands of the low band, up to 8 kHz.
 pub const LOW_BANDS: usize = 24;

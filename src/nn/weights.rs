@@ -1,4 +1,4 @@
-//! The weights' file: read, checked, refused.
+//! Reads and checks the weights file.
 use std::collections::{HashMap, HashSet};
 use std::io::Read;
 use std::path::Path;
@@ -12,17 +12,17 @@ use super::{HIGH_BANDS, LOW_BANDS, LOW_BINS, LOWEST_BINS};
 
 /// The format of the file that this version reads.
 pub const FORMAT: u32 = 1;
-/// Larger files are refused unread.
+/// Larger files are rejected unread.
 const MAX_BYTES: usize = 64 << 20;
-/// Numbers that the memory of the whole spectrum and a position tell each other.
+/// Numbers that the full-band memory and a position send each other.
 pub(crate) const HEARD: usize = 8;
 
-/// Everything that fixes the shapes of the weights.
+/// Everything that determines the shapes of the weights.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Sizes {
     /// Real channels after each encoder layer.
     pub channels: Vec<usize>,
-    /// Frames that an encoder layer sees.
+    /// Input frames of an encoder layer, without look-ahead.
     pub time_kernel: usize,
     /// Hidden units per direction of the mix across frequency.
     pub mix_hidden: usize,
@@ -36,20 +36,20 @@ pub struct Sizes {
     pub high_positions: usize,
     /// Frames in the complex filter of the low band.
     pub taps: usize,
-    /// Units of a memory that the lowest bins have to themselves; 0, as in files that do not say: there is none.
+    /// Units of the memory for the lowest bins; 0, the default in files without it: none.
     #[serde(default)]
     pub low_hidden: usize,
-    /// Units of a memory that hears the whole spectrum and sets its envelope; 0, as in files that do not say: there is none.
+    /// Units of the full-band memory, which sets the envelope; 0, the default in files without it: none.
     #[serde(default)]
     pub full_hidden: usize,
-    /// Filters per frame; 1, as in files that do not say. The second is for the frame before, now that the newest has been
-    /// heard.
+    /// Filters per frame; 1 by default in files without it. The second is for the previous frame, now that the newest has
+    /// arrived.
     #[serde(default = "one")]
     pub heads: usize,
-    /// Frames after the filtered one that the network hears, each for 10 ms of latency; 0, as in files that do not say.
+    /// Frames of look-ahead past the filtered one, each adding 10 ms of latency; 0 by default in files without it.
     #[serde(default)]
     pub look_ahead: usize,
-    /// How many of the taps are for frames after the filtered one; 0, as in files that do not say.
+    /// How many of the taps are for frames after the filtered one; 0 by default in files without it.
     #[serde(default)]
     pub taps_ahead: usize,
 }
@@ -74,13 +74,13 @@ impl Sizes {
         LOWEST_BINS >> self.channels.len()
     }
 
-    /// What the memory of the lowest bins hears: their positions' channels, and the bins themselves.
+    /// Inputs of the memory for the lowest bins: their positions' channels, and the bins themselves.
     pub(crate) fn low_inputs(&self) -> usize {
         self.lowest_positions() * self.width() + 2 * LOWEST_BINS
     }
 
-    /// What the memory of the whole spectrum hears: of each position [`HEARD`] numbers, and the energies of all bands, in the
-    /// filtered frame and those after it.
+    /// Inputs of the full-band memory: [`HEARD`] numbers from each position, and the energies of all bands in the filtered
+    /// frame and those after it.
     pub(crate) fn full_inputs(&self) -> usize {
         self.positions() * HEARD + (1 + self.look_ahead) * (LOW_BANDS + HIGH_BANDS)
     }
@@ -199,7 +199,7 @@ impl<'a> Weights<'a> {
         let failed = |source| WeightsError::Read { path: path.to_owned(), source };
         let mut bytes = Vec::new();
         let file = std::fs::File::open(path).map_err(failed)?;
-        // One byte more than allowed shows that there is more, whatever the system calls the file's length.
+        // Reads one byte more than allowed, because the system's file length may be wrong.
         file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
         Ok(bytes)
     }
@@ -256,7 +256,7 @@ impl<'a> Weights<'a> {
         Ok(Tensor { shape: shape.to_vec(), data })
     }
 
-    /// Every tensor must have been taken.
+    /// Checks that every tensor has been taken.
     pub(crate) fn finish(self) -> Result<(), WeightsError> {
         let mut left: Vec<String> = self
             .tensors
@@ -269,8 +269,8 @@ impl<'a> Weights<'a> {
     }
 }
 
-/// safetensors 0.8 adds up the offsets of a header without a check for overflow: those that lie outside the file are
-/// refused here. A header that cannot be read is left to it.
+/// safetensors 0.8 adds the offsets of a header without an overflow check, so offsets outside the file are rejected here.
+/// Unreadable headers are left to safetensors.
 fn check_offsets(bytes: &[u8]) -> Result<(), WeightsError> {
     let Some((length, rest)) = bytes.split_first_chunk::<8>() else { return Ok(()) };
     let Some(header) =

@@ -1,8 +1,8 @@
-//! The object that CLAP hosts see: the framework's, with some of its calls answered here (`docs/upstream/`).
+//! The object that CLAP hosts see: the framework's, with some of its calls replaced (`docs/upstream/`).
 //!
-//! Delay and tail are known whenever a host may ask, and it is told of changes; a change of the quality asks for a restart.
-//! Silence is flagged and lets the host put the plugin to sleep, lists are flagged as such, text is read in any case, and hosts
-//! see the presets.
+//! Hosts can query delay and tail at any time and are notified of changes; a change of quality requests a restart. Silence is
+//! flagged and lets the host put the plugin to sleep, lists are flagged as lists, text is parsed in any case, and hosts see
+//! the presets.
 use std::ffi::{CStr, c_char, c_void};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
@@ -39,37 +39,37 @@ use super::instance::{Shared, made};
 use super::params::{Handle, Parameter};
 use super::{Wisp, discovery};
 
-/// An instance: the framework's calls, but for those that are replaced.
+/// An instance: the framework's calls, except those that are replaced.
 #[repr(C)]
 struct Instance {
-    /// First, so that a pointer to it is one to the whole. Its data are the framework's, which go by it.
+    /// First, so that a pointer to it is a pointer to the whole. Its data is the framework's, which finds itself through it.
     plugin: clap_plugin,
     inner: *const clap_plugin,
     /// The framework's calls about parameters.
     params: *const clap_plugin_params,
-    /// Its calls about the state.
+    /// The framework's calls about the state.
     state: *const clap_plugin_state,
     host: *const clap_host,
     /// What the host offers; null before `init`.
     host_tail: AtomicPtr<clap_host_tail>,
     shared: Shared,
-    /// The delay and the tail that the host knows.
+    /// The delay and the tail last reported to the host.
     latency: AtomicU32,
     tail: AtomicU32,
-    /// The host has been asked for a restart that has not come yet.
+    /// A restart has been requested from the host and is pending.
     asked: AtomicBool,
 }
 
-/// The host has read no number yet.
+/// Nothing reported yet.
 const UNREAD: u32 = u32::MAX;
 
 impl Instance {
-    /// Asks the host for a restart if another quality is set than the one that is active. Any thread.
+    /// Requests a restart from the host if the quality set differs from the active one. Any thread.
     fn attend(&self) {
         if !self.shared.is_outdated() {
             self.asked.store(false, Ordering::Relaxed);
         } else if !self.asked.swap(true, Ordering::Relaxed) {
-            // SAFETY: the host is alive for as long as the plugin, and takes this from any thread.
+            // SAFETY: the host outlives the plugin and accepts this call from any thread.
             unsafe {
                 if let Some(request_restart) = (*self.host).request_restart {
                     request_restart(self.host);
@@ -78,7 +78,7 @@ impl Instance {
         }
     }
 
-    /// While being activated: tells a host of a delay that it knows otherwise.
+    /// During activation: notifies the host if the delay has changed.
     fn tell_latency(&self) {
         let latency = self.shared.timing().latency as u32;
         let known = self.latency.swap(latency, Ordering::Relaxed);
@@ -94,7 +94,7 @@ impl Instance {
         }
     }
 
-    /// Audio thread: tells a host of a tail that it knows otherwise.
+    /// Audio thread: notifies the host if the tail has changed.
     fn tell_tail(&self) {
         let tail = self.shared.timing().tail as u32;
         let known = self.tail.swap(tail, Ordering::Relaxed);
@@ -111,13 +111,13 @@ impl Instance {
     }
 }
 
-/// An instance by the host's pointer to it.
+/// The instance behind the host's pointer.
 ///
 /// # Safety
 ///
 /// `plugin` comes from [`create`] and is not destroyed.
 unsafe fn instance<'a>(plugin: *const clap_plugin) -> Option<&'a Instance> {
-    // SAFETY: as promised, or null.
+    // SAFETY: guaranteed by the caller, or null.
     unsafe { plugin.cast::<Instance>().as_ref() }
 }
 
@@ -126,23 +126,23 @@ unsafe extern "C" fn create(
     host: *const clap_host,
     id: *const c_char,
 ) -> *const clap_plugin {
-    // SAFETY: text with its zero, or null.
+    // SAFETY: zero-terminated text, or null.
     if host.is_null() || id.is_null() || unsafe { CStr::from_ptr(id) } != descriptor().clap_id() {
         return ptr::null();
     }
-    // SAFETY: the host is alive for as long as the plugin.
+    // SAFETY: the host outlives the plugin.
     let (wrapper, shared) = made(|| unsafe { Wrapper::<Wisp>::new(host) });
     // The framework frees it in `destroy`.
     let inner: *const clap_plugin = wrapper.clap_plugin.as_ptr();
     let _ = Arc::into_raw(wrapper);
-    // SAFETY: filled, and in its place until it is destroyed.
+    // SAFETY: initialised, and not moved until it is destroyed.
     let mut plugin = unsafe { *inner };
     plugin.init = Some(init_instance);
     plugin.destroy = Some(destroy);
     plugin.activate = Some(activate);
     plugin.process = Some(process);
     plugin.get_extension = Some(get_extension);
-    // SAFETY: the framework's own calls with its own object.
+    // SAFETY: the framework's own calls on its own object.
     let params = unsafe { extension_of(inner, CLAP_EXT_PARAMS) }.cast();
     // SAFETY: as above.
     let state = unsafe { extension_of(inner, CLAP_EXT_STATE) }.cast();
@@ -162,9 +162,9 @@ unsafe extern "C" fn create(
 }
 
 unsafe extern "C" fn init_instance(plugin: *const clap_plugin) -> bool {
-    // SAFETY: as the host has promised.
+    // SAFETY: guaranteed by the host.
     let Some(instance) = (unsafe { instance(plugin) }) else { return false };
-    // SAFETY: the host's own call, from here on allowed; the framework's own with its own object.
+    // SAFETY: a host call that is allowed from here on; the framework's own call on its own object.
     unsafe {
         let tail = extension::<clap_host_tail>(instance.host, CLAP_EXT_TAIL);
         let tail = tail.map_or(ptr::null_mut(), |tail| ptr::from_ref(tail).cast_mut());
@@ -179,9 +179,9 @@ unsafe extern "C" fn activate(
     least: u32,
     most: u32,
 ) -> bool {
-    // SAFETY: as the host has promised.
+    // SAFETY: guaranteed by the host.
     let Some(instance) = (unsafe { instance(plugin) }) else { return false };
-    // SAFETY: the framework's own call with its own object.
+    // SAFETY: the framework's own call on its own object.
     let active = unsafe {
         let call = (*instance.inner).activate;
         call.is_some_and(|activate| activate(instance.inner, sample_rate, least, most))
@@ -195,9 +195,9 @@ unsafe extern "C" fn activate(
 
 /// # Safety
 ///
-/// `inner` is an object of the framework's.
+/// `inner` is one of the framework's objects.
 unsafe fn extension_of(inner: *const clap_plugin, id: &CStr) -> *const c_void {
-    // SAFETY: as promised.
+    // SAFETY: guaranteed by the caller.
     unsafe { (*inner).get_extension.map_or(ptr::null(), |get| get(inner, id.as_ptr())) }
 }
 
@@ -205,7 +205,7 @@ unsafe extern "C" fn destroy(plugin: *const clap_plugin) {
     if plugin.is_null() {
         return;
     }
-    // SAFETY: the host's last call of what `create` leaked.
+    // SAFETY: the host's last call on the object that `create` leaked.
     let instance = unsafe { Box::from_raw(plugin.cast_mut().cast::<Instance>()) };
     // SAFETY: the framework's own object, for the last time.
     unsafe {
@@ -219,10 +219,10 @@ unsafe extern "C" fn process(
     plugin: *const clap_plugin,
     block: *const clap_process,
 ) -> clap_process_status {
-    // SAFETY: as the host has promised.
+    // SAFETY: guaranteed by the host.
     let (instance, block) = unsafe { (instance(plugin), block.as_ref()) };
     let (Some(instance), Some(block)) = (instance, block) else { return CLAP_PROCESS_ERROR };
-    // SAFETY: the framework's own call with its own object.
+    // SAFETY: the framework's own call on its own object.
     let status = unsafe {
         match (*instance.inner).process {
             Some(process) => process(instance.inner, block),
@@ -239,17 +239,17 @@ unsafe extern "C" fn process(
     if silent && instance.shared.status.is_quiet() { CLAP_PROCESS_SLEEP } else { status }
 }
 
-/// Tells the host which channels are silent; whether all are.
+/// Flags silent channels for the host; returns whether all are silent.
 ///
 /// # Safety
 ///
-/// The block's buffers are as long as it says.
+/// The block's buffers have the length that it states.
 unsafe fn flag_silence(block: &clap_process) -> bool {
     let samples = block.frames_count as usize;
     if block.audio_outputs_count == 0 || block.audio_outputs.is_null() || samples == 0 {
         return false;
     }
-    // SAFETY: there is a port, with so many channels of so many samples.
+    // SAFETY: there is a port with `channels` channels of `samples` samples.
     unsafe {
         let port = &mut *block.audio_outputs;
         let channels = port.channel_count.min(64);
@@ -264,12 +264,12 @@ unsafe fn flag_silence(block: &clap_process) -> bool {
 }
 
 unsafe extern "C" fn get_extension(plugin: *const clap_plugin, id: *const c_char) -> *const c_void {
-    // SAFETY: as the host has promised.
+    // SAFETY: guaranteed by the host.
     let Some(instance) = (unsafe { instance(plugin) }) else { return ptr::null() };
     if id.is_null() {
         return ptr::null();
     }
-    // SAFETY: text with its zero.
+    // SAFETY: zero-terminated text.
     let id = unsafe { CStr::from_ptr(id) };
     if id == CLAP_EXT_TAIL {
         (&raw const TAIL).cast()
@@ -289,7 +289,7 @@ unsafe extern "C" fn get_extension(plugin: *const clap_plugin, id: *const c_char
 
 static TAIL: clap_plugin_tail = {
     unsafe extern "C" fn get(plugin: *const clap_plugin) -> u32 {
-        // SAFETY: as the host has promised.
+        // SAFETY: guaranteed by the host.
         unsafe { instance(plugin) }.map_or(0, |instance| {
             let tail = instance.shared.timing().tail as u32;
             instance.tail.store(tail, Ordering::Relaxed);
@@ -301,7 +301,7 @@ static TAIL: clap_plugin_tail = {
 
 static LATENCY: clap_plugin_latency = {
     unsafe extern "C" fn get(plugin: *const clap_plugin) -> u32 {
-        // SAFETY: as the host has promised.
+        // SAFETY: guaranteed by the host.
         unsafe { instance(plugin) }.map_or(0, |instance| {
             let latency = instance.shared.timing().latency as u32;
             instance.latency.store(latency, Ordering::Relaxed);
@@ -318,7 +318,7 @@ static PRESET_LOAD: clap_plugin_preset_load = {
         location: *const c_char,
         key: *const c_char,
     ) -> bool {
-        // SAFETY: as the host has promised.
+        // SAFETY: guaranteed by the host.
         unsafe {
             instance(plugin).is_some_and(|instance| {
                 let (params, host) = (&instance.shared.params, instance.host);
@@ -329,10 +329,10 @@ static PRESET_LOAD: clap_plugin_preset_load = {
     clap_plugin_preset_load { from_location: Some(load) }
 };
 
-/// The framework's calls about the state; a loaded one may set another quality.
+/// The framework's calls about the state; a loaded state may set another quality.
 static STATE: clap_plugin_state = {
     unsafe extern "C" fn save(plugin: *const clap_plugin, stream: *const clap_ostream) -> bool {
-        // SAFETY: as the host has promised; the framework's own call with its own object.
+        // SAFETY: guaranteed by the host; the framework's own call on its own object.
         unsafe {
             instance(plugin).is_some_and(|instance| {
                 let call = instance.state.as_ref().and_then(|state| state.save);
@@ -354,7 +354,7 @@ static STATE: clap_plugin_state = {
     clap_plugin_state { save: Some(save), load: Some(load) }
 };
 
-/// The framework's calls about parameters, but for some.
+/// The framework's calls about parameters, except some.
 static PARAMS: clap_plugin_params = clap_plugin_params {
     count: Some(count),
     get_info: Some(get_info),
@@ -372,7 +372,7 @@ unsafe extern "C" fn count(_: *const clap_plugin) -> u32 {
 macro_rules! pass_on {
     ($(fn $name:ident($($argument:ident: $type:ty),*) -> $output:ty, or $otherwise:expr;)*) => {
         $(unsafe extern "C" fn $name(plugin: *const clap_plugin, $($argument: $type),*) -> $output {
-            // SAFETY: as the host has promised; the framework's own call with its own object.
+            // SAFETY: guaranteed by the host; the framework's own call on its own object.
             unsafe {
                 match instance(plugin).and_then(|i| Some((i.inner, i.params.as_ref()?.$name?))) {
                     Some((inner, call)) => call(inner, $($argument),*),
@@ -393,9 +393,9 @@ unsafe extern "C" fn flush(
     input: *const clap_input_events,
     output: *const clap_output_events,
 ) {
-    // SAFETY: as the host has promised.
+    // SAFETY: guaranteed by the host.
     let Some(instance) = (unsafe { instance(plugin) }) else { return };
-    // SAFETY: the framework's own call with its own object.
+    // SAFETY: the framework's own call on its own object.
     unsafe {
         if let Some(flush) = instance.params.as_ref().and_then(|params| params.flush) {
             flush(instance.inner, input, output);
@@ -409,10 +409,10 @@ unsafe extern "C" fn get_info(
     index: u32,
     info: *mut clap_param_info,
 ) -> bool {
-    // SAFETY: as the host has promised.
+    // SAFETY: guaranteed by the host.
     let Some(instance) = (unsafe { instance(plugin) }) else { return false };
     let Some(parameter) = Parameter::ALL.get(index as usize) else { return false };
-    // SAFETY: the framework's own call with its own object.
+    // SAFETY: the framework's own call on its own object.
     let filled = unsafe {
         let call = instance.params.as_ref().and_then(|params| params.get_info);
         call.is_some_and(|get_info| get_info(instance.inner, index, info))
@@ -430,10 +430,10 @@ unsafe extern "C" fn text_to_value(
     text: *const c_char,
     value: *mut f64,
 ) -> bool {
-    // SAFETY: as the host has promised.
+    // SAFETY: guaranteed by the host.
     let Some(instance) = (unsafe { instance(plugin) }) else { return false };
     let index = (0..Parameter::ALL.len() as u32).find(|&index| {
-        // SAFETY: plain numbers and characters, all of which may be zero, and then filled.
+        // SAFETY: plain numbers and characters, for which zero is valid, and then filled in.
         unsafe {
             let mut info: clap_param_info = std::mem::zeroed();
             get_info(plugin, index, &mut info) && info.id == id
@@ -443,12 +443,13 @@ unsafe extern "C" fn text_to_value(
     if text.is_null() || value.is_null() {
         return false;
     }
-    // SAFETY: text with its zero.
+    // SAFETY: zero-terminated text.
     let text = unsafe { CStr::from_ptr(text) }.to_string_lossy();
     let handle: &dyn Handle = instance.shared.params.handle(Parameter::ALL[index as usize]);
     match handle.parse(&text) {
         Some(parsed) => {
-            // SAFETY: a place for the value. Lists and switches have two positions, so that the host's value is the normalized one.
+            // SAFETY: a valid pointer for the value. Lists and switches have two positions, so the host's value is the normalized
+            // one.
             unsafe { *value = parsed.into() };
             true
         }
@@ -489,7 +490,7 @@ unsafe extern "C" fn get_factory(id: *const c_char) -> *const c_void {
     if id.is_null() {
         return ptr::null();
     }
-    // SAFETY: text with its zero.
+    // SAFETY: zero-terminated text.
     let id = unsafe { CStr::from_ptr(id) };
     if id == CLAP_PLUGIN_FACTORY_ID {
         (&raw const FACTORY).cast()

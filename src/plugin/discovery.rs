@@ -1,4 +1,4 @@
-//! Presets for CLAP hosts: an index of those that come with Wisp and of the user's, and their loading.
+//! Presets for CLAP hosts: indexing and loading of factory and user presets.
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::path::{Path, PathBuf};
 use std::ptr;
@@ -25,14 +25,14 @@ const ABI: &CStr = c"clap";
 const FILES: &CStr = c"Wisp presets";
 const ENDING: &CStr = c"json";
 
-/// What a host holds while it makes its index.
+/// The provider that a host holds while it builds its index.
 ///
-/// One for each preset that comes with Wisp and one for the user's: with all of them in one place the validator hangs
+/// One for each factory preset and one for the user's: with all of them in one container the validator hangs
 /// (docs/upstream/clap-validator-preset-containers.md).
 struct Provider {
     provider: clap_preset_discovery_provider,
     indexer: *const clap_preset_discovery_indexer,
-    /// None: the user's.
+    /// `None`: the user's presets.
     preset: Option<&'static Factory>,
 }
 
@@ -43,12 +43,12 @@ struct Descriptor {
     _name: CString,
 }
 
-// SAFETY: the pointers are to the texts beside them, which nobody changes.
+// SAFETY: the pointers refer to the texts beside them, which never change.
 unsafe impl Send for Descriptor {}
 // SAFETY: as above.
 unsafe impl Sync for Descriptor {}
 
-/// By the order of [`FACTORY`], then the user's.
+/// In the order of [`FACTORY`], then the user's.
 fn descriptors() -> &'static [Descriptor] {
     static DESCRIPTORS: OnceLock<Vec<Descriptor>> = OnceLock::new();
     DESCRIPTORS.get_or_init(|| {
@@ -95,7 +95,7 @@ unsafe extern "C" fn create(
     if indexer.is_null() || id.is_null() {
         return ptr::null();
     }
-    // SAFETY: text with its zero.
+    // SAFETY: zero-terminated text.
     let id = unsafe { CStr::from_ptr(id) };
     let found = descriptors().iter().enumerate().find(|(_, descriptor)| *descriptor.id == *id);
     let Some((index, descriptor)) = found else { return ptr::null() };
@@ -109,26 +109,26 @@ unsafe extern "C" fn create(
     };
     let provider =
         Box::into_raw(Box::new(Provider { provider, indexer, preset: FACTORY.get(index) }));
-    // SAFETY: just made, and in its place until `destroy`.
+    // SAFETY: just created, and not moved until `destroy`.
     unsafe {
         (*provider).provider.provider_data = provider.cast();
         &raw const (*provider).provider
     }
 }
 
-/// The provider by the host's pointer to it.
+/// The provider behind the host's pointer.
 ///
 /// # Safety
 ///
 /// `provider` comes from [`create`] and is not destroyed.
 unsafe fn own<'a>(provider: *const clap_preset_discovery_provider) -> Option<&'a Provider> {
-    // SAFETY: as promised, or null.
+    // SAFETY: guaranteed by the caller, or null.
     unsafe { provider.as_ref()?.provider_data.cast::<Provider>().as_ref() }
 }
 
-/// Says where presets are.
+/// Declares the preset locations.
 unsafe extern "C" fn init(provider: *const clap_preset_discovery_provider) -> bool {
-    // SAFETY: as the host has promised; its indexer lives as long as the provider.
+    // SAFETY: guaranteed by the host; its indexer lives as long as the provider.
     unsafe {
         let Some(own) = own(provider) else { return false };
         let Some(indexer) = own.indexer.as_ref() else { return false };
@@ -164,7 +164,7 @@ unsafe extern "C" fn init(provider: *const clap_preset_discovery_provider) -> bo
 }
 
 unsafe extern "C" fn destroy(provider: *const clap_preset_discovery_provider) {
-    // SAFETY: the host's last call of what `create` made, or null.
+    // SAFETY: the host's last call on the object that `create` made, or null.
     unsafe {
         if let Some(provider) = provider.as_ref() {
             drop(Box::from_raw(provider.provider_data.cast::<Provider>()));
@@ -185,11 +185,11 @@ unsafe extern "C" fn get_metadata(
     location: *const c_char,
     receiver: *const clap_preset_discovery_metadata_receiver,
 ) -> bool {
-    // SAFETY: as the host has promised.
+    // SAFETY: guaranteed by the host.
     let Some(receiver) = (unsafe { receiver.as_ref() }) else { return false };
     match kind {
         CLAP_PRESET_DISCOVERY_LOCATION_PLUGIN => {
-            // SAFETY: as the host has promised.
+            // SAFETY: guaranteed by the host.
             let Some(preset) = (unsafe { own(provider) }).and_then(|own| own.preset) else {
                 return false;
             };
@@ -198,7 +198,7 @@ unsafe extern "C" fn get_metadata(
             unsafe { tell(receiver, preset.name, true, flags, Some(preset.purpose)) }
         }
         CLAP_PRESET_DISCOVERY_LOCATION_FILE => {
-            // SAFETY: text with its zero, or null.
+            // SAFETY: zero-terminated text, or null.
             let Some(path) = (unsafe { path(location) }) else { return false };
             let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             match presets::read(&path, &WispParams::default()) {
@@ -222,7 +222,7 @@ unsafe extern "C" fn get_metadata(
     }
 }
 
-/// Tells of one preset; whether the host wants more.
+/// Reports one preset; returns whether the host wants more.
 ///
 /// # Safety
 ///
@@ -240,7 +240,7 @@ unsafe fn tell(
     let key = if keyed { name.as_ptr() } else { ptr::null() };
     let plugin = clap_universal_plugin_id { abi: ABI.as_ptr(), id: plugin.as_ptr() };
     let description = description.and_then(|text| CString::new(text).ok());
-    // SAFETY: as promised; the texts live until the calls are over.
+    // SAFETY: guaranteed by the caller; the texts outlive the calls.
     unsafe {
         if !receiver.begin_preset.is_some_and(|begin| begin(receiver, name.as_ptr(), key)) {
             return false;
@@ -261,25 +261,25 @@ unsafe fn tell(
     true
 }
 
-/// A path that a host names.
+/// A path given by a host.
 ///
 /// # Safety
 ///
-/// `location` is text with its zero, or null.
+/// `location` is zero-terminated text, or null.
 unsafe fn path(location: *const c_char) -> Option<PathBuf> {
     if location.is_null() {
         return None;
     }
-    // SAFETY: as promised.
+    // SAFETY: guaranteed by the caller.
     let text = unsafe { CStr::from_ptr(location) }.to_str().ok()?;
     Some(Path::new(text).to_owned())
 }
 
-/// Sets the parameters to a preset that a host names, and tells it; whether there is such a preset.
+/// Sets the parameters to a preset chosen by a host, and notifies it; returns whether there is such a preset.
 ///
 /// # Safety
 ///
-/// The texts have their zeros or are null, and the host is alive.
+/// The texts are zero-terminated or null, and the host is alive.
 pub(super) unsafe fn load(
     params: &WispParams,
     host: *const clap_host,
@@ -287,11 +287,11 @@ pub(super) unsafe fn load(
     location: *const c_char,
     key: *const c_char,
 ) -> bool {
-    // SAFETY: as promised.
+    // SAFETY: guaranteed by the caller.
     let found = unsafe { find(params, kind, location, key) };
-    // SAFETY: as promised.
+    // SAFETY: guaranteed by the caller.
     let told = unsafe { extension::<clap_host_preset_load>(host, CLAP_EXT_PRESET_LOAD) }
-        // SAFETY: as promised.
+        // SAFETY: guaranteed by the caller.
         .or_else(|| unsafe { extension(host, CLAP_EXT_PRESET_LOAD_COMPAT) });
     match found {
         Ok((name, values)) => {
@@ -302,7 +302,7 @@ pub(super) unsafe fn load(
             let mut memory = params.sound_memory(Clone::clone);
             memory.preset = LoadedPreset { name, values };
             params.set_sound_memory(memory);
-            // SAFETY: the host's own calls, on its main thread, as this one is.
+            // SAFETY: the host's own calls, on its main thread, like this one.
             unsafe {
                 let rescan = extension::<clap_host_params>(host, CLAP_EXT_PARAMS);
                 if let Some(rescan) = rescan.and_then(|host_params| host_params.rescan) {
@@ -332,7 +332,7 @@ type Found = (String, Vec<(Control, f32)>);
 
 /// # Safety
 ///
-/// The texts have their zeros or are null.
+/// The texts are zero-terminated or null.
 unsafe fn find(
     params: &WispParams,
     kind: clap_preset_discovery_location_kind,
@@ -341,14 +341,14 @@ unsafe fn find(
 ) -> Result<Found, String> {
     match kind {
         CLAP_PRESET_DISCOVERY_LOCATION_PLUGIN if !key.is_null() => {
-            // SAFETY: as promised.
+            // SAFETY: guaranteed by the caller.
             let key = unsafe { CStr::from_ptr(key) }.to_string_lossy();
             let preset = FACTORY.iter().find(|preset| preset.name == key);
             let preset = preset.ok_or_else(|| format!("{key}: no such preset"))?;
             Ok((preset.name.to_owned(), preset.values(params)))
         }
         CLAP_PRESET_DISCOVERY_LOCATION_FILE => {
-            // SAFETY: as promised.
+            // SAFETY: guaranteed by the caller.
             let path = unsafe { path(location) }.ok_or("no file named")?;
             let values = presets::read(&path, params).map_err(|error| error.to_string())?;
             Ok((path.file_stem().unwrap_or_default().to_string_lossy().into_owned(), values))
@@ -357,12 +357,12 @@ unsafe fn find(
     }
 }
 
-/// What a host offers, if it does.
+/// A host's extension, if it has one.
 ///
 /// # Safety
 ///
-/// The host is alive, and the id is that of a `T`.
+/// The host is alive, and the id belongs to a `T`.
 pub(super) unsafe fn extension<'a, T>(host: *const clap_host, id: &CStr) -> Option<&'a T> {
-    // SAFETY: as promised.
+    // SAFETY: guaranteed by the caller.
     unsafe { host.as_ref()?.get_extension?(host, id.as_ptr()).cast::<T>().as_ref() }
 }

@@ -1,4 +1,4 @@
-//! Undo and redo of what the user did in the editor.
+//! Undo and redo of the user's changes in the editor.
 use super::params::Parameter;
 
 /// Steps that can be undone.

@@ -1,6 +1,6 @@
-//! What an instance shares with the objects that hosts see.
+//! Data that an instance shares with the objects that hosts see.
 //!
-//! The framework makes the plugin and keeps it to itself; [`made`] gets hold of what both need.
+//! The framework creates the plugin and keeps it private; [`made`] gives access to the shared data.
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -15,19 +15,19 @@ use crate::{Model, Quality};
 /// The sample rate until the host sets one, Hz.
 const ASSUMED_RATE: u32 = 48_000;
 
-/// An instance, from outside.
+/// An instance, seen from outside.
 #[derive(Clone, Default)]
 pub(super) struct Shared {
     /// Its parameters.
     pub params: Arc<WispParams>,
-    /// What hosts may ask at any time.
+    /// Status that hosts may query at any time.
     pub status: Arc<Status>,
-    /// The framework's way to its background worker.
+    /// Access to the framework's background worker.
     pub executor: Arc<Mutex<Option<AsyncExecutor<Wisp>>>>,
 }
 
 impl Shared {
-    /// Delay and tail: those of what is active, or else of what the next activation will make.
+    /// Delay and tail of the active engine, or else of the engine after the next activation.
     pub(super) fn timing(&self) -> Timing {
         self.status.timing().unwrap_or_else(|| self.next_timing())
     }
@@ -37,15 +37,15 @@ impl Shared {
         timing(self.params.quality(), self.status.rate.load(Ordering::Relaxed))
     }
 
-    /// Whether another quality is set than the one that is active, for which the host has to activate the plugin anew.
+    /// Whether the quality set differs from the active one, so that the host has to reactivate the plugin.
     pub(super) fn is_outdated(&self) -> bool {
         self.status.quality().is_some_and(|quality| quality != self.params.quality())
     }
 }
 
-/// What hosts may ask at any time.
+/// Status that hosts may query at any time.
 pub(super) struct Status {
-    /// Hz, as the host has named it last.
+    /// Hz, as last set by the host.
     rate: AtomicU32,
     /// One of the constants below.
     active: AtomicU8,
@@ -56,7 +56,7 @@ pub(super) struct Status {
 
 /// Nothing is active,
 const INACTIVE: u8 = 0;
-/// the sound passes as it is,
+/// the sound passes unchanged,
 const PASSING: u8 = 1;
 /// or an engine of one of the qualities runs.
 const LIVE: u8 = 2;
@@ -75,12 +75,12 @@ impl Default for Status {
 }
 
 impl Status {
-    /// The host has named its rate.
+    /// The host has set its rate.
     pub(super) fn set_rate(&self, rate: f32) {
         self.rate.store(whole(rate), Ordering::Relaxed);
     }
 
-    /// From now on an engine of this quality runs; none: the sound passes as it is.
+    /// From now on an engine of this quality runs; `None`: the sound passes unchanged.
     pub(super) fn activate(&self, quality: Option<Quality>, timing: Timing) {
         self.latency.store(timing.latency as u32, Ordering::Relaxed);
         self.tail.store(timing.tail as u32, Ordering::Relaxed);
@@ -98,7 +98,7 @@ impl Status {
         self.active.store(INACTIVE, Ordering::Release);
     }
 
-    /// Between activation and its end.
+    /// Whether the plugin is active.
     pub(super) fn is_active(&self) -> bool {
         self.active.load(Ordering::Acquire) != INACTIVE
     }
@@ -112,7 +112,7 @@ impl Status {
         }
     }
 
-    /// Delay and tail of what is active.
+    /// Delay and tail of the active engine.
     fn timing(&self) -> Option<Timing> {
         if !self.is_active() {
             return None;
@@ -121,7 +121,7 @@ impl Status {
         Some(Timing { latency: samples(&self.latency), tail: samples(&self.tail) })
     }
 
-    /// Whether nothing but silence comes until the input is something else.
+    /// Whether the output stays silent as long as the input is silent.
     pub(super) fn is_quiet(&self) -> bool {
         self.quiet.load(Ordering::Relaxed)
     }
@@ -132,12 +132,12 @@ impl Status {
     }
 }
 
-/// None of either where Wisp does not denoise.
+/// No delay and no tail if Wisp does not denoise.
 fn timing(quality: Quality, rate: u32) -> Timing {
     Engine::timing(&Model::bundled(quality), rate).unwrap_or_default()
 }
 
-/// A host's rate as the engine takes it, Hz.
+/// A host's rate as a whole number for the engine, Hz.
 pub(super) fn whole(rate: f32) -> u32 {
     rate.round() as u32 // 0 for NaN
 }
@@ -147,7 +147,7 @@ thread_local! {
     static LATEST: RefCell<Option<Shared>> = const { RefCell::new(None) };
 }
 
-/// Runs a function that makes an instance on this thread, and returns both.
+/// Runs a function that creates an instance on this thread, and returns its result and the instance.
 pub(super) fn made<T>(make: impl FnOnce() -> T) -> (T, Shared) {
     WANTED.set(true);
     let thing = make();
@@ -155,7 +155,7 @@ pub(super) fn made<T>(make: impl FnOnce() -> T) -> (T, Shared) {
     (thing, LATEST.take().unwrap_or_default())
 }
 
-/// For the instance itself, when it is made.
+/// Called by the instance itself when it is created.
 pub(super) fn shared() -> Shared {
     let shared = Shared::default();
     if WANTED.get() {
@@ -212,7 +212,7 @@ mod tests {
         shared.status.deactivate();
         assert_eq!(shared.timing(), shared.next_timing());
         assert!(!shared.is_outdated());
-        // Where the sound passes there is nothing to choose.
+        // If the sound passes unchanged, there is nothing to choose.
         shared.status.activate(None, Timing::default());
         assert!(!shared.is_outdated());
         assert_eq!(shared.timing(), Timing::default());

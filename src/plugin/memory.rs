@@ -22,7 +22,7 @@ pub enum Slot {
 pub struct LoadedPreset {
     /// Its name.
     pub name: String,
-    /// What it set.
+    /// Its values.
     pub values: Values,
 }
 

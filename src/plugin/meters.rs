@@ -1,8 +1,8 @@
 //! The only channel from the audio thread to the editor: plain atomics, no locks.
 //!
-//! The audio thread writes only while an editor is open. Levels are maxima that the editor takes
-//! away by swapping in zero; spectra pass through a ring with one writer and one reader. A reader
-//! that comes late loses frames, the writer never waits.
+//! The audio thread writes only while an editor is open. Levels are maxima that the editor resets by
+//! swapping in zero; spectra pass through a ring with one writer and one reader. A late reader loses
+//! frames; the writer never waits.
 mod ring;
 
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering};
@@ -18,9 +18,9 @@ use crate::engine::{DISPLAY_BANDS, Telemetry};
 pub const ROWS: usize = DISPLAY_BANDS;
 /// Quietest level a spectrum row can show, dB.
 pub const FLOOR_DB: f32 = -120.0;
-/// By their number in [`Meters`].
+/// Indexed by their number in [`Meters`].
 const QUALITIES: [Quality; 2] = [Quality::Live, Quality::Studio];
-/// The number of none of them.
+/// The number for none of them.
 const PASSES: u8 = u8::MAX;
 /// Spectrum frames kept for a slow reader: 1.28 s at 100 frames per second.
 const SLOTS: usize = 128;
@@ -41,7 +41,7 @@ impl SpectrumFrame {
 
 /// A level in dB as a byte of a [`SpectrumFrame`].
 pub(super) fn level_to_byte(db: f32) -> u8 {
-    // A NaN becomes 0 by the cast.
+    // The cast turns NaN into 0.
     ((db - FLOOR_DB) * 2.0).clamp(0.0, 255.0) as u8
 }
 
@@ -79,7 +79,7 @@ pub struct Setup {
     pub latency: usize,
     /// Channels, 1 or 2.
     pub channels: usize,
-    /// The quality that runs; none at rates at which the sound passes as it is.
+    /// The active quality; `None` at rates at which the sound passes unchanged.
     pub quality: Option<Quality>,
 }
 
@@ -89,7 +89,7 @@ pub struct Meters {
     sample_rate: AtomicU32,
     latency: AtomicU32,
     channels: AtomicU32,
-    /// [`PASSES`], or the place in [`QUALITIES`].
+    /// [`PASSES`], or the index in [`QUALITIES`].
     quality: AtomicU8,
     input: [AtomicF32; 2],
     output: [AtomicF32; 2],
@@ -162,17 +162,17 @@ impl Meters {
         self.channels.load(Ordering::Relaxed) as usize
     }
 
-    /// The quality that runs; none at rates at which the sound passes as it is.
+    /// The active quality; `None` at rates at which the sound passes unchanged.
     pub fn quality(&self) -> Option<Quality> {
         QUALITIES.get(usize::from(self.quality.load(Ordering::Relaxed))).copied()
     }
 
-    /// Audio thread: the peaks of a block that came in.
+    /// Audio thread: the peaks of an input block.
     pub fn add_input(&self, channels: &[&mut [f32]]) {
         add_peaks(&self.input, channels);
     }
 
-    /// Audio thread: the peaks of a block that goes out.
+    /// Audio thread: the peaks of an output block.
     pub fn add_output(&self, channels: &[&mut [f32]]) {
         add_peaks(&self.output, channels);
     }

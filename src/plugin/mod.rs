@@ -43,7 +43,7 @@ pub use worker::Task;
 pub struct Wisp {
     shared: Shared,
     meters: Arc<Meters>,
-    /// Made in `activate`, for one rate, channel count and quality.
+    /// Created in `activate`, for one rate, channel count and quality.
     running: Option<Running>,
 }
 
@@ -58,9 +58,9 @@ impl Default for Wisp {
     }
 }
 
-/// An engine and what it was made for.
+/// An engine and the settings it was created for.
 struct Running {
-    /// None at a rate at which Wisp does not denoise: the sound passes as it is.
+    /// `None` at a rate at which Wisp does not denoise: the sound passes unchanged.
     engine: Option<Engine>,
     sample_rate: u32,
     channels: usize,
@@ -82,9 +82,9 @@ const fn layout(channels: u32, name: &'static str) -> AudioIOLayout {
 }
 
 impl Running {
-    /// Processes a block hop by hop, so that no frame passes unseen, and tells the meters.
+    /// Processes a block hop by hop, so that no frame is missed, and updates the meters.
     ///
-    /// The engine's output does not depend on how a block is cut.
+    /// The engine's output does not depend on how a block is divided.
     fn process_shown(&mut self, controls: &Controls, channels: &mut [&mut [f32]], meters: &Meters) {
         let Some(engine) = &mut self.engine else {
             meters.add_input(channels);
@@ -111,7 +111,7 @@ impl Running {
             }
         }
         meters.add_output(channels);
-        // Smoothed over about half a second whatever the block size.
+        // Smoothed over about half a second at any block size.
         let seconds = samples as f32 / self.sample_rate as f32;
         let load = start.elapsed().as_secs_f32() / seconds;
         self.load += (load - self.load) * (seconds / 0.5).min(1.0);
@@ -127,7 +127,7 @@ impl Plugin for Wisp {
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
 
     const AUDIO_IO_LAYOUTS: &'static [AudioIOLayout] = &[layout(2, "Stereo"), layout(1, "Mono")];
-    // The engine's output does not depend on how a block is cut.
+    // The engine's output does not depend on how a block is divided.
     const SAMPLE_ACCURATE_AUTOMATION: bool = true;
 
     type Editor = WispEditor;
@@ -187,7 +187,7 @@ impl Plugin for Wisp {
             tail: engine.tail_samples(),
         });
         let quality = engine.map(|_| quality);
-        // It is `vst3.rs` and `clap.rs` that tell the host.
+        // `vst3.rs` and `clap.rs` notify the host.
         self.shared.status.set_rate(buffer_config.sample_rate);
         self.shared.status.activate(quality, timing);
         self.meters.set_setup(Setup { sample_rate, latency: timing.latency, channels, quality });
@@ -256,7 +256,7 @@ impl ClapPlugin for Wisp {
     fn remote_controls(&self, context: &mut impl RemoteControlsContext) {
         let params = &self.shared.params;
         context.add_section("Wisp", |section| {
-            // As in the editor; a controller of eight knobs shows it all.
+            // As in the editor; a controller with eight knobs shows all of it.
             section.add_page("Denoise", |page| {
                 page.add_param(&params.reduction);
                 page.add_param(&params.sensitivity);
@@ -277,16 +277,16 @@ impl Vst3Plugin for Wisp {
         &[Vst3SubCategory::Fx, Vst3SubCategory::Restoration];
 }
 
-/// Whether a channel holds nothing but zeros.
+/// Whether a channel is all zeros.
 ///
 /// # Safety
 ///
-/// `channel` has so many samples, or is null.
+/// `channel` has `samples` samples, or is null.
 #[allow(unsafe_code)]
 unsafe fn is_silent(channel: *const f32, samples: usize) -> bool {
     if channel.is_null() {
         return false;
     }
-    // SAFETY: as promised.
+    // SAFETY: guaranteed by the caller.
     unsafe { std::slice::from_raw_parts(channel, samples) }.iter().all(|&sample| sample == 0.0)
 }

@@ -1,4 +1,4 @@
-//! The parameters a host sees, and their way into [`Controls`].
+//! The parameters a host sees, and their conversion to [`Controls`].
 //!
 //! Ids never change: hosts store automation and sessions by them.
 use std::sync::{Arc, PoisonError, RwLock};
@@ -17,7 +17,7 @@ use crate::text::{
     signed_from_string, signed_to_string, switch_from_string,
 };
 
-/// The output to listen to, as a parameter.
+/// [`Controls::listen`] as a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 pub enum Listen {
     /// The denoised voice.
@@ -28,7 +28,7 @@ pub enum Listen {
     Removed,
 }
 
-/// How two channels share the network, as a parameter.
+/// [`Controls::stereo`] as a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 pub enum Stereo {
     /// One mask from both channels.
@@ -39,7 +39,7 @@ pub enum Stereo {
     Independent,
 }
 
-/// Which of the bundled models runs, as a parameter.
+/// The bundled model in use, as a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 pub enum Quality {
     /// For talking and monitoring.
@@ -68,18 +68,18 @@ impl From<crate::Quality> for Quality {
     }
 }
 
-/// A parameter of the plugin: the engine's controls, which change with any block, and the choice of the engine itself, which
-/// takes a new activation.
+/// A parameter of the plugin: the engine's controls, which can change with any block, and the choice of the engine itself,
+/// which needs a new activation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parameter {
     /// One of the engine's controls.
     Control(Control),
-    /// The model that runs.
+    /// The model in use.
     Quality,
 }
 
 impl Parameter {
-    /// All of them, in the order in which hosts see them.
+    /// All of them, in the hosts' order.
     pub const ALL: [Self; Control::ALL.len() + 1] = Self::with_quality(&Control::ALL);
     /// Those that A and B compare: what presets set, and the quality.
     pub const COMPARED: [Self; Control::SOUND.len() + 1] = Self::with_quality(&Control::SOUND);
@@ -120,13 +120,13 @@ pub trait Handle {
     fn default(&self) -> f32;
     /// A value as text, with its unit.
     fn text(&self, normalized: f32) -> String;
-    /// Text as a value; a position of a list or a switch in any case.
+    /// Text as a value; positions of lists and switches are matched in any case.
     fn parse(&self, text: &str) -> Option<f32>;
-    /// The nearest value that the parameter can have.
+    /// The nearest valid value.
     fn snapped(&self, normalized: f32) -> f32;
-    /// Sets the value from outside the framework's calls, on whichever thread.
+    /// Sets the value from outside the framework's calls, on any thread.
     fn put(&self, normalized: f32);
-    /// Whether it has positions with names, more than on and off.
+    /// Whether it has named positions other than on and off.
     fn is_list(&self) -> bool;
     /// A gesture begins.
     fn begin(&self, setter: &ParamSetter<'_>);
@@ -165,7 +165,7 @@ impl<P: Param> Handle for P {
     }
     #[allow(unsafe_code)]
     fn put(&self, normalized: f32) {
-        // SAFETY: the pointer is this parameter's own, which is alive, and all that is set in it is atomic.
+        // SAFETY: the pointer belongs to this parameter, which is alive, and everything set in it is atomic.
         unsafe { self.as_ptr()._internal_set_normalized_value(normalized) };
     }
     fn is_list(&self) -> bool {
@@ -200,13 +200,13 @@ pub struct WispParams {
     /// The output to listen to.
     #[id = "listen"]
     pub listen: EnumParam<Listen>,
-    /// Link of two channels.
+    /// Channel linking.
     #[id = "stereo"]
     pub stereo: EnumParam<Stereo>,
     /// The host's bypass.
     #[id = "bypass"]
     pub bypass: BoolParam,
-    /// The model that runs from the next activation on.
+    /// The model in use from the next activation on.
     #[id = "quality"]
     pub quality: EnumParam<Quality>,
     /// Editor size, kept with the session.
@@ -217,7 +217,7 @@ pub struct WispParams {
     pub sound: Arc<RwLock<SoundMemory>>,
 }
 
-/// A parameter whose values are numbers, by the table.
+/// A numeric parameter from the table.
 fn number(control: Control) -> FloatParam {
     let (min, max) = control.range();
     FloatParam::new(control.name(), control.default(), FloatRange::Linear { min, max })
@@ -245,7 +245,7 @@ impl Default for WispParams {
             bypass: BoolParam::new(Control::Bypass.name(), false)
                 .make_bypass()
                 .with_string_to_value(Arc::new(switch_from_string)),
-            // A change of latency stops the sound, which no automation should do.
+            // A change of latency stops the sound, so it cannot be automated.
             quality: EnumParam::new("Quality", Quality::Live).non_automatable(),
             editor: Arc::new(RwLock::new(EditorMemory::default())),
             sound: Arc::new(RwLock::new(SoundMemory::default())),
@@ -273,12 +273,12 @@ impl WispParams {
         }
     }
 
-    /// The quality that is set, and runs from the next activation on.
+    /// The quality set, which takes effect with the next activation.
     pub fn quality(&self) -> crate::Quality {
         self.quality.unmodulated_plain_value().into()
     }
 
-    /// Sets it, from outside the framework's calls.
+    /// Sets the quality, from outside the framework's calls.
     pub fn set_quality(&self, quality: crate::Quality) {
         self.quality.put(self.quality.preview_normalized(quality.into()));
     }
@@ -297,7 +297,7 @@ impl WispParams {
         }
     }
 
-    /// A value as the saved state has it.
+    /// A value in the form of the saved state.
     pub fn saved(&self, parameter: impl Into<Parameter>, normalized: f32) -> ParamValue {
         let number = |param: &FloatParam| ParamValue::F32(param.preview_plain(normalized));
         let name = |ids: Option<&[&str]>, at: usize| {
@@ -332,23 +332,23 @@ impl WispParams {
         parameters.iter().map(value).collect()
     }
 
-    /// Looks at the remembered preset and comparison.
+    /// Reads the stored preset and comparison.
     pub fn sound_memory<T>(&self, look: impl FnOnce(&SoundMemory) -> T) -> T {
         look(&self.sound.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Remembers preset and comparison.
+    /// Stores preset and comparison.
     pub fn set_sound_memory(&self, memory: SoundMemory) {
         *self.sound.write().unwrap_or_else(PoisonError::into_inner) = memory;
     }
 
-    /// The remembered editor size, always within its limits.
+    /// The stored editor size, always within its limits.
     pub fn editor_memory(&self) -> EditorMemory {
-        // A poisoned lock still holds a plain size.
+        // A poisoned lock still holds a valid size.
         self.editor.read().unwrap_or_else(PoisonError::into_inner).clamped()
     }
 
-    /// Remembers the editor's size.
+    /// Stores the editor's size.
     pub fn set_editor_memory(&self, memory: EditorMemory) {
         *self.editor.write().unwrap_or_else(PoisonError::into_inner) = memory.clamped();
     }

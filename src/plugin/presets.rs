@@ -20,7 +20,7 @@ impl Factory {
     }
 }
 
-/// The control of that name.
+/// The control with this name.
 fn control(name: &str) -> Option<Control> {
     Control::SOUND.into_iter().find(|control| control.id() == name)
 }
@@ -62,23 +62,23 @@ pub struct Presets {
 }
 
 impl Presets {
-    /// In the platform's place ([`preset::user_folder`]).
+    /// The platform's folder ([`preset::user_folder`]).
     pub fn of_user() -> Result<Self, PresetError> {
         let folder = preset::user_folder().ok_or(PresetError::NoFolder)?;
         Ok(Self { folder })
     }
 
-    /// In a folder, which need not exist yet.
+    /// A given folder, which need not exist yet.
     pub fn in_folder(folder: PathBuf) -> Self {
         Self { folder }
     }
 
-    /// Where the files are.
+    /// The folder's path.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Names in alphabetical order; none where there is no folder yet.
+    /// Names in alphabetical order; none if there is no folder yet.
     pub fn names(&self) -> Vec<String> {
         let Ok(entries) = fs::read_dir(&self.folder) else { return Vec::new() };
         let mut names: Vec<String> = entries
@@ -93,7 +93,7 @@ impl Presets {
         names
     }
 
-    /// Normalized values of the parameters that a preset names; all or none.
+    /// Normalized values of the parameters in a preset; all or none.
     pub fn load(
         &self,
         name: &str,
@@ -102,7 +102,7 @@ impl Presets {
         read(&self.path(name)?, params)
     }
 
-    /// Writes the values that shape the sound, atomically; replaces an existing preset only if told to.
+    /// Writes the values that shape the sound, atomically; replaces an existing preset only if requested.
     pub fn save(
         &self,
         name: &str,
@@ -131,7 +131,7 @@ impl Presets {
     }
 }
 
-/// Normalized values of the parameters that a file names; all or none.
+/// Normalized values of the parameters in a file; all or none.
 pub fn read(path: &Path, params: &WispParams) -> Result<Vec<(Control, f32)>, PresetError> {
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
     let file = |source| PresetError::File { name: name.clone().into_owned(), source };

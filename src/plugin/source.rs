@@ -2,7 +2,7 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// One recording, repeated for ever.
+/// One recording, looped.
 struct Source {
     channels: Vec<Vec<f32>>,
     position: AtomicUsize,
@@ -10,8 +10,8 @@ struct Source {
 
 static SOURCE: OnceLock<Source> = OnceLock::new();
 
-/// Plays `channels` (equal lengths) from now on; `false` if there is nothing in them or something
-/// plays already.
+/// Plays `channels` (equal lengths) from now on; `false` if they are empty or something is already
+/// playing.
 pub fn play(channels: Vec<Vec<f32>>) -> bool {
     let length = channels.first().map_or(0, Vec::len);
     length > 0
@@ -19,11 +19,11 @@ pub fn play(channels: Vec<Vec<f32>>) -> bool {
         && SOURCE.set(Source { channels, position: AtomicUsize::new(0) }).is_ok()
 }
 
-/// Overwrites a block with what plays, if anything does.
+/// Overwrites a block with the recording, if one is playing.
 pub(super) fn fill(block: &mut [&mut [f32]]) {
     let Some(source) = SOURCE.get() else { return };
     let length = source.channels[0].len();
-    // Only the audio thread comes here.
+    // Only the audio thread calls this.
     let start = source.position.load(Ordering::Relaxed);
     for (i, channel) in block.iter_mut().enumerate() {
         let from = &source.channels[i % source.channels.len()];

@@ -1,16 +1,16 @@
-//! What the standalone program starts with.
+//! Start settings of the standalone program.
 use std::sync::OnceLock;
 
 use crate::Quality;
 
 static QUALITY: OnceLock<Quality> = OnceLock::new();
 
-/// Instances made from now on have this quality; only the first call counts.
+/// Instances created from now on have this quality; only the first call counts.
 pub fn with_quality(quality: Quality) {
     let _ = QUALITY.set(quality);
 }
 
-/// The quality that the program was started with, if it was told.
+/// The quality given at the start of the program, if any.
 pub(super) fn quality() -> Option<Quality> {
     QUALITY.get().copied()
 }

@@ -1,15 +1,15 @@
-//! What a saved state may say.
+//! Checks saved states.
 //!
-//! nice-plug takes numbers as they stand in the file. One out of its range would play so, one that is not finite would be
-//! saved as `null`, which no version loads again, and a choice by a number that is none of them ends the host at the next save.
+//! nice-plug uses the numbers in the file as they are. A number out of range would take effect, one that is not finite would
+//! be saved as `null`, which no version can load, and a choice by an invalid number would crash the host at the next save.
 use nice_plug::plugin::ParamValue;
 use nice_plug::prelude::{Param, ParamPtr, Params, PluginState};
 
 use super::params::{Control, Parameter, WispParams};
 
-/// Brings numbers into the range of their parameter, and leaves out those that are not finite and choices by number: Wisp
-/// saves the names of choices. A session from before there was a quality is Live; a preset, which names only what it sets,
-/// leaves the quality as it is.
+/// Clamps numbers to the range of their parameter, and drops those that are not finite and choices by number: Wisp saves
+/// the names of choices. A session without a quality, from an older version, is Live; a preset, which lists only what it
+/// sets, leaves the quality unchanged.
 pub(super) fn filter(state: &mut PluginState) {
     state.params.retain(|_, value| !matches!(value, ParamValue::F32(x) if !x.is_finite()));
     let params = WispParams::default();
@@ -30,7 +30,7 @@ pub(super) fn filter(state: &mut PluginState) {
             *plain = plain.clamp(param.preview_plain(0.0), param.preview_plain(1.0));
         }
     }
-    // Sessions name all parameters, presets never this one.
+    // Sessions contain all parameters; presets never contain this one.
     if state.params.contains_key(Control::Bypass.id()) {
         let quality = params.saved(Parameter::Quality, params.handle(Parameter::Quality).default());
         state.params.entry(Parameter::Quality.id().to_owned()).or_insert(quality);

@@ -1,10 +1,10 @@
-//! The object that VST3 hosts see: the framework's, and before it what that does not do (`docs/upstream/`).
+//! The object that VST3 hosts see: a layer in front of the framework's that adds what it lacks (`docs/upstream/`).
 //!
-//! A change of a parameter by the host's controller is heard whenever it comes, not only while no sound is processed. Hosts that
-//! automate a parameter tell both the processor, to the sample, and the controller, late and for the display; such
-//! echoes are shown and saved, but do not disturb the automation. Delay and tail are known before the plugin is
-//! active, and a change of the quality asks the host for a restart. Blocks of silence are flagged. Whatever a host may ask out
-//! of range is answered instead of ending it.
+//! Parameter changes by the host's controller take effect at any time, not only while no audio is processed. Hosts that
+//! automate a parameter send each value twice: to the processor with sample accuracy, and to the controller, late and for the
+//! display. Such echoes are shown and saved but do not disturb the automation. Delay and tail can be queried before the plugin
+//! is active, and a change of quality requests a restart from the host. Silent blocks are flagged. Requests out of range get an
+//! answer instead of crashing the host.
 use std::cell::RefCell;
 use std::ffi::c_void;
 use std::ptr::null_mut;
@@ -22,60 +22,60 @@ use super::instance::{Shared, made};
 use super::params::{Handle, Parameter};
 use super::{Wisp, worker};
 
-/// After a point of automation for so long what the controller is told of the same parameter is taken for its echo.
+/// For this long after an automation point, controller changes of the same parameter count as its echo.
 const ECHO: Duration = Duration::from_millis(500);
-/// Without a block for so long the sound is taken to stand still, and changes need not wait for the next one.
+/// After this long without a block, processing counts as stopped, and changes need not wait for the next block.
 const STILL: Duration = Duration::from_millis(200);
-/// A host that has been told of a new delay restarts the plugin within this time, or is asked for it in another way.
+/// A host notified of a new delay should restart the plugin within this time; otherwise it is asked in another way.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Longest text that is read from a host, UTF-16 units.
 const LONGEST_TEXT: usize = 128;
 
-/// What the controller was told of the parameters and the processor does not know yet.
+/// Parameter changes from the controller that have not reached the processor yet.
 struct Told {
     shared: Shared,
-    /// By the order of [`Parameter::ALL`].
+    /// In the order of [`Parameter::ALL`].
     parameters: [Heard; Parameter::ALL.len()],
-    /// Between `setProcessing` on and off.
+    /// Whether `setProcessing` is on.
     processing: AtomicBool,
-    /// When the latest block ended, or [`NOW`] while there is one.
+    /// When the latest block ended, or [`NOW`] during a block.
     block: AtomicU64,
     start: Instant,
     host: Mutex<Option<ComPtr<IComponentHandler>>>,
-    /// The delay that the host has read, or been told of, last.
+    /// The delay last read by the host or reported to it.
     latency: AtomicU32,
-    /// A restart that the host has been asked for and that has not come yet.
+    /// A pending restart request.
     asked: Mutex<Option<Asked>>,
-    /// The host is being called.
+    /// A call to the host is in progress.
     calling: AtomicBool,
-    /// The host changes whether the plugin is active, and what is to be said of it is said there.
+    /// The host is activating or deactivating the plugin; notifications happen there.
     changing: AtomicBool,
-    /// The worker has seen that the host should be asked.
+    /// The worker has found that the host should be asked.
     seen: AtomicBool,
 }
 
-/// The host knows of no delay yet.
+/// No delay has been reported to the host yet.
 const UNREAD: u32 = u32::MAX;
 
-/// A restart that the host has been asked for.
+/// A restart requested from the host.
 struct Asked {
     since: Instant,
     reload: bool,
 }
 
-/// Time of a block that is being processed.
+/// Stands for the time of a block in progress.
 const NOW: u64 = u64::MAX;
 
-/// What came from the host of one parameter.
+/// Values of one parameter from the host.
 #[derive(Default)]
 struct Heard {
     id: ParamID,
     waiting: Waiting,
-    /// When the latest automation came, microseconds from the start; 0: none yet.
+    /// When the latest automation arrived, microseconds from the start; 0: none yet.
     automated: AtomicU64,
 }
 
-/// A value that waits for the next block, if any.
+/// A value pending for the next block, if any.
 struct Waiting(AtomicU32);
 
 impl Waiting {
@@ -115,7 +115,7 @@ impl Told {
         self.shared.params.handle(Parameter::ALL[index])
     }
 
-    /// Whether blocks come.
+    /// Whether blocks are arriving.
     fn moves(&self) -> bool {
         let block = self.block.load(Ordering::Acquire);
         self.processing.load(Ordering::Acquire)
@@ -130,7 +130,7 @@ impl Told {
         }
         let value = self.handle(index).snapped(value.clamp(0.0, 1.0) as f32);
         if Parameter::ALL[index] == Parameter::Quality {
-            // It is not for the next block, but for the next activation.
+            // It takes effect with the next activation, not with the next block.
             self.handle(index).put(value);
             return kResultOk;
         }
@@ -141,7 +141,7 @@ impl Told {
         kResultOk
     }
 
-    /// What waits is taken.
+    /// Takes the pending values.
     fn settle(&self) {
         for (index, parameter) in self.parameters.iter().enumerate() {
             if let Some(value) = parameter.waiting.take() {
@@ -150,30 +150,30 @@ impl Told {
         }
     }
 
-    /// What waits is forgotten.
+    /// Drops the pending values.
     fn forget(&self) {
         for parameter in &self.parameters {
             parameter.waiting.take();
         }
     }
 
-    /// Asks the host for a restart if another quality is set than the one that is active. Not for the audio thread, nor
-    /// within calls in which hosts hold locks.
+    /// Requests a restart from the host if the quality set differs from the active one. Not for the audio thread, nor within
+    /// calls in which hosts hold locks.
     fn attend(&self) {
         if let Some(flags) = self.wanted() {
-            // It will not need to be told again when it activates the plugin.
+            // No further notification is needed when the host activates the plugin.
             let latency = self.shared.next_timing().latency as u32;
             self.latency.store(latency, Ordering::Relaxed);
             self.tell_host(flags);
         }
     }
 
-    /// What the host is to be asked for.
+    /// The request to the host.
     fn wanted(&self) -> Option<int32> {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.shared.is_outdated() {
             if asked.take().is_some() {
-                // The user has thought better of it.
+                // The user has changed it back.
                 let latency = self.shared.timing().latency as u32;
                 self.latency.store(latency, Ordering::Relaxed);
             }
@@ -184,7 +184,7 @@ impl Told {
                 *asked = Some(Asked { since: Instant::now(), reload: false });
                 Some(RestartFlags_::kLatencyChanged)
             }
-            // Some hosts take the first for a notice and only read the delay; for this one they activate the plugin anew.
+            // Some hosts treat the first as a notification and only read the delay; this one makes them reactivate the plugin.
             Some(asked) if !asked.reload && asked.since.elapsed() > PATIENCE => {
                 asked.reload = true;
                 Some(RestartFlags_::kReloadComponent | RestartFlags_::kLatencyChanged)
@@ -193,16 +193,16 @@ impl Told {
         }
     }
 
-    /// Whether the host knows another delay than that of what is active.
+    /// Whether the delay last reported to the host differs from the active one.
     fn is_misled(&self) -> bool {
         let known = self.latency.load(Ordering::Relaxed);
         let active = self.shared.status.is_active() && !self.shared.is_outdated();
         active && known != UNREAD && known != self.shared.timing().latency as u32
     }
 
-    /// Tells a host of a delay that it knows otherwise. As [`Told::attend`].
+    /// Notifies the host if the delay has changed. Restrictions as for [`Told::attend`].
     fn tell_latency(&self) {
-        // A host that restarts the plugin because it was told may hold locks, and knows.
+        // A host that restarts the plugin in response may hold locks, and is already informed.
         if self.is_misled() && !self.calling.load(Ordering::Acquire) {
             let latency = self.shared.timing().latency as u32;
             self.latency.store(latency, Ordering::Relaxed);
@@ -210,24 +210,24 @@ impl Told {
         }
     }
 
-    /// The plugin has been activated anew: no block yet, and no restart to wait for.
+    /// The plugin has been reactivated: no block yet, and no pending restart.
     fn activated(&self) {
         self.block.store(0, Ordering::Release);
         *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// Tells the host what changes.
+    /// Notifies the host of changes.
     fn tell_host(&self, flags: int32) {
         let host = self.host.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(host) = host {
             self.calling.store(true, Ordering::Release);
-            // SAFETY: alive as long as it is held. No lock is: the host may call back.
+            // SAFETY: alive as long as it is held. No lock is held, because the host may call back.
             unsafe { host.restartComponent(flags) };
             self.calling.store(false, Ordering::Release);
         }
     }
 
-    /// Audio thread, before a block: what waits is taken, unless it is an echo of automation.
+    /// Audio thread, before a block: takes the pending values, except echoes of automation.
     fn begin_block(&self, automated: impl Iterator<Item = ParamID>) {
         self.block.store(NOW, Ordering::Release);
         for index in automated.filter_map(|id| self.index(id)) {
@@ -262,7 +262,7 @@ impl Told {
         self.block.store(now, Ordering::Release);
     }
 
-    /// A saved state with what waits in it.
+    /// A saved state with the pending values included.
     fn amended(&self, saved: Vec<u8>) -> Vec<u8> {
         let Ok(mut state) = serde_json::from_slice::<PluginState>(&saved) else { return saved };
         for (parameter, heard) in Parameter::ALL.into_iter().zip(&self.parameters) {
@@ -275,10 +275,10 @@ impl Told {
     }
 }
 
-/// What only the audio thread was told of.
+/// Work discovered by the audio thread.
 impl worker::Watched for Told {
     fn watch(&self) -> bool {
-        // The host's own threads go first.
+        // The host's own threads have priority.
         if self.changing.load(Ordering::Acquire) {
             return true;
         }
@@ -292,7 +292,7 @@ impl worker::Watched for Told {
     }
 }
 
-/// The host's handler, told by the editor through this.
+/// Wraps the host's handler, which the editor calls through this.
 struct Handler {
     host: ComPtr<IComponentHandler>,
     told: Arc<Told>,
@@ -358,13 +358,13 @@ impl Component {
         if let Some(executor) =
             shared.executor.lock().unwrap_or_else(PoisonError::into_inner).take()
         {
-            // Before anything can be asked of it.
+            // Before the host can query it.
             worker::park(&executor);
         }
         let parameters = std::array::from_fn(|index| {
-            // SAFETY: plain numbers and characters, all of which may be zero.
+            // SAFETY: plain numbers and characters, for which zero is valid.
             let mut info: ParameterInfo = unsafe { std::mem::zeroed() };
-            // SAFETY: a place for what is asked; there are as many parameters.
+            // SAFETY: a valid pointer for the result; the index is in range.
             unsafe { inner.getParameterInfo(index as int32, &mut info) };
             Heard { id: info.id, ..Heard::default() }
         });
@@ -386,12 +386,12 @@ impl Component {
         Self { inner, told, ready: AtomicBool::new(false) }
     }
 
-    /// Between activation and the first block nothing has to keep its place, so that another quality is taken at once: Ardour
+    /// Between activation and the first block there is no audio to keep aligned, so a new quality takes effect at once: Ardour
     /// activates the plugin before it loads the state.
     fn refresh(&self) {
         if self.told.shared.is_outdated() && self.told.block.load(Ordering::Acquire) == 0 {
             self.told.changing.store(true, Ordering::Release);
-            // SAFETY: the framework's own calls; it waits for a block that might begin meanwhile.
+            // SAFETY: the framework's own calls; they wait for a block that might start meanwhile.
             unsafe {
                 IComponentTrait::setActive(&self.inner, 0);
                 IComponentTrait::setActive(&self.inner, 1);
@@ -405,7 +405,7 @@ impl Component {
 macro_rules! pass_on {
     ($trait:ident: $(fn $name:ident($($argument:ident: $type:ty),*) -> $output:ty;)*) => {
         $(unsafe fn $name(&self, $($argument: $type),*) -> $output {
-            // SAFETY: as the host has promised.
+            // SAFETY: guaranteed by the host.
             unsafe { $trait::$name(&self.inner, $($argument),*) }
         })*
     };
@@ -433,7 +433,7 @@ impl IComponentTrait for Component {
     unsafe fn setActive(&self, state: TBool) -> tresult {
         self.told.settle();
         self.told.changing.store(true, Ordering::Release);
-        // SAFETY: as the host has promised.
+        // SAFETY: guaranteed by the host.
         let result = unsafe { IComponentTrait::setActive(&self.inner, state) };
         if state != 0 && result == kResultOk {
             worker::wake();
@@ -445,11 +445,11 @@ impl IComponentTrait for Component {
     }
 
     unsafe fn setState(&self, state: *mut IBStream) -> tresult {
-        // SAFETY: as the host has promised.
+        // SAFETY: guaranteed by the host.
         let result = unsafe { IComponentTrait::setState(&self.inner, state) };
         if result == kResultOk {
             self.told.forget();
-            // Hosts may hold locks meanwhile: the worker tells them, or nobody needs to.
+            // Hosts may hold locks meanwhile, so the worker notifies them if necessary.
             if worker::HERE || self.told.latency.load(Ordering::Relaxed) == UNREAD {
                 self.refresh();
             }
@@ -472,7 +472,7 @@ impl IComponentTrait for Component {
         let mut bytes = self.told.amended(memory.bytes.take());
         let mut written = 0;
         let (data, length) = (bytes.as_mut_ptr().cast(), bytes.len() as int32);
-        // SAFETY: so many bytes, and a place for their number.
+        // SAFETY: `bytes` is valid for its length, and there is a place for the count.
         let result = unsafe { stream.write(data, length, &mut written) };
         if result == kResultOk && written == length { kResultOk } else { kResultFalse }
     }
@@ -496,7 +496,7 @@ impl IEditControllerTrait for Component {
         else {
             return kInvalidArgument;
         };
-        // SAFETY: as the host has promised.
+        // SAFETY: guaranteed by the host.
         let result = unsafe { IEditControllerTrait::getParameterInfo(&self.inner, index, info) };
         if result == kResultOk && self.told.shared.params.handle(*parameter).is_list() {
             // SAFETY: the framework has filled it.
@@ -515,12 +515,12 @@ impl IEditControllerTrait for Component {
         if text.is_null() || value.is_null() {
             return kInvalidArgument;
         }
-        // SAFETY: text that ends with a zero, which is not read beyond.
+        // SAFETY: zero-terminated text, not read past its end.
         let units = (0..LONGEST_TEXT).map(|at| unsafe { *text.add(at) });
         let units: Vec<u16> = units.take_while(|&unit| unit != 0).collect();
         match self.told.handle(index).parse(&String::from_utf16_lossy(&units)) {
             Some(parsed) => {
-                // SAFETY: a place for the value.
+                // SAFETY: a valid pointer for the value.
                 unsafe { *value = parsed.into() };
                 kResultOk
             }
@@ -530,7 +530,7 @@ impl IEditControllerTrait for Component {
 
     unsafe fn getParamNormalized(&self, id: ParamID) -> ParamValue {
         let waiting = self.told.index(id).and_then(|i| self.told.parameters[i].waiting.get());
-        // SAFETY: any number will do.
+        // SAFETY: any number is valid.
         waiting.map_or_else(
             || unsafe { IEditControllerTrait::getParamNormalized(&self.inner, id) },
             ParamValue::from,
@@ -553,7 +553,7 @@ impl IEditControllerTrait for Component {
         });
         *self.told.host.lock().unwrap_or_else(PoisonError::into_inner) = host;
         let pointer = ours.as_ref().map_or(null_mut(), ComPtr::as_ptr);
-        // SAFETY: a live handler, of which the framework keeps a reference, or null.
+        // SAFETY: a live handler, to which the framework keeps a reference, or null.
         unsafe { IEditControllerTrait::setComponentHandler(&self.inner, pointer) }
     }
 }
@@ -585,10 +585,10 @@ impl IAudioProcessorTrait for Component {
     }
 
     unsafe fn setupProcessing(&self, setup: *mut ProcessSetup) -> tresult {
-        // SAFETY: as the host has promised.
+        // SAFETY: guaranteed by the host.
         let result = unsafe { IAudioProcessorTrait::setupProcessing(&self.inner, setup) };
         if result == kResultOk {
-            // SAFETY: not null, or the framework had refused it.
+            // SAFETY: not null, or the framework would have rejected it.
             self.told.shared.status.set_rate(unsafe { (*setup).sampleRate } as f32);
             self.ready.store(true, Ordering::Release);
         }
@@ -598,7 +598,7 @@ impl IAudioProcessorTrait for Component {
     unsafe fn setProcessing(&self, state: TBool) -> tresult {
         self.told.processing.store(state != 0, Ordering::Release);
         self.told.settle();
-        // SAFETY: as the host has promised.
+        // SAFETY: guaranteed by the host.
         unsafe { IAudioProcessorTrait::setProcessing(&self.inner, state) }
     }
 
@@ -606,11 +606,11 @@ impl IAudioProcessorTrait for Component {
         if data.is_null() || !self.ready.load(Ordering::Acquire) {
             return kInvalidArgument;
         }
-        // SAFETY: not null, and the host's for the whole call.
+        // SAFETY: not null, and valid for the whole call.
         let block = unsafe { &*data };
         // SAFETY: the host's changes, or null.
         self.told.begin_block(unsafe { automated(block.inputParameterChanges) });
-        // SAFETY: as the host has promised.
+        // SAFETY: guaranteed by the host.
         let result = unsafe { IAudioProcessorTrait::process(&self.inner, data) };
         self.told.end_block();
         if result == kResultOk {
@@ -631,12 +631,12 @@ impl IAudioProcessorTrait for Component {
 ///
 /// `changes` are the host's, or null.
 unsafe fn automated(changes: *mut IParameterChanges) -> impl Iterator<Item = ParamID> {
-    // SAFETY: as promised.
+    // SAFETY: guaranteed by the caller.
     let changes = unsafe { ComRef::from_raw(changes) };
     // SAFETY: alive within the call.
     let count = changes.as_ref().map_or(0, |changes| unsafe { changes.getParameterCount() });
     (0..count).filter_map(move |at| {
-        // SAFETY: one of so many queues, alive within the call.
+        // SAFETY: the index is below the queue count; the queue is alive within the call.
         let queue = unsafe { ComRef::from_raw(changes.as_ref()?.getParameterData(at)) }?;
         // SAFETY: as above.
         let (id, points) = unsafe { (queue.getParameterId(), queue.getPointCount()) };
@@ -644,17 +644,17 @@ unsafe fn automated(changes: *mut IParameterChanges) -> impl Iterator<Item = Par
     })
 }
 
-/// Tells the host which channels are silent.
+/// Flags silent channels for the host.
 ///
 /// # Safety
 ///
-/// The block's buffers are as long as it says.
+/// The block's buffers have the length that it states.
 unsafe fn flag_silence(block: &ProcessData) {
     let samples = usize::try_from(block.numSamples).unwrap_or(0);
     if block.numOutputs < 1 || block.outputs.is_null() || samples == 0 {
         return;
     }
-    // SAFETY: there is a bus, with so many channels of so many samples.
+    // SAFETY: there is a bus with `numChannels` channels of `samples` samples.
     unsafe {
         let bus = &mut *block.outputs;
         let channels = bus.__field0.channelBuffers32;
@@ -671,7 +671,7 @@ unsafe fn flag_silence(block: &ProcessData) {
 #[allow(non_snake_case)]
 impl IProcessContextRequirementsTrait for Component {
     unsafe fn getProcessContextRequirements(&self) -> uint32 {
-        0 // Tempo and place in the song are nothing to a denoiser.
+        0 // A denoiser needs neither tempo nor song position.
     }
 }
 
@@ -688,7 +688,7 @@ impl IUnitInfoTrait for Component {
         let mut name = [0; 128];
         "Wisp".encode_utf16().zip(&mut name).for_each(|(unit, place)| *place = unit as TChar);
         let (id, parentUnitId, programListId) = (kRootUnitId, kNoParentUnitId, kNoProgramListId);
-        // SAFETY: a place for it.
+        // SAFETY: a valid pointer for it.
         unsafe { *info = UnitInfo { id, parentUnitId, name, programListId } };
         kResultOk
     }
@@ -707,7 +707,7 @@ impl IUnitInfoTrait for Component {
     }
 }
 
-/// A stream that is written from beginning to end.
+/// A stream written sequentially.
 #[derive(Default)]
 struct Memory {
     bytes: RefCell<Vec<u8>>,
@@ -726,12 +726,12 @@ impl IBStreamTrait for Memory {
     unsafe fn write(&self, data: *mut c_void, count: int32, done: *mut int32) -> tresult {
         let count = usize::try_from(count).unwrap_or(0);
         if count > 0 {
-            // SAFETY: the framework gives so many bytes.
+            // SAFETY: the framework's buffer holds this many bytes.
             let new = unsafe { std::slice::from_raw_parts(data.cast::<u8>(), count) };
             self.bytes.borrow_mut().extend(new);
         }
         if !done.is_null() {
-            // SAFETY: a place for the count.
+            // SAFETY: a valid pointer for the count.
             unsafe { *done = count as int32 };
         }
         kResultOk
@@ -746,20 +746,20 @@ impl IBStreamTrait for Memory {
     }
 }
 
-/// Makes [`Component`]s.
+/// Creates [`Component`]s.
 struct Factory(PluginInfo);
 
 impl Class for Factory {
     type Interfaces = (IPluginFactory, IPluginFactory2, IPluginFactory3);
 }
 
-/// What the factory says of its one class.
+/// The factory's description of its only class.
 macro_rules! describe {
     ($index:ident, $info:ident, $made:expr) => {{
         if $index != 0 || $info.is_null() {
             return kInvalidArgument;
         }
-        // SAFETY: a place for it.
+        // SAFETY: a valid pointer for it.
         unsafe { *$info = $made };
         kResultOk
     }};
@@ -796,7 +796,7 @@ impl IPluginFactoryTrait for Factory {
         let made = ComWrapper::new(Component::new());
         let Some(unknown) = made.as_com_ref::<FUnknown>() else { return kResultFalse };
         let pointer = unknown.as_ptr();
-        // SAFETY: a live object; what it gives out holds a reference of its own.
+        // SAFETY: a live object; the interface it returns holds its own reference.
         unsafe { ((*(*pointer).vtbl).queryInterface)(pointer, iid.cast::<TUID>(), object) }
     }
 }

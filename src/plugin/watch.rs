@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::params::{Parameter, WispParams};
 
-/// Seconds between looks.
+/// Seconds between checks.
 const INTERVAL: Duration = Duration::from_millis(20);
 
 static WANTED: AtomicBool = AtomicBool::new(false);
@@ -16,7 +16,7 @@ pub fn print_parameters() {
     WANTED.store(true, Ordering::Relaxed);
 }
 
-/// Starts printing, if that is wanted.
+/// Starts printing, if requested.
 pub(super) fn instance(params: &Arc<WispParams>) {
     if !WANTED.swap(false, Ordering::Relaxed) {
         return;
@@ -28,7 +28,7 @@ pub(super) fn instance(params: &Arc<WispParams>) {
             for (parameter, shown) in Parameter::ALL.into_iter().zip(&mut shown) {
                 let handle = params.handle(parameter);
                 let text = handle.text(handle.normalized());
-                // A closed pipe: nobody reads any more.
+                // A closed pipe: there is no reader any more.
                 if *shown != text && writeln!(stdout(), "{} = {text}", parameter.id()).is_err() {
                     return;
                 }

@@ -1,8 +1,8 @@
-//! A way round a fault of baseview 0.4.2 on Linux (`docs/upstream.md`): the window's thread outlives the window.
+//! Workaround for a bug in baseview 0.4.2 on Linux (`docs/upstream.md`): the window's thread outlives the window.
 //!
-//! Closing a window asks its thread to end and means to wait for that, but gives up where the thread ends too soon. The thread
-//! then takes its graphics driver down while the host goes on, and a host that exits meanwhile crashes. So the window here
-//! is the framework's and, dropped after it, a wait for the thread's end.
+//! Closing a window asks its thread to end and should wait for it, but does not if the thread ends too soon. The thread then
+//! shuts its graphics driver down while the host continues, and a host that exits meanwhile crashes. So this window consists of
+//! the framework's window and, dropped after it, a wait for the end of the thread.
 use std::cell::Cell;
 use std::error::Error;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -17,22 +17,22 @@ use nice_plug::editor::{
 use nice_plug::prelude::{Editor, ParentWindowHandle};
 use nice_plug_egui::{EguiEditor, EguiEditorHandle, NiceEguiApp, baseview};
 
-/// Taking a driver down needs some ten milliseconds; a thread that hangs must not hang the host.
+/// Shutting a driver down takes some ten milliseconds; a thread that hangs must not hang the host.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Elsewhere windows have no thread of their own.
 const AFFECTED: bool = cfg!(all(target_family = "unix", not(target_os = "macos")));
 
-/// What the host's wrapper keeps of an open editor.
+/// The handle of an open editor that the host's wrapper keeps.
 pub struct ClosingHandle(EguiEditorHandle);
 
-/// A window, and what waits for its thread. Fields are dropped in this order.
+/// A window and the wait for its thread. Fields are dropped in this order.
 pub struct ClosingWindow {
     window: baseview::Window,
     thread: WindowThread,
     closed: OnClose,
 }
 
-/// What is done when the window is gone, on the thread that closes it.
+/// Runs after the window is gone, on the thread that closes it.
 pub(super) struct OnClose(Option<Box<dyn FnOnce() + Send>>);
 
 impl OnClose {
@@ -49,25 +49,25 @@ impl Drop for OnClose {
     }
 }
 
-/// The thread's end is that of the channel's other side.
+/// The thread has ended when the channel's other side is dropped.
 struct WindowThread(Option<Receiver<()>>);
 
 impl Drop for WindowThread {
     fn drop(&mut self) {
         if let Some(end) = &self.0 {
-            // Nothing is ever sent: either the other side is dropped, or it takes too long.
+            // Nothing is ever sent: either the other side is dropped, or the wait times out.
             let _ = end.recv_timeout(PATIENCE);
         }
     }
 }
 
 thread_local! {
-    /// Dropped as the last thing that a window's thread does.
+    /// Dropped at the very end of a window's thread.
     static ALIVE: Cell<Option<Sender<()>>> = const { Cell::new(None) };
 }
 
-/// The framework's way from the window's thread to the host's main thread. The window's thread owns it and drops it when it
-/// begins to end: the one place where foreign code lets us run something there.
+/// The framework's channel from the window's thread to the host's main thread. The window's thread owns it and drops it when
+/// it starts to end: the only point at which we can run code in that thread.
 struct Caller {
     caller: Box<dyn HostMainThreadCaller>,
     alive: Option<Sender<()>>,
@@ -82,7 +82,7 @@ impl HostMainThreadCaller for Caller {
 
 impl Drop for Caller {
     fn drop(&mut self) {
-        // On any other thread than the window's it would never end.
+        // On any other thread than the window's, this would never end.
         if thread::current().id() != self.opener {
             let _ = ALIVE.try_with(|alive| alive.set(self.alive.take()));
         }

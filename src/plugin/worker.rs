@@ -1,15 +1,15 @@
-//! A way round two faults of nice-plug 0.4.2's VST3 wrapper on Linux (`docs/upstream.md`).
+//! Workaround for two bugs in nice-plug 0.4.2's VST3 wrapper on Linux (`docs/upstream.md`).
 //!
-//! The wrapper's background worker may look at the editor while the host's main thread opens or
-//! closes it, and may outlive or be outlived by an instance in the wrong order; either ends in a
-//! panic that aborts the host. The worker does nothing that Wisp needs: all it is given are notices
-//! of changed parameters, and the editor reads the parameters anyway. So the first instance of a
-//! process gives it one task that never ends, and waits until that has begun: were the instance gone
-//! by then, the worker would end instead. Later notices fill its bounded queue and are then
-//! dropped, which the wrapper allows for.
+//! The wrapper's background worker may access the editor while the host's main thread opens or closes
+//! it, and the worker and an instance may end in the wrong order; either ends in a panic that aborts
+//! the host. Wisp does not need the worker: it only receives notifications of changed parameters, and
+//! the editor reads the parameters anyway. So the first instance of a process gives it one task that
+//! never ends, and waits until the task has started: if the instance were gone by then, the worker
+//! would end instead. Later notifications fill its bounded queue and are then dropped, which the
+//! wrapper allows for.
 //!
-//! That task is of use: as long as any instance is active, it looks after what only the audio thread was told of and what that
-//! thread must not do itself.
+//! The task is also useful: as long as any instance is active, it does work that the audio thread has discovered but must not
+//! do itself.
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Once, OnceLock, PoisonError, Weak};
 use std::thread::{self, Thread};
@@ -19,25 +19,25 @@ use nice_plug::prelude::{AsyncExecutor, TaskExecutor};
 
 use super::Wisp;
 
-/// What the background worker is asked to do.
+/// Tasks of the background worker.
 pub enum Task {
-    /// Watch the instances for good.
+    /// Watch the instances forever.
     Watch,
 }
 
-/// An instance that the worker looks after.
+/// An instance that the worker serves.
 pub(super) trait Watched: Send + Sync {
-    /// Does what there is to do; whether there may be more soon.
+    /// Does any pending work; returns whether there may be more soon.
     fn watch(&self) -> bool;
 }
 
-/// Those of this process, where there is a worker.
+/// The instances of this process, if there is a worker.
 static INSTANCES: Mutex<Vec<Weak<dyn Watched>>> = Mutex::new(Vec::new());
 static WORKER: OnceLock<Thread> = OnceLock::new();
-/// Between two looks.
+/// Interval between checks.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// From now on the worker looks after this instance.
+/// From now on the worker serves this instance.
 pub(super) fn watch(instance: Weak<dyn Watched>) {
     let mut instances = INSTANCES.lock().unwrap_or_else(PoisonError::into_inner);
     instances.retain(|instance| instance.strong_count() > 0);
@@ -51,14 +51,14 @@ pub(super) fn wake() {
     }
 }
 
-/// Once per process, whose instances share the worker; others wait meanwhile.
+/// Once per process, because its instances share the worker; others wait meanwhile.
 static PARK: Once = Once::new();
 /// Whether the worker has its task.
 static PARKED: AtomicBool = AtomicBool::new(false);
-/// The worker has nothing else to do then, so it takes microseconds.
+/// The worker is idle then, so this takes microseconds.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Whether there is a worker: where the faults exist.
+/// Whether there is a worker: only where the bugs exist.
 pub(super) const HERE: bool = cfg!(all(target_family = "unix", not(target_os = "macos")));
 
 /// Parks the worker. Not for the audio thread.

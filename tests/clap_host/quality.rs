@@ -39,7 +39,7 @@ fn a_new_instance_is_live_and_what_is_set_before_the_activation_runs_from_then_o
     }
 }
 
-/// In mid-sound, there and back: the sound keeps its place until the host activates the plugin anew.
+/// In mid-sound, there and back: the sound keeps its place until the host reactivates the plugin.
 #[test]
 fn a_change_while_running_waits_for_the_host() {
     for entry in entries() {
@@ -103,7 +103,7 @@ fn the_host_is_told_of_the_new_latency_within_the_activation() {
 }
 
 #[test]
-fn one_that_changes_its_mind_is_asked_anew() {
+fn one_that_changes_its_mind_is_asked_again() {
     for entry in entries() {
         let mut plugin = Plugin::new(&entry);
         let id = plugin.parameter("Quality").id;

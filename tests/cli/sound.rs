@@ -91,7 +91,7 @@ fn noise_alone_is_much_quieter() {
     let (before, full, limited) = (level("hiss.wav"), level("full.wav"), level("limited.wav"));
     assert!(before - full > 40.0, "{before} dB became {full} dB");
     let usual = before - level("default.wav");
-    assert!((usual - 24.0).abs() < 1.0, "as it comes, hiss falls by {usual} dB");
+    assert!((usual - 24.0).abs() < 1.0, "by default, hiss falls by {usual} dB");
     let limited = before - limited;
     assert!((2.0..6.5).contains(&limited), "a limit of 6 dB took {limited} dB");
     let (eager, shy) = (level("eager.wav"), level("shy.wav"));

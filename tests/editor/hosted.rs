@@ -259,7 +259,7 @@ fn switch_quality() {
         wait("it stays Live", &mut || plugin.value("Quality") == 1.0);
         wait("the host was not asked", &mut || plugin.requests().restarts == 1);
         wait("the editor does not say what it waits for", &mut || warns());
-        // B starts as a copy of A; both keep their quality, and undo knows of it.
+        // B starts as a copy of A; both keep their quality, and undo restores it.
         click(layout.slot_b.center());
         assert_eq!(plugin.value("Quality"), 1.0);
         click(live);

@@ -42,7 +42,7 @@ fn the_factory_presets_are_files_that_hosts_read() {
             std::fs::write(&file, &expected).expect("written");
         }
         let bytes = std::fs::read(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
-        assert!(bytes == expected, "{}: WISP_WRITE_PRESETS=1 writes it anew", file.display());
+        assert!(bytes == expected, "{}: WISP_WRITE_PRESETS=1 regenerates it", file.display());
         let number = |at: usize| {
             u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes")) as usize
         };

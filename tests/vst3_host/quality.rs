@@ -88,7 +88,7 @@ fn a_state_that_says_studio_is_right_before_the_first_activation_on_any_thread()
 }
 
 /// In mid-sound, there and back: the host is told once, on the thread that made the change, and the sound keeps its place
-/// until the host activates the plugin anew.
+/// until the host reactivates the plugin.
 #[test]
 fn a_change_while_running_waits_for_the_host() {
     for (rate, channels) in [(48_000, 2), (44_100, 1), (22_050, 2)] {
@@ -146,7 +146,7 @@ fn before_the_first_block_another_quality_is_taken_at_once() {
     }
 }
 
-/// As the interface asks of hosts: they activate the plugin anew, perhaps within the call, and then read the latency.
+/// As the interface requires: hosts reactivate the plugin, perhaps within the call, and then read the latency.
 #[test]
 fn a_host_that_restarts_within_the_call_is_told_once() {
     let plugin = plain();
@@ -232,7 +232,7 @@ fn a_state_that_is_loaded_while_another_quality_runs_reaches_the_host() {
     assert_eq!(plugin.latency(), 2_880);
 }
 
-/// As Ardour and hosts built with JUCE, which activate the plugin anew only when asked to reload it, perhaps holding a lock.
+/// Like Ardour and hosts built with JUCE, which only reactivate the plugin when asked to reload it, perhaps holding a lock.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_host_that_takes_no_notice_is_asked_to_reload_once() {

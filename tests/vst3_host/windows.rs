@@ -308,7 +308,7 @@ fn undo_across_windows() {
 #[test]
 fn a_closed_editor_leaves_no_descriptor() {
     if std::env::var_os("WISP_PATCHED").is_none() {
-        println!("not run: nice-plug as it is loses two; `cargo xtask test hosts` mends it");
+        println!("not run: the unpatched nice-plug leaks two; `cargo xtask test hosts` patches it");
         return;
     }
     in_child("windows::a_closed_editor_leaves_no_descriptor", 1, open_and_count);

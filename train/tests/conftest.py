@@ -88,7 +88,7 @@ def shaken_model():
 
 
 def pytest_terminal_summary(terminalreporter):
-    """What was not tested is said even by `cargo xtask test`, which shows these lines of a step that passed."""
+    """Reports skipped tests even under `cargo xtask test`, which shows these lines of a step that passed."""
     reasons = {report.longrepr[2].removeprefix("Skipped: ") for report in terminalreporter.stats.get("skipped", [])}
     for reason in sorted(reasons):
         terminalreporter.write_line(f"note: {reason}")

@@ -1,4 +1,4 @@
-"""behaviour.py on denoisers of which one knows what they do."""
+"""behaviour.py on denoisers with known behaviour."""
 
 import numpy as np
 import pytest

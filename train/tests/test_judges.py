@@ -1,4 +1,4 @@
-"""Judges on signals that must rank one way, figures that are known, and what is said where one is missing."""
+"""Judges on signals with a known ranking, known figures, and the messages if a judge is missing."""
 
 import importlib.util
 import math
@@ -26,7 +26,7 @@ def talk(rng):
 
 @needs_distillmos
 def test_distillmos_hears_no_level(talk):
-    """What a machine makes of syllables is no voice to it: only its range and its steadiness can be seen here."""
+    """Synthetic syllables are no voice to it, so this only tests its range and its independence of level."""
     clean, noisy = (judges.distillmos(x) for x in talk)
     assert all(1 <= v <= 5 for v in (clean, noisy)) and abs(clean - noisy) > 0.1
     assert judges.distillmos(0.1 * talk[0]) == pytest.approx(clean, abs=1e-3)
@@ -50,7 +50,7 @@ def test_mel_levels_of_a_tone():
     x = np.sin(2 * np.pi * 1000 * np.arange(16000) / 16000)
     levels = judges.mel_levels(x)
     assert levels.shape == (100, judges.MELS) and levels.max() == 1 and levels.min() == -1
-    # 1 kHz is mel 15 of 45.245, and the bands' centres lie in equal steps.
+    # 1 kHz is mel 15 of 45.245, and the bands' centres are equally spaced.
     assert levels[50].argmax() == round(15 / 45.245 * (judges.MELS + 1)) - 1
 
 

@@ -178,7 +178,7 @@ def test_perceptual_terms_count_by_their_weight(rng, name, weight, least):
     with_it, parts = Loss(**{name: weight})(open_network, batch)
     assert parts[name] > least and float(with_it - without) == pytest.approx(weight * float(parts[name]), rel=1e-4)
     silent = batch | dict(clean16=torch.zeros(1, 32000))
-    assert float(Loss(**{name: weight})(open_network, silent)[1][name]) == 0  # neither knows silence
+    assert float(Loss(**{name: weight})(open_network, silent)[1][name]) == 0  # neither is defined for silence
 
 
 def test_stoi_term_is_finite_where_nothing_is_left(rng):

@@ -16,7 +16,7 @@ def test_agreement_knows_right_blind_and_wrong(rng):
     harder = np.arange(6.0)[:, None]
     assert agreement(said, harder - said) == pytest.approx((1, 1))
     assert agreement(said, harder + 3 * said) == pytest.approx((-1, 0))
-    r, order = agreement(said, np.broadcast_to(harder, said.shape))  # knows the recording, tells no two outputs of it apart
+    r, order = agreement(said, np.broadcast_to(harder, said.shape))  # depends on the recording only, not on the output
     assert math.isnan(r) and order == 0
 
 

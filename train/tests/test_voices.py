@@ -1,4 +1,4 @@
-"""voices.py: who speaks, what is said, the model's numbers, the folder and its manifest; with the model where it is installed."""
+"""voices.py: speakers, sentences, the model's ids, the folder and its manifest; with the model where it is installed."""
 
 import csv
 import io

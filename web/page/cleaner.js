@@ -1,11 +1,11 @@
-// A worker: what is to be removed from a recording, and its picture.
+// A worker: computes the removed signal of a recording, and its picture.
 import { Engine, FULL } from "../wisp.js";
 import { spectra } from "./spectrum.js";
 
 onmessage = async ({ data: { channels, sampleRate, settings, columns } }) => {
   try {
     const started = performance.now();
-    // All that can be removed: Reduction only scales it, so the page does that while the sound plays.
+    // The removed signal at Full: Reduction only scales it, so the page does that during playback.
     const engine = await Engine.create(sampleRate, { ...settings, channels: channels.length, reduction: FULL, listen: 1 });
     const length = channels[0].length;
     const late = channels.map((channel) => {

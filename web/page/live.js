@@ -1,4 +1,4 @@
-// The microphone, cleaned as it comes in, and recorded as it is.
+// The microphone, cleaned live and recorded unprocessed.
 import { FULL, WispNode } from "../wisp.js";
 import { level } from "./picture.js";
 import { Mixer } from "./player.js";
@@ -13,7 +13,7 @@ const ANALYSER_DB = -13.6;
 export class Live {
   /** Asks for the microphone and starts. */
   static async start(listen, settings) {
-    // The browser's own processing would take away what there is to show.
+    // The browser's own processing would remove the noise first.
     const audio = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
     const stream = await navigator.mediaDevices.getUserMedia({ audio });
     const context = new AudioContext({ latencyHint: "interactive" });
@@ -49,7 +49,7 @@ export class Live {
     this.monitor = new GainNode(context, { gain: 0 });
     this.mixer.output.connect(this.monitor);
     this.monitor.connect(context.destination);
-    // The picture shows before, after and removed whatever is listened to.
+    // The picture shows before, after and removed, independently of Listen.
     this.after = new Mixer(context, "after", reduction);
     late.connect(this.after.dry);
     wisp.connect(this.after.removed);
@@ -59,7 +59,7 @@ export class Live {
       node.connect(analyser);
       return analyser;
     });
-    // Without a way to the destination nothing would run.
+    // Nodes without a path to the destination would not run.
     const silent = new GainNode(context, { gain: 0 });
     this.analysers.forEach((analyser) => analyser.connect(silent));
     silent.connect(context.destination);

@@ -1,4 +1,4 @@
-// The page: opens recordings and the microphone, and connects the controls with what they do.
+// The page: opens recordings and the microphone, and connects the controls.
 import { FULL } from "../wisp.js";
 import { COLUMNS, Live, STEP } from "./live.js";
 import { Picture, frequencies, level } from "./picture.js";

@@ -1,4 +1,4 @@
-// The spectrogram: brightness is the level, colour what becomes of it.
+// The spectrogram: brightness is the input level, colour what was kept or removed.
 import { ROWS, edges } from "./spectrum.js";
 
 /** Levels are bytes: half decibels above this. */

@@ -1,7 +1,7 @@
-// How the sound reaches the ear: what was recorded, less a share of what is removed from it.
+// Playback: the recording minus a share of its removed signal.
 import { FULL } from "../wisp.js";
 
-/** Share of what could be removed that is, at a Reduction in dB. */
+/** Share of the removed signal that is subtracted at a Reduction in dB. */
 export function amountOf(reduction) {
   return reduction >= FULL ? 1 : 1 - 10 ** (-reduction / 20);
 }

@@ -1,4 +1,4 @@
-// In the audio thread of the page: hands the microphone's samples over, a tenth of a second at a time.
+// In the audio thread of the page: passes the microphone's samples on, a tenth of a second at a time.
 class Recorder extends AudioWorkletProcessor {
   constructor() {
     super();

@@ -1,4 +1,4 @@
-// Levels over time and frequency, of what was recorded and of what is removed from it.
+// Levels over time and frequency of a recording and of its removed signal.
 
 /** Rows of a picture, from low to high frequencies. */
 export const ROWS = 192;

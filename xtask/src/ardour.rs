@@ -20,15 +20,15 @@ const SCRIPT: &str = include_str!("ardour.lua");
 const VERSIONS: [u32; 2] = [7, 8];
 const SESSION: &str = "voice";
 
-/// A format of the plugin, as Ardour knows it.
+/// A plugin format in Ardour.
 struct Format {
     name: &'static str,
-    /// What Ardour finds it by.
+    /// The id by which Ardour finds it.
     id: &'static str,
     /// Settings in the session, and the same for the command line.
     parameters: &'static str,
     options: &'static [&'static str],
-    /// What Ardour is to compensate, samples.
+    /// The latency that Ardour should compensate, samples.
     latency: &'static str,
 }
 
@@ -55,7 +55,7 @@ const LEAST_FALL_DB: f64 = 25.0;
 const LEAST_RISE_DB: f64 = 3.0;
 /// Largest difference from the command line's output for the same recording, whose frames fall differently.
 const DIFFERENCE_DB: f64 = -15.0;
-/// On a busy machine the export of Ardour 7.3 corrupts its heap in one of ten runs, or waits for ever. It does so without any plugin,
+/// On a busy machine the export of Ardour 7.3 corrupts its heap in one of ten runs, or hangs. It does so without any plugin,
 /// too: in 4 of 28 runs, in 2 of 28 with LV2's own example, and in 2 of 14 with Wisp.
 const ATTEMPTS: usize = 3;
 /// Several times what the longest export took.

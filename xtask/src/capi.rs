@@ -17,7 +17,7 @@ const SOURCE: &str = "crates/capi";
 /// System libraries that a program needs if it links the static library.
 const SYSTEM: &str = if cfg!(target_os = "macos") { "-liconv -lm" } else { "-lpthread -ldl -lm" };
 
-/// Builds it into a folder that can be copied anywhere; returns the folder.
+/// Builds the library into a folder that can be copied anywhere; returns the folder.
 pub(crate) fn build(profile: Profile) -> Result<PathBuf> {
     run(&mut cargo(&["build", "--profile", profile.name(), "-p", PACKAGE]))?;
     let home = profile.home().join("capi");

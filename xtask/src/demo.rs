@@ -44,7 +44,7 @@ fn install_speech() -> Result<()> {
     if works("espeak-ng", "--version") { Ok(()) } else { install_packages(&["espeak-ng"]) }
 }
 
-/// What cleans the clip. Both must have been built.
+/// The program that cleans the clip. Both must have been built.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Denoiser {
     /// The library, through its example.

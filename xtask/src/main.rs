@@ -79,13 +79,13 @@ enum Task {
         #[arg(long, default_value_t = 1.0)]
         hours: f64,
     },
-    /// Run the installed validators, and the hosts that the tests include
+    /// Run the installed validators, and the hosts in the tests
     Validate {
         /// Validators that must be installed
         #[arg(long, value_delimiter = ',')]
         require: Vec<String>,
     },
-    /// Build for Windows with MinGW and run it under Wine, beside the command line here
+    /// Build for Windows with MinGW, run it under Wine and compare it with the command line here
     Windows,
     /// Update docs/editor*.png from the real window, playing sound
     Screenshots,

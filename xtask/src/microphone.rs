@@ -16,7 +16,7 @@ use crate::paths::{Profile, absolute, command_line_program};
 use crate::reference::{LIVE, Reference, difference_db, pipe, samples};
 use crate::tools::{NOTE, ended, run, works};
 
-/// PipeWire with its tools, and what connects programs.
+/// PipeWire with its tools, and the session manager.
 pub(crate) const PACKAGES: &[&str] = &["dbus", "pipewire", "pipewire-bin", "wireplumber"];
 /// The program, and the settings that install.sh puts in place.
 const PROGRAM: &str = "packaging/wisp-mic";
@@ -24,17 +24,17 @@ const SETTINGS: &str = "packaging/wisp-microphone.conf";
 /// Node names of a microphone without hardware, and of the one that it becomes.
 const FAKE: &str = "a microphone";
 const CLEAN: &str = "wisp_microphone";
-/// Samples at a time: so many that a busy machine drops none.
+/// Block size, large enough that a busy machine drops no samples.
 const QUANTUM: u32 = 8192;
 /// Samples of a frame's hop, and what it has in common with [`QUANTUM`].
 const FRAME: usize = RATE as usize / 100;
 const STEP: usize = 32;
-/// Largest difference between what the microphone records and what the command line makes of its input, dB.
+/// Largest difference between the microphone's output and the command line's for the same input, dB.
 const LARGEST_DB: f64 = -110.0;
 /// Longest wait for anything to appear.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The program at work. It must not be killed, since it has a program of its own to end.
+/// The running program. It must not be killed, because it has to end a program of its own.
 struct Microphone(Child);
 
 impl Drop for Microphone {
@@ -157,7 +157,7 @@ impl Session {
         command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = Microphone(command.spawn().context("cannot run wisp-mic")?);
         let mut line = String::new();
-        // Open until it ends, since it says more then.
+        // Open until it ends, because it prints more then.
         let stdout = child.0.stdout.as_mut().context("wisp-mic says nothing")?;
         BufReader::new(stdout).read_line(&mut line)?;
         if !line.contains("is there") {
@@ -198,7 +198,7 @@ fn signal(child: &Child, name: &str) -> Result<()> {
     run(Command::new("kill").arg(format!("-{name}")).arg(child.id().to_string()))
 }
 
-/// How both microphones come, sound and go.
+/// Tests how both microphones start, sound and end.
 pub(crate) fn test() -> Result<()> {
     if cfg!(not(target_os = "linux")) {
         println!("{NOTE}not run: PipeWire is on Linux");
@@ -255,7 +255,7 @@ pub(crate) fn test() -> Result<()> {
     session.refuses(&[], "\"Wisp microphone\" is there already")
 }
 
-/// What the clean microphone records, beside the command line.
+/// Compares the denoised microphone's recording with the command line.
 fn sound(session: &Session, reference: &Reference) -> Result<()> {
     let options = ["--reduction", "30", "--sensitivity", "3", "--ambience", "5%"];
     let mut microphone = session.microphone(&[&["--device", FAKE], &options[..]].concat())?;

@@ -376,7 +376,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn an_installation_that_was_killed_is_mended_by_the_next_or_removed() {
+    fn an_installation_that_was_killed_is_repaired_by_the_next_or_removed() {
         let kill =
             "for to; do :; done\n/bin/mv \"$@\"\ncase $to in *.old) kill -KILL $PPID ;; esac";
         for next in ["install.sh", "uninstall.sh"] {

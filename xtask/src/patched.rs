@@ -113,10 +113,10 @@ fn workspace() -> Result<PathBuf> {
     let (original, framework) = (sources()?, folder.join(NAME));
     copy(&original, &framework)?;
     let file = original.join(FILE);
-    let mended = changed(&read(&file)?);
+    let patched = changed(&read(&file)?);
     write(
         &framework.join(FILE),
-        &mended.with_context(|| format!("cannot mend {}", file.display()))?,
+        &patched.with_context(|| format!("cannot patch {}", file.display()))?,
     )?;
     write(&framework.join(ROOT), &format!("{NO_WARNINGS}{}", read(&original.join(ROOT))?))?;
 

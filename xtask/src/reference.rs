@@ -13,7 +13,7 @@ use crate::tools::NOTE;
 /// Largest difference to the command line, dB relative to its output.
 const LARGEST_DB: f64 = -110.0;
 
-/// Tells the command line to do as what is for real time does.
+/// Makes the command line use the real-time quality.
 pub(crate) const LIVE: &str = "--quality=live";
 
 /// Raw 32-bit float samples, interleaved.
@@ -92,7 +92,7 @@ pub(crate) fn pipe(command: &mut Command, input: &Path) -> Result<Vec<u8>> {
     Ok(output.stdout)
 }
 
-/// Fails unless a binary contains the weights of just these qualities, as they are in `bundled`.
+/// Fails unless a binary contains exactly the weights of these qualities, as in `bundled`.
 pub(crate) fn has_weights(binary: &Path, qualities: &[&str]) -> Result<()> {
     /// Bytes by which a file is recognised.
     const PART: usize = 64;

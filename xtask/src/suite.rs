@@ -42,7 +42,7 @@ enum Lane {
     Main,
     /// Downloads and long tests on a single thread.
     Beside,
-    /// Measures time: runs last, with nothing beside it.
+    /// Measures time: runs last and alone.
     Alone,
 }
 
@@ -64,7 +64,7 @@ impl Step {
 const STEPS: &[Step] = &[
     step("tools", "installs what the tests need", tools).on(Lane::Beside),
     step("core", "the engine alone: unit, parity, invariance, …", core),
-    step("bundle", "the plugin as people install it", bundle_wisp),
+    step("bundle", "the plugin as released", bundle_wisp),
     step("format", "rustfmt", format).after(&["tools"]),
     step("clippy", "no warnings, with and without features", clippy).after(&["tools"]),
     step("audit", "unsafe code, and dependencies by cargo-deny", audit),
@@ -78,7 +78,7 @@ const STEPS: &[Step] = &[
     step("package", "the archive, installed and uninstalled", package)
         .on(Lane::Beside)
         .after(&["bundle"]),
-    step("web", "the npm package and its page, beside the command line", crate::web::test)
+    step("web", "the npm package and its page, against the command line", crate::web::test)
         .on(Lane::Beside)
         .after(&["tools", "bundle"]),
     step("soak", "minutes of audio with changing settings", short_soak).on(Lane::Beside),
@@ -211,7 +211,7 @@ impl Results {
     }
 }
 
-/// Start of the line that says why a step failed.
+/// Start of the line with the reason of a step's failure.
 fn failed(step: &str) -> String {
     format!("{step} failed: ")
 }

@@ -28,7 +28,7 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// How a program ended, if it does in time.
+/// A program's exit status, if it ends in time.
 pub(crate) fn ended(child: &mut Child, name: &str, patience: Duration) -> Result<ExitStatus> {
     let start = Instant::now();
     loop {
@@ -144,7 +144,7 @@ fn as_root(program: &str) -> Result<Command> {
         return Ok(Command::new(program));
     }
     ensure!(works("sudo", "--version"), "{program} needs root or sudo to install packages");
-    // Through env, since sudo drops the variables it does not know.
+    // Through env, because sudo drops unknown variables.
     let mut command = Command::new("sudo");
     if !stdin().is_terminal() {
         command.arg("-n");
@@ -164,7 +164,7 @@ pub(crate) fn rust_component(subcommand: &str, component: &str) -> Result<()> {
         .with_context(|| format!("please install {component}"))
 }
 
-/// Installs the standard library for another target, if it can be had; what needs it says if it is missing.
+/// Installs the standard library for another target, if available; steps that need it report if it is missing.
 pub(crate) fn rust_target(target: &str) {
     let mut add = Command::new("rustup");
     if let Err(error) = run(add.args(["target", "add", target])) {

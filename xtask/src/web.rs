@@ -1,4 +1,4 @@
-//! The npm package, and the page that shows what it does.
+//! The npm package and its demo page.
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,13 +17,13 @@ pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
 const PROFILE: &str = "wasm";
 /// Where the JavaScript is.
 const SOURCE: &str = "web";
-/// What the package and the page need of [`SOURCE`].
+/// Files of [`SOURCE`] for the package and the page.
 const FILES: [&str; 7] =
     ["package.json", "README.md", "wisp.js", "wisp.d.ts", "worklet.js", "index.html", "page"];
 /// Names of browsers with Chromium's options.
 const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "chrome"];
 
-/// The package, which a static server can serve as it is.
+/// The package, ready for a static server.
 pub(crate) fn folder() -> PathBuf {
     target_dir().join("web")
 }
@@ -67,7 +67,7 @@ pub(crate) fn build() -> Result<()> {
     Ok(())
 }
 
-/// The package in Node.js, and in a browser if there is one, beside the command line.
+/// Tests the package in Node.js, and in a browser if there is one, against the command line.
 pub(crate) fn test() -> Result<()> {
     if !has_target() {
         println!("{NOTE}not run: {MISSING}");

@@ -50,7 +50,7 @@ pub(crate) fn build(profile: Profile, universal: bool) -> Result<PathBuf> {
     Ok(wheel)
 }
 
-/// The wheel in an environment of its own: beside the command line, then its tests.
+/// Tests the wheel in its own environment: against the command line, then its own tests.
 pub(crate) fn test() -> Result<()> {
     let reference = Reference::new()?;
     let wheel = absolute(build(Profile::Dev, false)?)?;

@@ -67,7 +67,7 @@ pub(crate) fn windows() -> Result<()> {
     Ok(())
 }
 
-/// Cargo for Windows, with Wine to run what it builds.
+/// Cargo for Windows, with Wine to run the binaries.
 fn build(args: &[&str]) -> Command {
     let mut command = cargo(args);
     command

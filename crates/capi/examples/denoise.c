@@ -36,7 +36,7 @@ int main(int argc, char **argv)
     WispEngine *engine = NULL;
 
 #ifdef _WIN32
-    /* Otherwise samples that look like line ends would be changed. */
+    /* Otherwise bytes that look like line ends would be changed. */
     _setmode(_fileno(stdin), _O_BINARY);
     _setmode(_fileno(stdout), _O_BINARY);
 #endif
@@ -47,7 +47,7 @@ int main(int argc, char **argv)
         wisp_engine_free(engine);
         return failed("cannot set the reduction");
     }
-    /* The result comes late by the latency: drop so much at the start, and bring it out with silence at the end. */
+    /* The output is delayed by the latency: drop that many samples at the start, and feed as much silence at the end. */
     skip = rest = wisp_engine_latency(engine);
     while (1) {
         size_t drop, i;

@@ -13,7 +13,7 @@
  *   wisp_engine_process(engine, channels, 512);
  *   wisp_engine_free(engine);
  *
- * Samples are floats, full scale at 1. Everything is allocated when an engine is made; wisp_engine_process,
+ * Samples are floats, full scale at 1. Everything is allocated when an engine is created; wisp_engine_process,
  * wisp_engine_process_interleaved, wisp_engine_set_control and wisp_engine_reset neither allocate nor lock, so an audio
  * callback may call them. Different threads may use different engines at the same time, but not the same one.
  */
@@ -25,7 +25,7 @@
 #include <stdint.h>
 
 /**
- * What came of a call.
+ * Result of a call.
  */
 typedef enum {
   /**
@@ -53,11 +53,11 @@ typedef enum {
    */
   WISP_STATUS_VALUE = 5,
   /**
-   * Buffers overlap, are not aligned to their type, or are larger than memory can be.
+   * Buffers overlap, are not aligned to their type, or are larger than the address space.
    */
   WISP_STATUS_BUFFER = 6,
   /**
-   * A bug in Wisp. The engine gives this for every later call; free it.
+   * A bug in Wisp. The engine returns this for every later call; free it.
    */
   WISP_STATUS_INTERNAL = 7,
   /**
@@ -67,11 +67,11 @@ typedef enum {
 } WispStatus;
 
 /**
- * What can be set. The defaults are in brackets.
+ * The controls. Defaults are in brackets.
  */
 typedef enum {
   /**
-   * The most by which noise is turned down, in dB: 0 or more, INFINITY for all that can be removed [24].
+   * The most by which noise is turned down, in dB: 0 or more, INFINITY for no limit [24].
    */
   WISP_CONTROL_REDUCTION = 0,
   /**
@@ -79,7 +79,7 @@ typedef enum {
    */
   WISP_CONTROL_SENSITIVITY = 1,
   /**
-   * Share of the steady noise that stays: 0 to 1 [0].
+   * Share of the steady noise to keep: 0 to 1 [0].
    */
   WISP_CONTROL_AMBIENCE = 2,
   /**
@@ -91,11 +91,11 @@ typedef enum {
    */
   WISP_CONTROL_LISTEN = 4,
   /**
-   * 0: one mask for both channels, which keeps the stereo image; 1: each channel on its own [0].
+   * 0: one mask for both channels, which preserves the stereo image; 1: each channel separately [0].
    */
   WISP_CONTROL_STEREO = 5,
   /**
-   * 1: the input, delayed by the latency [0].
+   * 1: outputs the input, delayed by the latency [0].
    */
   WISP_CONTROL_BYPASS = 6,
 } WispControl;
@@ -109,14 +109,14 @@ typedef enum {
    */
   WISP_QUALITY_LIVE = 0,
   /**
-   * For recordings, and wherever latency is compensated: it hears 40 ms further ahead, 60 ms of latency in all, and needs
-   * more CPU time.
+   * For recordings, and wherever latency is compensated: looks 40 ms further ahead; total latency 60 ms. Needs more CPU
+   * time.
    */
   WISP_QUALITY_STUDIO = 1,
 } WispQuality;
 
 /**
- * Denoises one stream of audio. Made by wisp_engine_new or wisp_engine_new_with_quality.
+ * Denoises one stream of audio. Created by wisp_engine_new or wisp_engine_new_with_quality.
  */
 typedef struct WispEngine WispEngine;
 
@@ -130,12 +130,12 @@ extern "C" {
 const char *wisp_version(void);
 
 /**
- * Why the latest call that failed in this thread did; "" if none has. Valid until the next one fails.
+ * The reason for the latest failed call in this thread; "" if none has failed. Valid until the next one fails.
  */
 const char *wisp_last_error(void);
 
 /**
- * Makes an engine for a sample rate of 8000 to 384000 Hz and 1 or 2 channels, and allocates all that it will need. Its quality
+ * Creates an engine for a sample rate of 8000 to 384000 Hz and 1 or 2 channels, and allocates all that it will need. Its quality
  * is WISP_QUALITY_LIVE.
  *
  * On failure *engine is NULL.
@@ -145,7 +145,7 @@ WispStatus wisp_engine_new(uint32_t sample_rate,
                            WispEngine **engine);
 
 /**
- * As wisp_engine_new, with a quality: one of WispQuality. An engine keeps its quality.
+ * Like wisp_engine_new, with a quality: one of WispQuality. The quality of an engine cannot change.
  */
 WispStatus wisp_engine_new_with_quality(uint32_t sample_rate,
                                         uint32_t channels,
@@ -153,28 +153,28 @@ WispStatus wisp_engine_new_with_quality(uint32_t sample_rate,
                                         WispEngine **engine);
 
 /**
- * Frees an engine. NULL is left alone.
+ * Frees an engine. NULL is ignored.
  */
 void wisp_engine_free(WispEngine *engine);
 
 /**
  * Denoises `samples` samples of each channel in place. `channels` points to one buffer per channel; they must not overlap.
  *
- * Any number of samples, from call to call another one; it changes nothing in the output. NaN and infinity read as 0.
+ * `samples` may differ from call to call; block size does not affect the output. NaN and infinity count as 0.
  */
 WispStatus wisp_engine_process(WispEngine *engine,
                                float *const *channels,
                                size_t samples);
 
 /**
- * Denoises `frames` frames in place: one sample of each channel, then the next of each. Else as wisp_engine_process.
+ * Denoises `frames` frames in place: one sample of each channel, then the next of each. Otherwise like wisp_engine_process.
  */
 WispStatus wisp_engine_process_interleaved(WispEngine *engine,
                                            float *samples,
                                            size_t frames);
 
 /**
- * Sets a control: one of WispControl, and a value within its range. It is reached by a ramp of 10 ms.
+ * Sets a control: one of WispControl, and a value within its range. The change is ramped over 10 ms.
  */
 WispStatus wisp_engine_set_control(WispEngine *engine, int32_t control, float value);
 
@@ -195,7 +195,7 @@ size_t wisp_engine_latency(const WispEngine *engine);
 size_t wisp_engine_tail(const WispEngine *engine);
 
 /**
- * Forgets the sound so far, as before another recording. The controls stay.
+ * Discards the audio so far, for example before another recording. The controls keep their values.
  */
 WispStatus wisp_engine_reset(WispEngine *engine);
 

@@ -1,8 +1,9 @@
-//! Wisp's C interface. `include/wisp.h` is made from this file, so its comments are for people who write C.
+//! Wisp's C interface. `include/wisp.h` is generated from this file, so its comments are for C programmers.
 //!
-//! No panic leaves a function, arguments are checked as far as C allows, and what failed is told by a status and a message.
+//! No panic leaves a function, arguments are checked as far as C allows, and errors are reported by a status code and a
+//! message.
 #![allow(unsafe_code)] // pointers from C
-#![allow(clippy::missing_safety_doc)] // the header says what callers must see to
+#![allow(clippy::missing_safety_doc)] // the header states the callers' obligations
 
 mod message;
 
@@ -16,10 +17,10 @@ use wisp::{Controls, Engine, EngineError, Listen, Model, Quality, Stereo};
 
 use message::Message;
 
-/// Frames that are taken out of an interleaved buffer at once.
+/// Frames of an interleaved buffer processed at a time.
 const SEGMENT: usize = 256;
 
-/// What came of a call.
+/// Result of a call.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WispStatus {
@@ -35,9 +36,9 @@ pub enum WispStatus {
     Control = 4,
     /// The value is outside the control's range.
     Value = 5,
-    /// Buffers overlap, are not aligned to their type, or are larger than memory can be.
+    /// Buffers overlap, are not aligned to their type, or are larger than the address space.
     Buffer = 6,
-    /// A bug in Wisp. The engine gives this for every later call; free it.
+    /// A bug in Wisp. The engine returns this for every later call; free it.
     Internal = 7,
     /// There is no such quality.
     Quality = 8,
@@ -49,47 +50,47 @@ pub enum WispStatus {
 pub enum WispQuality {
     /// For talking and monitoring: 20 ms of latency.
     Live = 0,
-    /// For recordings, and wherever latency is compensated: it hears 40 ms further ahead, 60 ms of latency in all, and needs
-    /// more CPU time.
+    /// For recordings, and wherever latency is compensated: looks 40 ms further ahead; total latency 60 ms. Needs more CPU
+    /// time.
     Studio = 1,
 }
 
-/// What can be set. The defaults are in brackets.
+/// The controls. Defaults are in brackets.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WispControl {
-    /// The most by which noise is turned down, in dB: 0 or more, INFINITY for all that can be removed [24].
+    /// The most by which noise is turned down, in dB: 0 or more, INFINITY for no limit [24].
     Reduction = 0,
     /// Treats more (up) or less (down) of the doubtful sounds as noise, in dB: -12 to 12 [0].
     Sensitivity = 1,
-    /// Share of the steady noise that stays: 0 to 1 [0].
+    /// Share of the steady noise to keep: 0 to 1 [0].
     Ambience = 2,
     /// Gain after denoising in dB: -96 to 36 [0].
     Output = 3,
     /// 0: the result; 1: what was removed [0].
     Listen = 4,
-    /// 0: one mask for both channels, which keeps the stereo image; 1: each channel on its own [0].
+    /// 0: one mask for both channels, which preserves the stereo image; 1: each channel separately [0].
     Stereo = 5,
-    /// 1: the input, delayed by the latency [0].
+    /// 1: outputs the input, delayed by the latency [0].
     Bypass = 6,
 }
 
-/// Denoises one stream of audio. Made by wisp_engine_new or wisp_engine_new_with_quality.
+/// Denoises one stream of audio. Created by wisp_engine_new or wisp_engine_new_with_quality.
 pub struct WispEngine {
     engine: Engine,
     controls: Controls,
     channels: usize,
-    /// A call did not come to its end.
+    /// A call panicked.
     broken: bool,
 }
 
-/// Notes why a call failed, for `wisp_last_error`.
+/// Stores the reason of a failure for `wisp_last_error`.
 fn fail(status: WispStatus, reason: fmt::Arguments<'_>) -> WispStatus {
     message::set(Message::new(reason));
     status
 }
 
-/// Runs the body of a function, and makes a status of what it says or of its panic.
+/// Runs the body of a function and turns its result, or a panic, into a status.
 fn guard(body: impl FnOnce() -> Result<(), WispStatus>) -> WispStatus {
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(())) => WispStatus::Ok,
@@ -117,7 +118,7 @@ unsafe fn handle<'a>(engine: *mut WispEngine) -> Result<&'a mut WispEngine, Wisp
     Ok(engine)
 }
 
-/// Whether a buffer that C calls `name` can be one.
+/// Checks the buffer that C calls `name`.
 fn checked(name: fmt::Arguments<'_>, buffer: *mut f32, samples: usize) -> Result<(), WispStatus> {
     if buffer.is_null() {
         return Err(fail(WispStatus::NullPointer, format_args!("{name} is NULL")));
@@ -135,7 +136,7 @@ fn checked(name: fmt::Arguments<'_>, buffer: *mut f32, samples: usize) -> Result
 }
 
 impl WispEngine {
-    /// Runs the engine; a panic within leaves it marked.
+    /// Runs the engine and marks it as broken if it panics.
     fn run(&mut self, work: impl FnOnce(&mut Engine, &Controls)) {
         self.broken = true;
         work(&mut self.engine, &self.controls);
@@ -160,7 +161,7 @@ impl WispEngine {
     }
 }
 
-/// Sets a control by its number in [`WispControl`], if the value is one.
+/// Sets a control by its number in [`WispControl`], if the value is valid.
 fn set(controls: &mut Controls, control: i32, value: f32) -> Result<(), WispStatus> {
     let number = |name: &str, low: f32, high: f32| {
         if (low..=high).contains(&value) {
@@ -221,13 +222,13 @@ pub extern "C" fn wisp_version() -> *const c_char {
     concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast()
 }
 
-/// Why the latest call that failed in this thread did; "" if none has. Valid until the next one fails.
+/// The reason for the latest failed call in this thread; "" if none has failed. Valid until the next one fails.
 #[unsafe(no_mangle)]
 pub extern "C" fn wisp_last_error() -> *const c_char {
     message::pointer()
 }
 
-/// Makes an engine for a sample rate of 8000 to 384000 Hz and 1 or 2 channels, and allocates all that it will need. Its quality
+/// Creates an engine for a sample rate of 8000 to 384000 Hz and 1 or 2 channels, and allocates all that it will need. Its quality
 /// is WISP_QUALITY_LIVE.
 ///
 /// On failure *engine is NULL.
@@ -242,7 +243,7 @@ pub unsafe extern "C" fn wisp_engine_new(
     unsafe { wisp_engine_new_with_quality(sample_rate, channels, quality, engine) }
 }
 
-/// As wisp_engine_new, with a quality: one of WispQuality. An engine keeps its quality.
+/// Like wisp_engine_new, with a quality: one of WispQuality. The quality of an engine cannot change.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wisp_engine_new_with_quality(
     sample_rate: u32,
@@ -290,7 +291,7 @@ pub unsafe extern "C" fn wisp_engine_new_with_quality(
     })
 }
 
-/// Frees an engine. NULL is left alone.
+/// Frees an engine. NULL is ignored.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wisp_engine_free(engine: *mut WispEngine) {
     guard(|| {
@@ -304,7 +305,7 @@ pub unsafe extern "C" fn wisp_engine_free(engine: *mut WispEngine) {
 
 /// Denoises `samples` samples of each channel in place. `channels` points to one buffer per channel; they must not overlap.
 ///
-/// Any number of samples, from call to call another one; it changes nothing in the output. NaN and infinity read as 0.
+/// `samples` may differ from call to call; block size does not affect the output. NaN and infinity count as 0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wisp_engine_process(
     engine: *mut WispEngine,
@@ -349,7 +350,7 @@ pub unsafe extern "C" fn wisp_engine_process(
     })
 }
 
-/// Denoises `frames` frames in place: one sample of each channel, then the next of each. Else as wisp_engine_process.
+/// Denoises `frames` frames in place: one sample of each channel, then the next of each. Otherwise like wisp_engine_process.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wisp_engine_process_interleaved(
     engine: *mut WispEngine,
@@ -370,7 +371,7 @@ pub unsafe extern "C" fn wisp_engine_process_interleaved(
     })
 }
 
-/// Sets a control: one of WispControl, and a value within its range. It is reached by a ramp of 10 ms.
+/// Sets a control: one of WispControl, and a value within its range. The change is ramped over 10 ms.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wisp_engine_set_control(
     engine: *mut WispEngine,
@@ -417,7 +418,7 @@ pub unsafe extern "C" fn wisp_engine_tail(engine: *const WispEngine) -> usize {
     unsafe { engine.as_ref() }.map_or(0, |wisp| wisp.engine.tail_samples())
 }
 
-/// Forgets the sound so far, as before another recording. The controls stay.
+/// Discards the audio so far, for example before another recording. The controls keep their values.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wisp_engine_reset(engine: *mut WispEngine) -> WispStatus {
     guard(|| {

@@ -13,10 +13,10 @@ pub(crate) struct Message {
 }
 
 impl Message {
-    /// As much of it as has room.
+    /// As much of it as fits.
     pub(crate) fn new(text: fmt::Arguments<'_>) -> Self {
         let mut message = Self { bytes: [0; LENGTH], used: 0 };
-        // Full is no failure.
+        // A full buffer is not a failure.
         let _ = message.write_fmt(text);
         message
     }
@@ -44,7 +44,7 @@ thread_local! {
 }
 
 pub(crate) fn set(message: Message) {
-    // A thread that is ending has nobody left to ask.
+    // In a thread that is ending nobody can read the message any more.
     let _ = LATEST.try_with(|latest| latest.set(message.bytes));
 }
 

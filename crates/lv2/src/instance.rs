@@ -10,7 +10,7 @@ use wisp::{Controls, Engine, Model};
 
 use crate::port::{Format, Port, ports};
 
-/// Samples worked on at once.
+/// Samples processed at a time.
 const SEGMENT: usize = 256;
 
 /// One instance of a plugin.
@@ -19,15 +19,15 @@ pub struct Instance {
     format: Format,
     channels: usize,
     ports: Vec<Port>,
-    /// Where the host wants each port's samples or value; null until it says so.
+    /// The buffer or value of each port; null until the host connects it.
     places: Vec<*mut f32>,
     scratch: [[f32; SEGMENT]; 2],
-    /// A panic came out of the engine: from then on the input goes through.
+    /// The engine panicked; the input passes through from then on.
     broken: bool,
 }
 
 impl Instance {
-    /// For a rate and 1 or 2 channels; none where the engine takes neither.
+    /// For a rate and 1 or 2 channels; `None` if the engine does not support them.
     pub fn new(format: Format, rate: u32, channels: usize) -> Option<Box<Self>> {
         let engine = Engine::new(&Model::live(), rate, channels).ok()?;
         let ports = ports(channels);
@@ -36,14 +36,14 @@ impl Instance {
         Some(Box::new(Self { engine, format, channels, ports, places, scratch, broken: false }))
     }
 
-    /// As a host keeps it; null where there is none.
+    /// A handle for the host; null if there is no instance.
     pub(crate) fn into_handle(format: Format, rate: u32, channels: usize) -> *mut c_void {
         let new = || Self::new(format, rate, channels);
         let made = catch_unwind(new).ok().flatten();
         made.map_or(ptr::null_mut(), |instance| Box::into_raw(instance).cast())
     }
 
-    /// Frees what [`Self::into_handle`] made.
+    /// Frees a handle made by [`Self::into_handle`].
     ///
     /// # Safety
     ///
@@ -66,24 +66,24 @@ impl Instance {
         unsafe { handle.cast::<Self>().as_mut() }
     }
 
-    /// Where a port's samples or value are from now on. There is no port of a higher number than there are.
+    /// Connects a port to its buffer or value. Unknown port numbers are ignored.
     pub fn connect(&mut self, port: usize, place: *mut f32) {
         if let Some(old) = self.places.get_mut(port) {
             *old = place;
         }
     }
 
-    /// Forgets the sound so far.
+    /// Discards the audio so far.
     pub fn activate(&mut self) {
         self.engine.reset();
         self.broken = false;
     }
 
-    /// Processes so many samples. Input and output of a channel may be the same.
+    /// Processes `samples` samples. Input and output of a channel may be the same buffer.
     ///
     /// # Safety
     ///
-    /// Every port is connected to nothing or to a place that the host lets the plugin use: so many samples, or one value.
+    /// Every port is unconnected or points to memory that the plugin may use: `samples` samples, or one value.
     pub unsafe fn run(&mut self, samples: usize) {
         let mut controls = Controls::default();
         for (port, &place) in self.ports.iter().zip(&self.places) {
@@ -92,12 +92,12 @@ impl Instance {
             }
             match port {
                 Port::Control(control) => {
-                    // SAFETY: a control port's place holds a value.
+                    // SAFETY: a control port points to a value.
                     let value = unsafe { place.read() };
                     let inverted = *control == Control::Bypass && self.format == Format::Lv2;
                     control.set(&mut controls, if inverted { 1.0 - value } else { value });
                 }
-                // SAFETY: so does this one's.
+                // SAFETY: so does this one.
                 Port::Latency => unsafe { place.write(self.engine.latency_samples() as f32) },
                 Port::Input(_) | Port::Output(_) => {}
             }
@@ -105,14 +105,14 @@ impl Instance {
         let mut at = 0;
         while at < samples {
             let length = SEGMENT.min(samples - at);
-            // All inputs before any output: a host may give one place for both.
+            // Read all inputs before writing any output: a host may pass the same buffer for both.
             for channel in 0..self.channels {
                 let input = &mut self.scratch[channel][..length];
                 let place = self.places[channel];
                 if place.is_null() {
                     input.fill(0.0);
                 } else {
-                    // SAFETY: an audio port's place holds all samples; the scratch is ours.
+                    // SAFETY: an audio port points to all samples; the scratch is ours.
                     unsafe { ptr::copy_nonoverlapping(place.add(at), input.as_mut_ptr(), length) };
                 }
             }
@@ -131,7 +131,7 @@ impl Instance {
         }
     }
 
-    /// What is in the scratch, in place. A host would not survive a panic.
+    /// Processes the scratch in place. Panics are caught, because a host would not survive them.
     fn denoise(&mut self, controls: &Controls, length: usize) {
         let (engine, [left, right]) = (&mut self.engine, &mut self.scratch);
         let process = || match self.channels {

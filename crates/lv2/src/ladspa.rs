@@ -25,10 +25,10 @@ const HINT_INTEGER: c_int = 0x20;
 const HINT_DEFAULT_LOW: c_int = 0x80;
 const HINT_DEFAULT_0: c_int = 0x200;
 
-/// LADSPA knows defaults at a quarter, a half and three quarters of the range alone: with this bound the quarter is Wisp's. From
-/// 60.5 on a reduction is full.
+/// LADSPA only supports defaults at a quarter, a half and three quarters of the range: with this bound, a quarter is Wisp's
+/// default. From 60.5 on, reduction is full.
 const REDUCTION_BOUND: f32 = 4.0 * wisp::DEFAULT_REDUCTION_DB;
-/// Of the mono plugin; the stereo plugin's is the next one.
+/// Id of the mono plugin; the stereo plugin's is the next number.
 const UNIQUE_ID: c_ulong = 5_722_960;
 
 /// `LADSPA_PortRangeHint`.
@@ -43,26 +43,26 @@ pub struct PortRangeHint {
 /// `LADSPA_Descriptor`.
 #[repr(C)]
 pub struct Descriptor {
-    /// Of this plugin.
+    /// This plugin's id.
     pub unique_id: c_ulong,
-    /// For programs.
+    /// Name for programs.
     pub label: *const c_char,
     properties: c_int,
-    /// For people.
+    /// Name for people.
     pub name: *const c_char,
     maker: *const c_char,
     copyright: *const c_char,
-    /// How many ports there are.
+    /// Number of ports.
     pub port_count: c_ulong,
     port_descriptors: *const c_int,
     port_names: *const *const c_char,
     port_range_hints: *const PortRangeHint,
     implementation_data: *mut c_void,
-    /// Makes an instance, or null.
+    /// Creates an instance, or returns null.
     pub instantiate: unsafe extern "C" fn(*const Descriptor, c_ulong) -> *mut c_void,
-    /// Says where a port's samples or value are.
+    /// Connects a port to its buffer or value.
     pub connect_port: unsafe extern "C" fn(*mut c_void, c_ulong, *mut f32),
-    /// Before the first run after a pause.
+    /// Called before the first run after a pause.
     pub activate: Option<unsafe extern "C" fn(*mut c_void)>,
     /// Processes a block.
     pub run: unsafe extern "C" fn(*mut c_void, c_ulong),
@@ -73,7 +73,7 @@ pub struct Descriptor {
     pub cleanup: unsafe extern "C" fn(*mut c_void),
 }
 
-/// A descriptor and what it points to.
+/// A descriptor and the data it points to.
 struct Plugin {
     descriptor: Descriptor,
     _names: Vec<CString>,
@@ -82,7 +82,7 @@ struct Plugin {
     _hints: Vec<PortRangeHint>,
 }
 
-// SAFETY: nothing of it changes once it is made.
+// SAFETY: it never changes once it is created.
 unsafe impl Send for Plugin {}
 // SAFETY: as above.
 unsafe impl Sync for Plugin {}
@@ -130,7 +130,7 @@ impl Plugin {
     }
 }
 
-/// With the unit, and for choices with the numbers, since a host has nothing else to show.
+/// The name with its unit, and for choices with the numbers, because hosts show nothing else.
 fn name(port: Port, channels: usize) -> String {
     match port {
         Port::Control(control) => match control.values() {
@@ -141,7 +141,7 @@ fn name(port: Port, channels: usize) -> String {
             }
             Values::Switch => control.name().to_owned(),
         },
-        // By this name hosts find it.
+        // Hosts look up this name.
         Port::Latency => "latency".to_owned(),
         Port::Input(_) | Port::Output(_) => port.name(channels).to_owned(),
     }
@@ -176,7 +176,7 @@ fn hints(port: Port) -> PortRangeHint {
     }
 }
 
-/// The plugin of this number, or null.
+/// The plugin with this number, or null.
 #[unsafe(no_mangle)]
 pub extern "C" fn ladspa_descriptor(index: c_ulong) -> *const Descriptor {
     static PLUGINS: OnceLock<[Plugin; 2]> = OnceLock::new();
@@ -194,7 +194,7 @@ unsafe extern "C" fn instantiate<const CHANNELS: usize>(
 }
 
 unsafe extern "C" fn connect_port(handle: *mut c_void, port: c_ulong, place: *mut f32) {
-    // SAFETY: the host gives what it got from `instantiate`.
+    // SAFETY: the host passes a handle from `instantiate`.
     if let Some(instance) = unsafe { Instance::of(handle) } {
         instance.connect(port as usize, place);
     }

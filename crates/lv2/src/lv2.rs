@@ -1,4 +1,4 @@
-//! LV2 1.18: `lv2/core/lv2.h`'s types, and the plugins in them. What they are, hosts read in [`crate::turtle`]'s files.
+//! LV2 1.18: `lv2/core/lv2.h`'s types, and the plugins in them. Hosts read their description from [`crate::turtle`]'s files.
 #![allow(unsafe_code)] // a C interface
 
 use std::ffi::{CStr, c_char, c_void};
@@ -7,20 +7,20 @@ use std::ptr;
 use crate::instance::Instance;
 use crate::port::Format;
 
-/// The plugins' URIs, by channels less one.
+/// The plugins' URIs, indexed by channel count minus one.
 pub const URIS: [&CStr; 2] = [c"https://wisp.audio/lv2/mono", c"https://wisp.audio/lv2/stereo"];
 
 /// `LV2_Descriptor`.
 #[repr(C)]
 pub struct Descriptor {
-    /// Which plugin.
+    /// The plugin's URI.
     pub uri: *const c_char,
-    /// Makes an instance, or null.
+    /// Creates an instance, or returns null.
     pub instantiate:
         unsafe extern "C" fn(*const Self, f64, *const c_char, *const *const c_void) -> *mut c_void,
-    /// Says where a port's samples or value are.
+    /// Connects a port to its buffer or value.
     pub connect_port: unsafe extern "C" fn(*mut c_void, u32, *mut c_void),
-    /// Before the first run after a pause.
+    /// Called before the first run after a pause.
     pub activate: Option<unsafe extern "C" fn(*mut c_void)>,
     /// Processes a block.
     pub run: unsafe extern "C" fn(*mut c_void, u32),
@@ -31,7 +31,7 @@ pub struct Descriptor {
     pub extension_data: Option<unsafe extern "C" fn(*const c_char) -> *const c_void>,
 }
 
-// SAFETY: nothing of it changes.
+// SAFETY: it never changes.
 unsafe impl Sync for Descriptor {}
 
 const fn plugin<const CHANNELS: usize>() -> Descriptor {
@@ -49,7 +49,7 @@ const fn plugin<const CHANNELS: usize>() -> Descriptor {
 
 static PLUGINS: [Descriptor; 2] = [plugin::<1>(), plugin::<2>()];
 
-/// The plugin of this number, or null.
+/// The plugin with this number, or null.
 #[unsafe(no_mangle)]
 pub extern "C" fn lv2_descriptor(index: u32) -> *const Descriptor {
     PLUGINS.get(index as usize).map_or(ptr::null(), ptr::from_ref)
@@ -61,12 +61,12 @@ unsafe extern "C" fn instantiate<const CHANNELS: usize>(
     _bundle: *const c_char,
     _features: *const *const c_void,
 ) -> *mut c_void {
-    // Out of range, it becomes a rate that the engine refuses.
+    // Out of range, this becomes a rate that the engine rejects.
     Instance::into_handle(Format::Lv2, rate.round() as u32, CHANNELS)
 }
 
 unsafe extern "C" fn connect_port(handle: *mut c_void, port: u32, place: *mut c_void) {
-    // SAFETY: the host gives what it got from `instantiate`.
+    // SAFETY: the host passes a handle from `instantiate`.
     if let Some(instance) = unsafe { Instance::of(handle) } {
         instance.connect(port as usize, place.cast());
     }

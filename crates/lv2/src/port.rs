@@ -1,7 +1,7 @@
-//! The ports of a plugin, in both formats alike.
+//! The ports of a plugin, the same in both formats.
 use wisp::parameter::Control;
 
-/// Whose conventions count.
+/// Which format's conventions apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// LADSPA: a Bypass port.
@@ -10,7 +10,7 @@ pub enum Format {
     Lv2,
 }
 
-/// What goes through a port.
+/// The kind of a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Port {
     /// A channel's input.
@@ -23,7 +23,7 @@ pub enum Port {
     Latency,
 }
 
-/// The ports by their numbers, which hosts store: new ones belong at the end.
+/// The ports by number. Hosts store the numbers, so new ports go at the end.
 pub fn ports(channels: usize) -> Vec<Port> {
     let controls = Control::ALL.into_iter().filter(|&c| channels == 2 || c != Control::Stereo);
     let mut ports: Vec<Port> = (0..channels).map(Port::Input).collect();

@@ -1,4 +1,4 @@
-//! What LV2 hosts read before they load the library: `manifest.ttl`, `wisp.ttl` and `presets.ttl` of the bundle.
+//! The files that LV2 hosts read before they load the library: `manifest.ttl`, `wisp.ttl` and `presets.ttl` of the bundle.
 use std::fmt::Write;
 
 use wisp::Controls;
@@ -8,9 +8,9 @@ use wisp::preset::{self, FACTORY};
 use crate::lv2::URIS;
 use crate::port::{Port, ports};
 
-/// The library's file in the bundle on Linux; other systems have their own ending.
+/// The library's file name in the bundle on Linux; other systems use their own extension.
 pub const BINARY: &str = "wisp.so";
-/// Longer than any latency, samples.
+/// Upper bound of the latency, samples.
 const MOST_LATENCY: usize = 16_384;
 
 const PREFIXES: &str = "\

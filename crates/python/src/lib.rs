@@ -1,4 +1,4 @@
-//! The part of the Python package `wisp_denoise` that is Rust: an engine that takes numpy's arrays. The rest is in `python/`.
+//! The Rust part of the Python package `wisp_denoise`: an engine for numpy arrays. The rest is in `python/`.
 use std::error::Error;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -9,11 +9,11 @@ use pyo3::prelude::*;
 use wisp::parameter::SENSITIVITY_RANGE_DB;
 use wisp::{Controls, Listen, Model, Role, Stereo, preset};
 
-/// One stream of audio: what is behind `wisp_denoise.Denoiser`.
+/// One stream of audio: the engine behind `wisp_denoise.Denoiser`.
 #[pyclass(module = "wisp_denoise._wisp", frozen)]
 struct Engine {
     stream: Mutex<Stream>,
-    /// Apart from the stream, so that setting one never waits for a block.
+    /// Separate from the stream, so that setting one never waits for a block.
     controls: Mutex<Controls>,
     aligned: bool,
     /// Number of channels.
@@ -26,12 +26,12 @@ struct Engine {
 
 struct Stream {
     engine: wisp::Engine,
-    /// Samples still to come out before the first of the recording.
+    /// Output samples left before the first of the recording.
     ahead: usize,
 }
 
 impl Engine {
-    /// Only while detached from the interpreter, since another thread may be processing.
+    /// Only while detached from the interpreter, because another thread may be processing.
     fn stream(&self) -> PyResult<MutexGuard<'_, Stream>> {
         let broken = |_| PyRuntimeError::new_err("an earlier call met a bug in Wisp");
         self.stream.lock().map_err(broken)
@@ -41,7 +41,7 @@ impl Engine {
         self.controls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Samples that come out before the first of a recording and are left out.
+    /// Output samples to drop before the first of a recording.
     fn ahead(&self) -> usize {
         if self.aligned { self.latency } else { 0 }
     }
@@ -49,7 +49,7 @@ impl Engine {
 
 #[pymethods]
 impl Engine {
-    /// `passed` has the channels that are not denoised, `weights` the content of a file, which goes before `studio`.
+    /// `passed` lists the channels that are not denoised; `weights` is the content of a file and overrides `studio`.
     #[new]
     fn new(
         py: Python<'_>,
@@ -76,8 +76,8 @@ impl Engine {
         Ok(Self { stream, controls: Mutex::default(), aligned, channels, latency })
     }
 
-    /// Denoises in place: shape (channels, samples), each row in one piece. How many of the samples come before the first of
-    /// the recording.
+    /// Denoises in place: shape (channels, samples), each row contiguous. Returns how many of the samples come before the first
+    /// of the recording.
     fn process(&self, py: Python<'_>, mut audio: PyReadwriteArray2<'_, f32>) -> PyResult<usize> {
         let mut audio = audio.as_array_mut();
         let (channels, samples) = audio.dim();
@@ -97,7 +97,7 @@ impl Engine {
         })
     }
 
-    /// Forgets the sound so far. The controls stay.
+    /// Discards the audio so far. The controls keep their values.
     fn reset(&self, py: Python<'_>) -> PyResult<()> {
         py.detach(|| {
             let mut stream = self.stream()?;
@@ -107,7 +107,7 @@ impl Engine {
         })
     }
 
-    /// Sets a control by its name, if the value is one; choices are 0 or 1.
+    /// Sets a control by its name, if the value is valid; choices are 0 or 1.
     fn set(&self, name: &str, value: f32) -> PyResult<()> {
         let mut controls = self.controls();
         let on = value == 1.0;
@@ -155,20 +155,20 @@ impl Engine {
         })
     }
 
-    /// Sets what one of the presets that come with Wisp says; whether there is one of this name.
+    /// Applies a factory preset; false if there is none of this name.
     fn use_factory_preset(&self, name: &str) -> PyResult<bool> {
         let found = preset::FACTORY.iter().find(|preset| preset.name.eq_ignore_ascii_case(name));
         found.map(|found| self.apply(found.settings)).transpose().map(|found| found.is_some())
     }
 
-    /// Sets what the text of a preset file says.
+    /// Applies the text of a preset file.
     fn use_preset_text(&self, text: &str) -> PyResult<()> {
         self.apply(&preset::parse(text).map_err(PyValueError::new_err)?)
     }
 }
 
 impl Engine {
-    /// All of the settings, or none.
+    /// Applies all of the settings, or none.
     fn apply(&self, settings: &[preset::Setting<impl AsRef<str>>]) -> PyResult<()> {
         let mut controls = self.controls();
         let mut set = *controls;
@@ -182,7 +182,7 @@ impl Engine {
     }
 }
 
-/// With what it is due to.
+/// The error with its causes.
 fn value_error(error: &dyn Error) -> PyErr {
     let causes = std::iter::successors(error.source(), |&error| error.source());
     let text = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));

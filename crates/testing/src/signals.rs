@@ -1,4 +1,4 @@
-//! Synthetic sounds, and measures of what a denoiser made of them.
+//! Synthetic sounds, and measures of a denoiser's output for them.
 use std::f32::consts::{FRAC_PI_2, PI, TAU};
 
 use crate::Random;

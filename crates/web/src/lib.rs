@@ -3,7 +3,7 @@
 //! The module imports nothing. Everything is allocated by [`wisp_new`]; later calls neither allocate nor make the memory
 //! grow, so that JavaScript can keep its view of an engine's samples. A bug in Wisp ends a call with a trap.
 #![allow(unsafe_code)] // pointers to JavaScript and from it
-#![allow(clippy::missing_safety_doc)] // an engine is from wisp_new and not freed
+#![allow(clippy::missing_safety_doc)] // engines come from wisp_new and have not been freed
 
 mod pack;
 
@@ -14,11 +14,11 @@ use wisp::{Controls, Engine, Model};
 
 static WEIGHTS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/weights"));
 
-/// Largest number of samples per channel that a call takes.
+/// Largest number of samples per channel in a call.
 const LARGEST_BLOCK: usize = 1 << 16;
 
-/// Softer samples count as silence, at -600 dB of full scale. WebAssembly cannot have denormals flushed to zero, and
-/// arithmetic with them takes several times as long.
+/// Softer samples, below -600 dBFS, count as silence. WebAssembly cannot flush denormals to zero, and arithmetic with them
+/// takes several times as long.
 const SILENCE: f32 = 1e-30;
 
 /// One stream of audio.
@@ -62,8 +62,8 @@ impl Wisp {
     }
 }
 
-/// An engine for a sample rate of 8000 to 384000 Hz and 1 or 2 channels, which takes up to `block` samples at a time; null
-/// if it takes no such numbers.
+/// Creates an engine for a sample rate of 8000 to 384000 Hz and 1 or 2 channels that takes up to `block` samples at a time;
+/// null if any of these is out of range.
 #[unsafe(no_mangle)]
 pub extern "C" fn wisp_new(sample_rate: u32, channels: usize, block: usize) -> *mut Wisp {
     let made = Wisp::new(sample_rate, channels, block);
@@ -77,7 +77,7 @@ pub unsafe extern "C" fn wisp_free(wisp: *mut Wisp) {
     drop(unsafe { Box::from_raw(wisp) });
 }
 
-/// Where the samples are: `block` of each channel, one channel after the other.
+/// The sample buffer: `block` samples of each channel, one channel after the other.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wisp_audio(wisp: *mut Wisp) -> *mut f32 {
     // SAFETY: an engine.
@@ -91,7 +91,7 @@ pub unsafe extern "C" fn wisp_process(wisp: *mut Wisp, samples: usize) {
     unsafe { &mut *wisp }.process(samples);
 }
 
-/// Sets a control, by its place in [`Control::ALL`], to a value in the plugin's units, brought into its range.
+/// Sets a control, by its index in [`Control::ALL`], to a value in the plugin's units, clamped to its range.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wisp_set(wisp: *mut Wisp, control: usize, value: f32) {
     // SAFETY: an engine.
@@ -115,7 +115,7 @@ pub unsafe extern "C" fn wisp_tail(wisp: *const Wisp) -> usize {
     unsafe { &*wisp }.engine.tail_samples()
 }
 
-/// Forgets the sound so far. The controls stay.
+/// Discards the audio so far. The controls keep their values.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wisp_reset(wisp: *mut Wisp) {
     // SAFETY: an engine.

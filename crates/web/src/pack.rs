@@ -1,12 +1,12 @@
-//! A weights file with its bytes in another order, for gzip: smaller after it, and the same to the bit when unpacked.
+//! Reorders the bytes of a weights file so that gzip compresses it better; unpacking restores it bit for bit.
 //!
-//! Compressors see bytes. In a float32 the exponent straddles two of them, and few exponents occur. Here all exponents come
-//! first, then everything else, byte by byte; of bfloat16 numbers, which most weights are, the zeros are left out.
+//! Compressors work on bytes. In a float32 the exponent straddles two of them, and few exponents occur. Here all exponents
+//! come first, then everything else, byte by byte; the zeros of bfloat16 numbers, which most weights are, are omitted.
 //!
 //! `[length of the header][header][number of runs][runs][planes]`, lengths as little-endian u32. Runs are numbers of words,
 //! alternately whole ones and upper halves. Planes: exponents; sign and upper mantissa; of whole words the rest, two planes.
 
-/// Shorter runs of halves stay among the whole words.
+/// Shorter runs of halves are stored as whole words.
 const SHORTEST_RUN: usize = 64;
 
 /// Lengths of runs, whole words first.
@@ -31,7 +31,7 @@ fn runs(words: &[u32]) -> Vec<usize> {
     runs
 }
 
-/// Packs a safetensors file; none if it is not one of whole words.
+/// Packs a safetensors file; `None` if it does not consist of whole words.
 #[cfg_attr(not(test), allow(dead_code))] // used by the build script
 pub(crate) fn pack(file: &[u8]) -> Option<Vec<u8>> {
     let length = u64::from_le_bytes(*file.first_chunk::<8>()?);
@@ -61,7 +61,7 @@ pub(crate) fn pack(file: &[u8]) -> Option<Vec<u8>> {
     Some(packed)
 }
 
-/// The file that was packed; none if the bytes are not from [`pack`].
+/// Restores the packed file; `None` if the bytes are not from [`pack`].
 #[allow(dead_code)] // not used by the build script
 pub(crate) fn unpack(packed: &[u8]) -> Option<Vec<u8>> {
     fn number(rest: &mut &[u8]) -> Option<usize> {

@@ -18,7 +18,7 @@ impl Simd for V128 {
         mul(o) = vmulq_f32;
         div(o) = vdivq_f32;
         sqrt() = vsqrtq_f32;
-        // The variants that give the number where one side is NaN.
+        // The variants that return the number if one side is NaN.
         min(o) = vminnmq_f32;
         max(o) = vmaxnmq_f32;
     }

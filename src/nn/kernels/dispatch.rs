@@ -1,7 +1,7 @@
-//! Which instructions the processor has, and the loops compiled for them.
+//! Detects the processor's instruction sets and calls the loops compiled for them.
 //!
-//! A [`Kernels`] is made in this file only, after asking the processor, and only this file can call a function with
-//! `#[target_feature]`: a set of instructions that the processor lacks cannot be named elsewhere.
+//! Only this file creates a [`Kernels`], after checking the processor, and only this file can call a function with
+//! `#[target_feature]`: other code cannot name an instruction set that the processor lacks.
 use std::fmt;
 
 #[cfg(target_arch = "aarch64")]
@@ -9,7 +9,7 @@ use super::arm::V128;
 use super::loops::{self, MatMul};
 #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
 use super::scalar::Scalar as Base;
-// A module with vectors is refused as a whole where they are missing: there is nothing to ask at run time.
+// Browsers without vectors reject such a module as a whole, so there is nothing to detect at run time.
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 use super::wasm::V128 as Base;
 #[cfg(target_arch = "x86_64")]
@@ -31,15 +31,15 @@ enum Set {
 }
 
 impl Kernels {
-    /// Plain Rust, or WebAssembly's vectors where they are compiled in: for any processor of the target.
+    /// Plain Rust, or WebAssembly's vectors if they are compiled in: for any processor of the target.
     pub(crate) const PLAIN: Self = Self(Set::Plain);
 
-    /// The fastest that this processor has.
+    /// The fastest on this processor.
     pub(crate) fn detect() -> Self {
         Self::available().next().unwrap_or(Self::PLAIN)
     }
 
-    /// All that this processor has, fastest first.
+    /// All on this processor, fastest first.
     pub(crate) fn available() -> impl Iterator<Item = Self> {
         #[cfg(target_arch = "x86_64")]
         let native = [
@@ -77,7 +77,7 @@ macro_rules! compile {
     };
 }
 
-/// The loops for every instruction set, and for each a function that calls the one of the [`Kernels`] it is given.
+/// The loops for every instruction set, and for each loop a function that dispatches on a [`Kernels`].
 macro_rules! dispatch {
     ($($loops:tt)*) => {
         #[cfg(target_arch = "x86_64")]
@@ -96,12 +96,12 @@ macro_rules! call {
         $(
             /// # Safety
             ///
-            /// Pointers must be valid for what the loop of that name reads and writes.
+            /// Pointers must be valid for everything that the loop of that name reads and writes.
             // A loop's own arguments, and the kernels.
             #[allow(clippy::too_many_arguments)]
             #[inline(always)]
             pub(super) unsafe fn $name(kernels: Kernels, $($arg: $kind),*) {
-                // The instructions exist: `kernels` says so.
+                // The instructions exist: `kernels` proves it.
                 match kernels.0 {
                     #[cfg(target_arch = "x86_64")]
                     Set::Avx512 => avx512::$name($($arg),*),

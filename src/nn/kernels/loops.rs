@@ -1,11 +1,11 @@
 //! The inner loops, once for all instruction sets.
-// Registers are indexed by row and vector in step: iterators over one array hide the other.
+// Registers are indexed by row and vector together; iterating over one array would hide the other.
 #![allow(clippy::needless_range_loop)]
 use super::math;
 use super::packed::{PANEL, padded};
 use super::simd::Simd;
 
-/// A product as [`matmul`] takes it: [`super::Kernels::matmul`]'s arguments, as pointers.
+/// Arguments of [`matmul`]: those of [`super::Kernels::matmul`], as pointers.
 pub(super) struct MatMul {
     pub(super) rows: usize,
     pub(super) a: *const f32,
@@ -28,7 +28,7 @@ unsafe fn block<S: Simd, const R: usize, const V: usize>(job: &MatMul, row: usiz
         let column = first + v * S::WIDTH;
         column / PANEL * job.inputs * PANEL + column % PANEL
     };
-    // Pointers that the compiler cannot derive from one another: else it does so, at every input anew.
+    // Separate pointers, so that the compiler does not recompute one from another at every input.
     let a: [*const f32; R] = std::array::from_fn(|r| job.a.add((row + r) * job.a_stride));
     let a = std::hint::black_box(a);
     // Pointers past the last column are formed but never dereferenced.
@@ -88,7 +88,7 @@ unsafe fn block<S: Simd, const R: usize, const V: usize>(job: &MatMul, row: usiz
     }
 }
 
-/// V vectors of the one row of [`matmul`] with halved weights, from column `first` on; whole panels, no PReLU.
+/// V vectors of a single-row [`matmul`] with halved weights, from column `first` on; whole panels, no PReLU.
 #[inline(always)]
 unsafe fn halved<S: Simd, const V: usize>(job: &MatMul, first: usize) {
     let at = |v: usize| {
@@ -163,7 +163,7 @@ pub(super) unsafe fn matmul<S: Simd>(job: &MatMul) {
     while v < vectors {
         let first = v * S::WIDTH;
         let count = S::ACROSS.min(vectors - v);
-        // Constants: no instruction set compiles a block that is wider than it takes.
+        // Constants: no instruction set compiles a block wider than its own.
         match count {
             1 => columns::<S, 1>(job, first),
             2 => columns::<S, 2>(job, first),
@@ -231,7 +231,7 @@ pub(super) unsafe fn scan<S: Simd>(
         }
         let mut i = 0;
         while i < width {
-            // Twelve independent chains: three gates, up and down, of even and odd inputs.
+            // Twelve independent chains: three gates, up and down, even and odd inputs.
             let mut acc = [[S::splat(0.0); 3]; 2];
             let mut odd = [[S::splat(0.0); 3]; 2];
             let mut w = [zero; 2];
@@ -286,7 +286,7 @@ pub(super) unsafe fn power<S: Simd>(x: *mut f32, len: usize, exponent: f32) {
 pub(super) unsafe fn bound<S: Simd>(real: *mut f32, imag: *mut f32, len: usize) {
     let mut i = 0;
     while i < len {
-        // Also where weights are so large that something overflowed.
+        // Also if weights are so large that something overflowed.
         let tame = |x: S| x.min(S::splat(1e15)).max(S::splat(-1e15));
         let (re, im) = (tame(S::load(real.add(i))), tame(S::load(imag.add(i))));
         let size = re.mul_add(re, im.mul_add(im, S::splat(1e-12))).sqrt();

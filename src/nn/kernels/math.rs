@@ -50,7 +50,7 @@ struct Rational {
     limit: f32,
 }
 
-/// The best of its degrees for tanh on 0..=7.9, by least squares reweighted until the largest error is least.
+/// The best approximation of its degrees to tanh on 0..=7.9, by least squares reweighted to minimise the largest error.
 const TANH: Rational = Rational {
     p: [1.525_968_9e-8, 2.190_342e-5, 3.571_696e-3, 0.134_444_52, 1.0],
     q: [8.530_55e-7, 3.411_742_4e-4, 2.616_441_4e-2, 0.467_777_73, 1.0],
@@ -90,7 +90,7 @@ pub(super) unsafe fn sigmoid<S: Simd>(x: S) -> S {
     rational(&HALF_TANH, x).add(S::splat(0.5))
 }
 
-/// Absolute error below 4e-7, and never beyond -1..=1.
+/// Absolute error below 4e-7, never outside -1..=1.
 #[inline(always)]
 pub(super) unsafe fn tanh<S: Simd>(x: S) -> S {
     rational(&TANH, x)

@@ -3,16 +3,16 @@
 //! Each loop ([`loops`]) is written once over the trait [`simd::Simd`] and compiled for AVX-512, AVX2 with FMA, NEON,
 //! WebAssembly's vectors and plain Rust; [`Kernels::detect`] picks one at run time. Two rules make it sound:
 //!
-//! 1. A [`Kernels`] exists only for instructions that the processor has: [`dispatch`] keeps both the choice and the
-//!    functions with `#[target_feature]` to itself.
-//! 2. Every safe entry point, all of them below, checks the lengths of its slices with `assert!` before it makes a pointer
-//!    of them.
+//! 1. A [`Kernels`] exists only for instructions that the processor has: both the choice and the functions with
+//!    `#[target_feature]` are private to [`dispatch`].
+//! 2. Every safe entry point, all of them below, checks the lengths of its slices with `assert!` before it turns them into
+//!    pointers.
 //!
 //! Matrices are packed in panels of 16 output columns, `[panel][input][16]`, whatever the vector's width. Vectors run
 //! across outputs; several rows (frequency positions) share each loaded weight.
 //!
-//! An `unsafe fn` here hands its contract (the instructions exist, the pointers are valid for what is said) to those it
-//! calls, and its body is under that contract as a whole.
+//! An `unsafe fn` here passes its contract (the instructions exist, the pointers are valid as documented) on to the
+//! functions it calls; the contract covers its whole body.
 #![allow(unsafe_code, unsafe_op_in_unsafe_fn)]
 
 #[cfg(target_arch = "aarch64")]
@@ -36,7 +36,7 @@ use loops::MatMul;
 pub(crate) use packed::{Buffer, PANEL, Packed, PackedScan, padded};
 
 impl Kernels {
-    /// `y[r] = prelu(bias + w a[r])` for `rows` rows; with `add`, what `y` held is added before the PReLU.
+    /// `y[r] = prelu(bias + w a[r])` for `rows` rows; with `add`, the previous `y` is added before the PReLU.
     ///
     /// Row r of `a` starts at `r * a_stride`, row r of `y` at `r * y_stride`; rows of `a` may overlap.
     #[allow(clippy::too_many_arguments)]

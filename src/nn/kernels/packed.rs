@@ -1,4 +1,4 @@
-//! Weights and activations as the loops read them.
+//! Weights and activations in the loops' memory layout.
 use std::ops::{Deref, DerefMut};
 
 /// Output columns in a packed panel, and the multiple to which rows of activations are padded.
@@ -13,7 +13,7 @@ pub(crate) const fn padded(n: usize) -> usize {
 #[repr(C, align(64))]
 struct Lanes([f32; PANEL]);
 
-/// Zeroed `f32`s on a cache line's boundary; derefs to a slice of the length asked for.
+/// Zeroed `f32`s aligned to a cache line; derefs to a slice of the requested length.
 #[derive(Clone, Debug)]
 pub(crate) struct Buffer {
     lanes: Vec<Lanes>,
@@ -67,8 +67,8 @@ impl Packed {
         Self { data, halves: None, bias: Buffer::new(width), slope: None, inputs, outputs }
     }
 
-    /// For products with one row, which wait for the weights: where all are bfloat16 numbers only their upper halves
-    /// are read, by instruction sets to which that is worth the widening. The result is the same to the bit.
+    /// For single-row products, where loading the weights dominates: if all weights are bfloat16 numbers, instruction sets
+    /// with cheap widening read only the upper halves. The result is bit-identical.
     pub(crate) fn for_one_row(mut self) -> Self {
         let whole = self.outputs.is_multiple_of(PANEL) && self.slope.is_none();
         if whole && self.data.iter().all(|w| w.to_bits() & 0xffff == 0) {
@@ -84,7 +84,7 @@ impl Packed {
         self
     }
 
-    /// PReLU on what [`super::Kernels::matmul`] leaves.
+    /// PReLU on the result of [`super::Kernels::matmul`].
     pub(crate) fn with_slope(mut self, slope: impl Fn(usize) -> f32) -> Self {
         let mut all = Buffer::new(self.bias.len());
         for output in 0..self.outputs {
@@ -95,7 +95,7 @@ impl Packed {
     }
 }
 
-/// The recurrent side of two GRUs that run over the same rows, one up and one down: `[direction][panel][input][gate][16]`.
+/// The recurrent weights of two GRUs over the same rows, one up and one down: `[direction][panel][input][gate][16]`.
 #[derive(Clone, Debug)]
 pub(crate) struct PackedScan {
     pub(super) data: Buffer,

@@ -1,6 +1,6 @@
-//! What the loops need of an instruction set.
+//! The operations that the loops need from an instruction set.
 
-/// The bits of sqrt(1/2), where [`Simd::split`] puts the border between two exponents.
+/// The bits of sqrt(1/2), the boundary between two exponents in [`Simd::split`].
 pub(super) const SQRT_HALF_BITS: i32 = 0x3f35_04f3;
 
 /// One vector of an instruction set.
@@ -27,7 +27,7 @@ pub(super) trait Simd: Copy {
     unsafe fn sub(self, o: Self) -> Self;
     unsafe fn mul(self, o: Self) -> Self;
     unsafe fn div(self, o: Self) -> Self;
-    /// `self / o` within 2^-22 of it, of a finite `self` and `o` in 1..=1e30.
+    /// `self / o` with an error below 2^-22, for finite `self` and `o` in 1..=1e30.
     #[inline(always)]
     unsafe fn ratio(self, o: Self) -> Self {
         self.div(o)
@@ -39,9 +39,9 @@ pub(super) trait Simd: Copy {
     unsafe fn min(self, o: Self) -> Self;
     /// The larger; `o` where `self` is NaN.
     unsafe fn max(self, o: Self) -> Self;
-    /// The first `count` floats at `p`, of which no more need be valid, then zeros; `count` may be larger than `WIDTH`.
+    /// The first `count` floats at `p`, then zeros; only those floats need be valid. `count` may be larger than `WIDTH`.
     unsafe fn load_some(p: *const f32, count: usize) -> Self;
-    /// Stores the first `count` floats only, which is all that need be valid; `count` may be larger than `WIDTH`.
+    /// Stores only the first `count` floats; only those need be valid. `count` may be larger than `WIDTH`.
     unsafe fn store_some(self, p: *mut f32, count: usize);
     /// 2^n, where `self` is n + 1.5 * 2^23 and n a whole number in -126..=127.
     unsafe fn exp2_shifted(self) -> Self;

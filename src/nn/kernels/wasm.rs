@@ -1,4 +1,4 @@
-//! WebAssembly's 128-bit vectors. They have no fused multiply-add: that of relaxed SIMD is not in all browsers.
+//! WebAssembly's 128-bit vectors. They have no fused multiply-add: not all browsers support that of relaxed SIMD.
 use std::arch::wasm32::*;
 
 use super::simd::{SQRT_HALF_BITS, Simd, forward};

@@ -3,7 +3,7 @@ use std::arch::x86_64::*;
 
 use super::simd::{SQRT_HALF_BITS, Simd, forward};
 
-/// Names of the intrinsics that leave out the width, so that [`vector`] is written once.
+/// Names of the intrinsics without their width, so that [`vector`] is written once.
 macro_rules! intrinsics {
     ($($name:ident: $wide:ident, $narrow:ident;)*) => {
         mod wide {
@@ -106,7 +106,7 @@ vector!(V512(__m512), wide, {
     unsafe fn store_some(self, p: *mut f32, count: usize) {
         _mm512_mask_storeu_ps(p, mask512(count), self.0)
     }
-    /// One of Newton's steps from a guess of 14 bits: a division takes the divider for as long as five of these.
+    /// One Newton step from a 14-bit estimate: a division occupies the divider for as long as five of these.
     #[inline(always)]
     unsafe fn ratio(self, o: Self) -> Self {
         let guess = _mm512_rcp14_ps(o.0);

@@ -84,7 +84,7 @@ impl<'a> Hand<'a> {
     fn release(&self, parameter: Parameter) {
         self.params.handle(parameter).end(&self.setter);
         self.histories().open.retain(|(open, _)| *open != parameter);
-        // A CLAP host is asked once the change has reached the plugin, and a VST3 host here, on its main thread if there is a way.
+        // A CLAP host is asked once the change has reached the plugin; a VST3 host is asked here, on its main thread if possible.
         if parameter == Parameter::Quality
             && self.setter.raw_context.plugin_api() == PluginApi::Vst3
         {
@@ -145,7 +145,7 @@ impl<'a> Hand<'a> {
             .set_sound_memory(SoundMemory { preset, ..self.params.sound_memory(Clone::clone) });
     }
 
-    /// Remembers that the current values are a preset's.
+    /// Marks the current values as a preset's.
     pub(super) fn saved(&self, name: &str) {
         let values = self.params.values(&Control::SOUND);
         let preset = LoadedPreset { name: name.to_owned(), values };

@@ -43,7 +43,7 @@ pub struct Layout {
     pub output: Rect,
     /// The output to listen to.
     pub listen: Rect,
-    /// Link of two channels.
+    /// Channel linking.
     pub stereo: Rect,
     /// Live or Studio.
     pub quality: Rect,

@@ -209,7 +209,7 @@ impl PresetMenu {
         }
     }
 
-    /// Loads the preset a number of places after this one.
+    /// Steps through the presets, forwards or backwards.
     fn step(&mut self, name: &str, by: isize, hand: &Hand<'_>) -> Option<Notice> {
         self.read();
         let own = self.names.iter().map(String::as_str);

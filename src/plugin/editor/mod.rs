@@ -44,22 +44,22 @@ use super::window::{self, ClosingHandle, OnClose};
 const FRAME: Duration = Duration::from_micros(16_667);
 /// How long a notice stays, seconds.
 const NOTICE: f32 = 6.0;
-/// So long a host may take to change the quality before the editor says what it waits for, seconds.
+/// How long a host may take to change the quality before the editor shows what it is waiting for, seconds.
 const RESTART: f32 = 0.5;
 
-/// Opens the editor, each time at the remembered size.
+/// Opens the editor, each time at the stored size.
 pub struct WispEditor {
     params: Arc<WispParams>,
     meters: Arc<Meters>,
     histories: Arc<Mutex<Histories>>,
-    /// The window that was opened last, if any; it knows the scale factor.
+    /// The window that was opened last, if any; it has the scale factor.
     last: Mutex<Option<EguiEditor<App>>>,
-    /// As long as the instance.
+    /// Lives as long as the instance.
     alive: Arc<()>,
 }
 
 impl WispEditor {
-    /// An editor of these parameters, showing these meters.
+    /// An editor for these parameters and meters.
     pub fn new(params: Arc<WispParams>, meters: Arc<Meters>) -> Self {
         Self {
             params,
@@ -70,7 +70,7 @@ impl WispEditor {
         }
     }
 
-    /// A window description at the remembered size.
+    /// A window description at the stored size.
     fn window(&self) -> Option<EguiEditor<App>> {
         let size = self.params.editor_memory();
         let settings = EguiNiceSettings::new()
@@ -101,7 +101,7 @@ impl Editor for WispEditor {
         let (params, histories) = (self.params.clone(), self.histories.clone());
         let (context, alive) = (gui_context.clone(), Arc::downgrade(&self.alive));
         let closed = OnClose::new(move || {
-            // Without its instance the host's side of the editor is gone.
+            // If the instance is gone, so is the host's side of the editor.
             if alive.upgrade().is_some() {
                 Hand::new(&params, context.param_setter(), &histories).let_go();
             }
@@ -146,7 +146,7 @@ struct App {
     window: Option<Window>,
 }
 
-/// What needs the window's egui context.
+/// State that needs the window's egui context.
 struct Window {
     gui_context: GuiContext,
     spectrogram: Spectrogram,
@@ -155,13 +155,13 @@ struct Window {
     reduction: ReductionMeter,
     voice: f32,
     load: f32,
-    /// The displayed figure, which does not change with every frame, so that it can be read.
+    /// The displayed figure, updated slowly enough to be readable.
     load_text: String,
     load_age: f32,
     presets: PresetMenu,
     /// The notice, and its remaining time in seconds.
     notice: Option<(Notice, f32)>,
-    /// For how long another quality has been set than the one that runs, seconds.
+    /// How long the quality set has differed from the active one, seconds.
     outdated: f32,
 }
 
@@ -213,7 +213,7 @@ impl NiceEguiApp for App {
         let seconds = ui.input(|i| i.stable_dt).min(0.1);
         let waited = window.outdated;
         window.advance(&self.params, &self.meters, seconds);
-        // Once a second, should nobody else have asked the host.
+        // Once a second, in case nothing else has asked the host.
         let api = window.gui_context.plugin_api();
         if api == PluginApi::Vst3 && window.outdated.floor() > waited.floor() {
             window.gui_context.request_restart();
@@ -369,7 +369,7 @@ impl Window {
             hand,
             stereo,
         );
-        // Nothing restarts the standalone program's engine.
+        // The standalone program cannot restart its engine.
         let switches = self.gui_context.plugin_api() != PluginApi::Standalone;
         let position = |value, text| Position { value, text, tooltip: purpose(value, switches) };
         choice::row(
@@ -412,12 +412,12 @@ fn shortcuts(ui: &Ui, hand: &Hand<'_>) {
     }
 }
 
-/// What a quality is for, or how to get it where the editor cannot switch.
+/// The purpose of a quality, or how to select it if the editor cannot switch.
 fn purpose(quality: Quality, switches: bool) -> &'static str {
     match (quality, switches) {
         (Quality::Live, true) => "20 ms of latency. For talking, streaming and monitoring.",
         (Quality::Studio, true) => {
-            "60 ms of latency. Listens further ahead to clean a little better, and takes more processor time. For \
+            "60 ms of latency. Looks further ahead to clean a little better, and takes more processor time. For \
              recordings and mixes, where the host compensates for latency. Switching interrupts playback."
         }
         (Quality::Live, false) => {
@@ -507,7 +507,7 @@ mod tests {
         assert!(heard(&params, &meters).is_some_and(|text| text.contains("REMOVED")));
         params.handle(Control::Bypass).put(1.0);
         assert_eq!(heard(&params, &meters), Some("BYPASSED"));
-        // At such a rate the sound passes unchanged, whatever the settings.
+        // At such a rate the sound passes unchanged with any settings.
         let setup = |sample_rate, quality| Setup { sample_rate, latency: 0, channels: 2, quality };
         meters.set_setup(setup(7_000, None));
         assert!(heard(&params, &meters).is_some_and(|text| text.contains("UNCHANGED")));

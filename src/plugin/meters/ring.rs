@@ -1,4 +1,4 @@
-//! A ring of frames from one writer to one reader, of plain atomics.
+//! A ring of frames from one writer to one reader, built on plain atomics.
 //!
 //! The atomics are the parent module's: the plugin's are those of the standard library, and `tests/ring.rs` compiles this file
 //! with loom's, which tries every order that the memory model allows.

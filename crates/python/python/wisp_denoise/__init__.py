@@ -8,11 +8,11 @@
     for block in blocks:
         play(denoiser.process(block))
 
-There are two qualities: "studio", for recordings, hears 60 ms of sound before it decides; "live", for talking, 20 ms.
-`denoise` uses the first and `Denoiser` the second, unless told.
+There are two qualities: "studio" for recordings, with 60 ms of latency and a slightly cleaner voice, and "live" for talking,
+with 20 ms. By default `denoise` uses the first and `Denoiser` the second.
 
 Audio is a numpy array of floats with full scale at 1, of shape (samples,) for mono or (channels, samples), with 1 to 64
-channels. What comes back is float32. Libraries that put samples first, such as soundfile, need `.T` both ways.
+channels. Results are float32. Libraries that put samples first, such as soundfile, need `.T` both ways.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ __all__ = ["PRESETS", "Denoiser", "denoise"]
 __version__: str = _wisp.__version__
 
 PRESETS: Mapping[str, str] = MappingProxyType(dict(_wisp.PRESETS))
-"""The presets that come with Wisp: names, and what each is for."""
+"""The factory presets: names, and the purpose of each."""
 
 _Input = npt.NDArray[np.floating[Any]]
 _Output = npt.NDArray[np.float32]
@@ -42,7 +42,7 @@ _Quality = Literal["live", "studio"]
 
 _RATES = range(8_000, 384_001)
 _CHANNELS = range(1, 65)
-# Samples of a channel at once, after which Ctrl-C is heard.
+# Samples of a channel processed at a time; Ctrl-C takes effect in between.
 _PIECE = 1 << 16
 
 
@@ -64,28 +64,28 @@ def denoise(
     """Removes the noise from a whole recording.
 
     Args:
-        audio: Floats with full scale at 1, shape (samples,) or (channels, samples). It stays as it is.
+        audio: Floats with full scale at 1, shape (samples,) or (channels, samples). It is not modified.
         rate: Sample rate in Hz, 8000 to 384000.
         quality: The built-in weights to use: "studio" for recordings, "live" as in a call, faster ["studio"].
         preset: One of `PRESETS`, or the path of a preset file (.json). Other arguments override it.
-        reduction_db: The most by which noise is turned down, in dB: 0 or more, `math.inf` for all that can be removed [24].
+        reduction_db: The most by which noise is turned down, in dB: 0 or more, `math.inf` for no limit [24].
         sensitivity_db: Treats more (up) or less (down) of the doubtful sounds as noise, in dB: -12 to 12 [0].
-        ambience: Share of the steady noise that stays, 0 to 1 [0].
+        ambience: Share of the steady noise to keep, 0 to 1 [0].
         output_db: Gain after denoising, in dB: -96 to 36 [0].
-        removed: What was removed, instead of the result.
-        stereo: "linked" uses one mask for all channels, which keeps the image; "independent" cleans each on its own
-            ["linked"].
+        removed: Return what was removed instead of the result.
+        stereo: "linked" uses one mask for all channels, which preserves the stereo image; "independent" cleans each
+            separately ["linked"].
         pass_through: Indexes of channels that are not denoised, such as low-frequency effects: 3 in most 5.1 files.
         weights: Path of a weights file, instead of the built-in weights and a quality.
 
     Returns:
-        float32 of the same shape, aligned with `audio` to the sample. It equals what `Denoiser` makes of the same samples in
-        the same quality.
+        float32 of the same shape, aligned with `audio` to the sample. It equals the output of `Denoiser` for the same samples
+        and quality.
 
     Raises:
         TypeError: The samples are not floats, or an argument has the wrong type.
         ValueError: The audio is empty, has another shape, or holds NaN or infinity; an argument is out of range; a file is
-            not what it should be.
+            invalid.
         OSError: A file cannot be read.
     """
     planes = _planes(audio)
@@ -120,12 +120,12 @@ def denoise(
 class Denoiser:
     """Removes the noise from a stream, block by block.
 
-    Blocks may have any size, also a different one each time; it changes no bit of the result. Live, which is the default,
-    each block comes back at once and `latency` samples late. Aligned, the delay is left out: the first blocks come back
-    shorter, and `flush` has the rest.
+    Blocks may have any size, which can differ from block to block and does not affect the result. By default, each block comes
+    back at once, delayed by `latency` samples. With `aligned`, the delay is removed: the first blocks come back shorter, and
+    `flush` returns the rest.
 
     The settings are attributes and can be changed at any time, also from another thread while a block is being processed:
-    they take effect with the next block, by a ramp of 10 ms. Methods release the interpreter lock while they work.
+    they take effect with the next block, ramped over 10 ms. Methods release the interpreter lock while they work.
     """
 
     def __init__(
@@ -150,12 +150,12 @@ class Denoiser:
         Args:
             rate: Sample rate in Hz, 8000 to 384000.
             channels: Number of channels, 1 to 64.
-            aligned: Leave out the delay.
+            aligned: Remove the delay.
             quality: The built-in weights to use: "live" for talking, 20 ms late, or "studio" for recordings, 60 ms late
                 ["live"].
             bypass: Start with the input, delayed by the latency.
 
-        The others are those of `denoise`, which also says what is raised.
+        The other arguments and the exceptions are those of `denoise`.
         """
         self._rate = _whole("rate", rate)
         if self._rate not in _RATES:
@@ -182,7 +182,7 @@ class Denoiser:
         except ValueError as error:
             raise ValueError(f"{weights}: {error}" if weights is not None else str(error)) from None
         self._quality: _Quality | None = None if weights is not None else quality or "live"
-        # Of the arrays that come back: that of the latest block.
+        # Dimensions of the results: those of the latest block.
         self._dimensions = 1 if self._channels == 1 else 2
         if preset is not None:
             self.use_preset(preset)
@@ -204,10 +204,10 @@ class Denoiser:
 
         Args:
             block: Floats with full scale at 1, shape (channels, samples), or for mono also (samples,); any number of
-                samples, or none. It stays as it is. NaN and infinity count as 0, so that a stream goes on.
+                samples, or none. It is not modified. NaN and infinity count as 0, so that a stream continues.
 
         Returns:
-            float32 of the same shape, `latency` samples late. Aligned, it is shorter at the beginning.
+            float32 of the same shape, `latency` samples late; with `aligned`, shorter at the start.
 
         Raises:
             TypeError: The samples are not floats.
@@ -221,16 +221,16 @@ class Denoiser:
         return self._shaped(self._run(planes))
 
     def flush(self) -> _Output:
-        """The end of a recording, which is still inside: `latency` samples per channel, in the shape of the latest block.
-        After it, the next recording can begin."""
+        """Returns the end of a recording, which is still inside: `latency` samples per channel, in the shape of the latest
+        block. Afterwards the next recording can start."""
         return self._shaped(self._rest())
 
     def reset(self) -> None:
-        """Forgets the sound so far, as before another recording. The settings stay."""
+        """Discards the audio so far, for example before another recording. The settings keep their values."""
         self._engine.reset()
 
     def use_preset(self, preset: _Path) -> None:
-        """Sets what one of `PRESETS` or a preset file says; other settings stay.
+        """Applies one of `PRESETS` or a preset file; other settings keep their values.
 
         Raises:
             ValueError: There is no such preset, or the file is not one.
@@ -261,12 +261,12 @@ class Denoiser:
 
     @property
     def aligned(self) -> bool:
-        """Whether the delay is left out."""
+        """Whether the delay is removed."""
         return self._aligned
 
     @property
     def quality(self) -> _Quality | None:
-        """Which of the built-in weights it uses: "live" or "studio"; None with weights from a file."""
+        """The built-in weights in use, "live" or "studio"; None with weights from a file."""
         return self._quality
 
     @property
@@ -276,7 +276,7 @@ class Denoiser:
 
     @property
     def reduction_db(self) -> float:
-        """The most by which noise is turned down, in dB: 0 or more, `math.inf` for all that can be removed."""
+        """The most by which noise is turned down, in dB: 0 or more, `math.inf` for no limit."""
         return self._engine.get("reduction_db")
 
     @reduction_db.setter
@@ -294,7 +294,7 @@ class Denoiser:
 
     @property
     def ambience(self) -> float:
-        """Share of the steady noise that stays, 0 to 1."""
+        """Share of the steady noise to keep, 0 to 1."""
         return self._engine.get("ambience")
 
     @ambience.setter
@@ -312,7 +312,7 @@ class Denoiser:
 
     @property
     def removed(self) -> bool:
-        """Whether what was removed comes out, instead of the result."""
+        """Whether the output is what was removed instead of the result."""
         return self._engine.get("removed") == 1
 
     @removed.setter
@@ -321,7 +321,7 @@ class Denoiser:
 
     @property
     def stereo(self) -> _Stereo:
-        """How channels are cleaned: "linked" by one mask, which keeps the image, or "independent", each on its own."""
+        """Channel linking: "linked" uses one mask, which preserves the stereo image; "independent" cleans each separately."""
         return "independent" if self._engine.get("independent") == 1 else "linked"
 
     @stereo.setter
@@ -332,7 +332,7 @@ class Denoiser:
 
     @property
     def bypass(self) -> bool:
-        """Whether the input comes out, delayed by the latency."""
+        """Whether the output is the input, delayed by the latency."""
         return self._engine.get("bypass") == 1
 
     @bypass.setter
@@ -344,7 +344,7 @@ class Denoiser:
         return f"<wisp_denoise.Denoiser: {self._rate} Hz, channels: {self._channels}, {mode}>"
 
     def _run(self, planes: _Output) -> _Output:
-        """In place; what is left once the delay is."""
+        """Processes in place; returns the samples after the delay."""
         early = 0
         for at in range(0, planes.shape[1], _PIECE):
             early += self._engine.process(planes[:, at : at + _PIECE])
