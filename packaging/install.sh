@@ -46,6 +46,7 @@ put() {
 
 put wisp.vst3 "$vst3"
 put wisp.clap "$clap"
+put wisp.component "$HOME/Library/Audio/Plug-Ins/Components"
 # Where VST3 hosts look; files with these names are ours.
 if [ -d "$here/presets" ]; then
     mkdir -p "$presets"

@@ -12,7 +12,8 @@ else
 fi
 programs="$HOME/.local/bin"
 
-for path in "$vst3/wisp.vst3" "$clap/wisp.clap" "$HOME/.lv2/wisp.lv2" "$HOME/.ladspa/wisp_ladspa.so" \
+for path in "$vst3/wisp.vst3" "$clap/wisp.clap" "$HOME/Library/Audio/Plug-Ins/Components/wisp.component" \
+    "$HOME/.lv2/wisp.lv2" "$HOME/.ladspa/wisp_ladspa.so" \
     "${XDG_CONFIG_HOME:-$HOME/.config}/pipewire/pipewire.conf.d/wisp-microphone.conf" \
     "$programs/wisp" "$programs/wisp-standalone" "$programs/wisp-mic"; do
     if [ -e "$path" ] || [ -L "$path" ]; then

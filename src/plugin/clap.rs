@@ -513,3 +513,7 @@ pub static clap_entry: clap_plugin_entry = clap_plugin_entry {
     deinit: Some(deinit),
     get_factory: Some(get_factory),
 };
+
+// The entry point of the Audio Unit, which goes through the one above.
+#[cfg(all(feature = "au", target_os = "macos"))]
+clap_wrapper::export_auv2!();

@@ -5,19 +5,22 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::patched;
 use crate::paths::{NAME, PACKAGE, bundled_dir, target_dir, vst3_bundle};
 use crate::tools::run;
+use crate::{au, patched};
 
-/// As on the command line: optionally a name, then arguments for cargo.
+/// As on the command line: optionally a name, then arguments for cargo and perhaps one for the Audio Unit.
 pub(crate) fn bundle_named(args: &[String]) -> Result<()> {
-    match args.split_first() {
-        Some((name, rest)) if [NAME, PACKAGE].contains(&name.as_str()) => bundle(rest),
+    let (with_au, args) = au::asked(args)?;
+    let args = match args.split_first() {
+        Some((name, rest)) if [NAME, PACKAGE].contains(&name.as_str()) => rest,
         Some((name, _)) if !name.starts_with('-') => {
             bail!("unknown package {name}, expected {NAME}")
         }
-        _ => bundle(args),
-    }
+        _ => &args,
+    };
+    bundle(args)?;
+    if with_au { au::bundle(args, &[]) } else { Ok(()) }
 }
 
 /// Builds the plugin and the programs, and puts bundles and programs into [`bundled_dir`].
@@ -51,10 +54,14 @@ pub(crate) fn describe_module() -> Result<()> {
     fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
     if cfg!(target_os = "macos") {
         // The bundle's signature covers its contents, so sign again.
-        let mut codesign = Command::new("codesign");
-        run(codesign.args(["--force", "--sign", "-"]).arg(vst3_bundle()))?;
+        sign_locally(&vst3_bundle())?;
     }
     Ok(())
+}
+
+/// Signs a bundle for this computer, on macOS.
+pub(crate) fn sign_locally(bundle: &Path) -> Result<()> {
+    run(Command::new("codesign").args(["--force", "--sign", "-"]).arg(bundle))
 }
 
 /// Bundles the release build, which is what people install.
@@ -69,7 +76,8 @@ pub(crate) fn version() -> Result<String> {
     Ok(version.context("Cargo.toml has no version")?.trim_matches('"').to_owned())
 }
 
-fn profile_dir(cargo_args: &[String]) -> PathBuf {
+/// Where cargo puts what it builds with these arguments.
+pub(crate) fn profile_dir(cargo_args: &[String]) -> PathBuf {
     let value = |name: &str| {
         let at = cargo_args.iter().position(|arg| arg == name)?;
         cargo_args.get(at + 1).map(Path::new)

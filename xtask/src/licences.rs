@@ -116,10 +116,9 @@ fn document(packages: &[Package]) -> Result<String> {
 fn packages(cargo_args: &[String]) -> Result<Vec<Package>> {
     let mut command = MetadataCommand::new();
     command.other_options(["--filter-platform".to_owned(), host()?]);
-    if let Some(at) = cargo_args.iter().position(|arg| arg == "--features") {
-        let features = cargo_args.get(at + 1).context("--features without a value")?;
-        command.features(CargoOpt::SomeFeatures(vec![features.clone()]));
-    }
+    let features = cargo_args.windows(2).filter(|pair| pair[0] == "--features");
+    let features: Vec<String> = features.map(|pair| pair[1].clone()).collect();
+    command.features(CargoOpt::SomeFeatures(features));
     let metadata = command.exec().context("cargo metadata failed")?;
     let mut packages: Vec<Package> = needed(&metadata)?
         .into_iter()

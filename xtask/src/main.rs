@@ -1,6 +1,7 @@
 //! `cargo xtask`: bundles the plugin, runs the demo and all tests.
 mod api;
 mod ardour;
+mod au;
 mod audit;
 mod bundle;
 mod capi;
@@ -46,7 +47,7 @@ struct Args {
 enum Task {
     /// Build the plugin and put its VST3, CLAP and programs into target/bundled
     Bundle {
-        /// Optionally wisp, then arguments for cargo build, such as --release
+        /// Optionally wisp, then arguments for cargo build, such as --release; --au adds the Audio Unit, on macOS
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
@@ -57,7 +58,7 @@ enum Task {
         /// For both processors of macOS
         #[arg(long)]
         universal: bool,
-        /// Arguments for cargo build, such as --features standalone
+        /// Arguments for cargo build, such as --features standalone; --au adds the Audio Unit, on macOS
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         cargo_args: Vec<String>,
     },

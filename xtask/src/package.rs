@@ -7,11 +7,11 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 use crate::bundle::{bundle, describe_module, version};
-use crate::licences;
 use crate::lv2::{ladspa_library, lv2_bundle};
-use crate::paths::{NAME, PACKAGE, Profile, bundled_dir, clap_bundle, target_dir, vst3_bundle};
+use crate::paths::{COMPONENT, NAME, PACKAGE, Profile, bundled_dir, target_dir};
 use crate::tools::{run, works};
 use crate::validate;
+use crate::{au, licences};
 
 /// Other files in the archive.
 const PAPERS: [&str; 4] = ["README.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE"];
@@ -26,8 +26,9 @@ const APPLE_TARGETS: [&str; 2] = ["x86_64-apple-darwin", "aarch64-apple-darwin"]
 ///
 /// On macOS `CODESIGN_IDENTITY` signs all of it.
 pub(crate) fn package(universal: bool, cargo_args: &[String]) -> Result<PathBuf> {
+    let (with_au, mut cargo_args) = au::asked(cargo_args)?;
     let mut args = vec!["--release".to_owned()];
-    args.extend_from_slice(cargo_args);
+    args.extend_from_slice(&cargo_args);
     let mut programs = vec![NAME];
     if args.iter().any(|arg| arg.contains("standalone")) {
         programs.push("wisp-standalone");
@@ -49,8 +50,15 @@ pub(crate) fn package(universal: bool, cargo_args: &[String]) -> Result<PathBuf>
             copy(&target_dir().join("release").join(&file), &folder.join(&file))?;
         }
     }
-    copy(&vst3_bundle(), &folder.join("wisp.vst3"))?;
-    copy(&clap_bundle(), &folder.join("wisp.clap"))?;
+    let mut bundles = vec!["wisp.vst3", "wisp.clap"];
+    if with_au {
+        au::bundle(&args, if universal { &APPLE_TARGETS } else { &[] })?;
+        bundles.push(COMPONENT);
+        cargo_args.extend(au::FEATURES.map(str::to_owned));
+    }
+    for bundle in &bundles {
+        copy(&bundled_dir().join(bundle), &folder.join(bundle))?;
+    }
     copy(Path::new("packaging/presets"), &folder.join("presets"))?;
     if !universal {
         copy(&crate::capi::build(Profile::Release)?, &folder.join("capi"))?;
@@ -63,11 +71,12 @@ pub(crate) fn package(universal: bool, cargo_args: &[String]) -> Result<PathBuf>
             }
         }
     }
-    sign(&folder, &programs)?;
+    let items = [&programs[..], &bundles].concat();
+    sign(&folder, &items)?;
     for paper in PAPERS {
         copy(Path::new(paper), &folder.join(paper))?;
     }
-    let (licences, count) = licences::third_party(cargo_args)?;
+    let (licences, count) = licences::third_party(&cargo_args)?;
     let file = folder.join("THIRD-PARTY-LICENSES.md");
     fs::write(&file, licences).with_context(|| format!("cannot write {}", file.display()))?;
     let ending = if cfg!(windows) { "ps1" } else { "sh" };
@@ -80,7 +89,7 @@ pub(crate) fn package(universal: bool, cargo_args: &[String]) -> Result<PathBuf>
     let size = fs::metadata(&archive).map_or(0, |metadata| metadata.len());
     println!("{}: {:.1} MB, licences of {count} packages", archive.display(), size as f64 / 1e6);
     if cfg!(unix) {
-        try_archive(&archive, &name, &programs)?;
+        try_archive(&archive, &name, &programs, with_au)?;
     }
     Ok(archive)
 }
@@ -101,11 +110,11 @@ fn build_universal(args: &[String], programs: &[&str], folder: &Path) -> Result<
     Ok(())
 }
 
-fn sign(folder: &Path, programs: &[&str]) -> Result<()> {
+fn sign(folder: &Path, items: &[&str]) -> Result<()> {
     let Some(identity) = std::env::var_os("CODESIGN_IDENTITY").filter(|_| OS == "macos") else {
         return Ok(());
     };
-    for item in programs.iter().chain(&["wisp.vst3", "wisp.clap"]) {
+    for item in items {
         let mut codesign = Command::new("codesign");
         codesign.args(["--force", "--timestamp", "--options", "runtime", "--sign"]);
         run(codesign.arg(&identity).arg(folder.join(item)))?;
@@ -131,15 +140,21 @@ fn pack(home: &Path, name: &str) -> Result<PathBuf> {
 }
 
 /// Unpacks, installs for a made-up user, checks, and uninstalls.
-fn try_archive(archive: &Path, name: &str, programs: &[&str]) -> Result<()> {
+fn try_archive(archive: &Path, name: &str, programs: &[&str], with_au: bool) -> Result<()> {
     let scratch = std::env::temp_dir().join(format!("wisp package {}", std::process::id()));
-    let result = try_in(&scratch, archive, name, programs);
+    let result = try_in(&scratch, archive, name, programs, with_au);
     let removed = fs::remove_dir_all(&scratch);
     result?;
     removed.with_context(|| format!("cannot remove {}", scratch.display()))
 }
 
-fn try_in(scratch: &Path, archive: &Path, name: &str, programs: &[&str]) -> Result<()> {
+fn try_in(
+    scratch: &Path,
+    archive: &Path,
+    name: &str,
+    programs: &[&str],
+    with_au: bool,
+) -> Result<()> {
     // Spaces in names, because scripts often fail on them.
     let home = scratch.join("a home");
     fs::create_dir_all(&home).with_context(|| format!("cannot make {}", home.display()))?;
@@ -161,6 +176,10 @@ fn try_in(scratch: &Path, archive: &Path, name: &str, programs: &[&str]) -> Resu
         (home.join(vst3).join("wisp.vst3"), bundled_dir().join("wisp.vst3")),
         (home.join(clap).join("wisp.clap"), bundled_dir().join("wisp.clap")),
     ];
+    if with_au {
+        let there = home.join("Library/Audio/Plug-Ins/Components").join(COMPONENT);
+        installed.push((there, bundled_dir().join(COMPONENT)));
+    }
     let presets = match OS {
         "macos" => "Library/Audio/Presets/Wisp/Wisp",
         _ => ".vst3/presets/Wisp/Wisp",

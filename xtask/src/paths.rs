@@ -8,6 +8,8 @@ use anyhow::{Context, Result};
 pub(crate) const PACKAGE: &str = "wisp-denoise";
 /// The name of its library, its command-line program and its bundles.
 pub(crate) const NAME: &str = "wisp";
+/// The bundle of the Audio Unit.
+pub(crate) const COMPONENT: &str = "wisp.component";
 
 /// Cargo's target folder.
 pub(crate) fn target_dir() -> PathBuf {
@@ -68,6 +70,10 @@ pub(crate) fn clap_bundle() -> PathBuf {
 
 pub(crate) fn vst3_bundle() -> PathBuf {
     bundled_dir().join("wisp.vst3")
+}
+
+pub(crate) fn component() -> PathBuf {
+    bundled_dir().join(COMPONENT)
 }
 
 pub(crate) fn absolute(path: PathBuf) -> Result<PathBuf> {
