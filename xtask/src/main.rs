@@ -6,6 +6,7 @@ mod bundle;
 mod capi;
 mod demo;
 mod display;
+mod files;
 mod hosts;
 mod image;
 mod licences;
@@ -24,10 +25,9 @@ mod web;
 mod wheel;
 mod windows;
 
-use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::paths::Profile;
@@ -118,7 +118,7 @@ fn run() -> Result<bool> {
     if yes {
         tools::consent_to_install();
     }
-    go_to_workspace()?;
+    paths::go_to_workspace()?;
     match task {
         Task::Bundle { args } => bundle::bundle_named(&args)?,
         Task::Demo => demo::demo()?,
@@ -141,11 +141,4 @@ fn run() -> Result<bool> {
         Task::Test(options) => return suite::test(&options),
     }
     Ok(true)
-}
-
-/// Paths are relative to the workspace's folder.
-fn go_to_workspace() -> Result<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the workspace's folder")?;
-    std::env::set_current_dir(root)
-        .with_context(|| format!("cannot go to the workspace at {}", root.display()))
 }

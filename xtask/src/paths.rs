@@ -1,6 +1,6 @@
 //! Names and paths of build outputs.
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
@@ -8,6 +8,13 @@ use anyhow::{Context, Result};
 pub(crate) const PACKAGE: &str = "wisp-denoise";
 /// The name of its library, its command-line program and its bundles.
 pub(crate) const NAME: &str = "wisp";
+
+/// Paths are relative to the workspace's folder.
+pub(crate) fn go_to_workspace() -> Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the workspace's folder")?;
+    std::env::set_current_dir(root)
+        .with_context(|| format!("cannot go to the workspace at {}", root.display()))
+}
 
 /// Cargo's target folder.
 pub(crate) fn target_dir() -> PathBuf {

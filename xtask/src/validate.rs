@@ -153,8 +153,8 @@ fn find(tool: &Tool) -> Option<PathBuf> {
     candidates.find(|path| path.is_file())
 }
 
-/// A program's output, which is also shown; an error if it fails.
-fn output_of(command: &mut Command) -> Result<String> {
+/// What a program reports, which is also shown; an error names the tests that failed.
+fn report_of(command: &mut Command) -> Result<String> {
     let name = command.get_program().to_string_lossy().into_owned();
     let output =
         command.stdin(Stdio::null()).output().with_context(|| format!("cannot run {name}"))?;
@@ -219,7 +219,7 @@ fn line_with(text: &str, word: &str) -> String {
 }
 
 fn clap_validator(program: &Path) -> Result<String> {
-    let text = output_of(Command::new(program).arg("validate").arg(absolute(clap_bundle())?))?;
+    let text = report_of(Command::new(program).arg("validate").arg(absolute(clap_bundle())?))?;
     Ok(format!("{}: {}", version(program), line_with(&text, "passed")))
 }
 
@@ -241,7 +241,7 @@ fn pluginval(program: &Path) -> Result<String> {
         } else {
             Command::new(program)
         };
-        if let Err(error) = output_of(command.args(&arguments).arg("--validate").arg(&bundle)) {
+        if let Err(error) = report_of(command.args(&arguments).arg("--validate").arg(&bundle)) {
             failed.push(format!("run {run}: {error:#}"));
         }
     }
@@ -255,7 +255,7 @@ fn pluginval(program: &Path) -> Result<String> {
 fn steinberg(program: &Path) -> Result<String> {
     let bundle = absolute(vst3_bundle())?;
     let suite = |name: &str, arguments: &[&str]| {
-        output_of(Command::new(program).args(arguments).arg(&bundle))
+        report_of(Command::new(program).args(arguments).arg(&bundle))
             .map(|text| format!("{name} {}", line_with(&text, "Result:")))
             .map_err(|error| format!("{name}: {error:#}"))
     };
@@ -288,7 +288,7 @@ fn scan_with(program: &Path, bundle: &Path, home: &Path) -> Result<String> {
     }
     // Its libraries are in the same folder.
     command.env("LD_LIBRARY_PATH", program.parent().unwrap_or(Path::new(".")));
-    let text = output_of(&mut command)?;
+    let text = report_of(&mut command)?;
     let found = line_with(&text, "Found Plugin: Wisp");
     ensure!(!found.is_empty(), "the scanner does not name Wisp");
     Ok(found)
@@ -300,7 +300,7 @@ fn qtractor(program: &Path) -> Result<String> {
     let mut shell = Command::new("sh");
     shell.args(["-c", "printf '%s\\n' \"$1\" | \"$0\""]).arg(program).arg(request);
     shell.env("QT_QPA_PLATFORM", "offscreen");
-    let text = output_of(&mut shell)?;
+    let text = report_of(&mut shell)?;
     ensure!(text.contains("Wisp"), "the scanner does not name Wisp");
     Ok(line_with(&text, "Wisp"))
 }
@@ -308,7 +308,7 @@ fn qtractor(program: &Path) -> Result<String> {
 /// Runs a host's test; returns the number of passed cases.
 fn hosted(host: Host) -> Result<String> {
     let (version, mut test, file) = host()?;
-    let text = output_of(&mut test)?;
+    let text = report_of(&mut test)?;
     let cases = cases(&text).with_context(|| format!("{file} names no case that passed"))?;
     Ok(format!("{version}: {cases} cases of {file} passed"))
 }
@@ -341,6 +341,7 @@ fn package(name: &str) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::paths::go_to_workspace;
 
     #[test]
     fn tools_are_found_by_variable_or_path() {
@@ -400,7 +401,7 @@ mod tests {
 
     #[test]
     fn versions_are_those_of_the_lock() {
-        crate::go_to_workspace().expect("the workspace");
+        go_to_workspace().expect("the workspace");
         assert!(locked("clack-host").expect("a version").starts_with("clack-host 0."));
         assert!(locked("no-such-crate").is_err());
     }
