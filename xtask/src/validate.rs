@@ -5,12 +5,12 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
+use wisp_testing::Display;
 
 use crate::bundle::bundle_wisp;
 use crate::hosts::{clap_host, host_python, python_host};
 use crate::patched::plugin_cargo;
 use crate::paths::{PACKAGE, absolute, clap_bundle, target_dir, vst3_bundle};
-use crate::tools::works;
 
 /// Runs of pluginval, each with its own seed, because faults in windows or in one order of tests only show sometimes.
 const PLUGINVAL_RUNS: usize = 5;
@@ -225,8 +225,9 @@ fn clap_validator(program: &Path) -> Result<String> {
 
 fn pluginval(program: &Path) -> Result<String> {
     let bundle = absolute(vst3_bundle())?;
-    let virtual_screen = cfg!(target_os = "linux") && std::env::var_os("DISPLAY").is_none();
-    let windows = !virtual_screen || works("xvfb-run", "--help");
+    let screenless = cfg!(target_os = "linux") && std::env::var_os("DISPLAY").is_none();
+    let display = screenless.then(|| Display::new(1280, 1024).ok()).flatten();
+    let windows = !screenless || display.is_some();
     let mut arguments = vec!["--strictness-level", "10", "--randomise"];
     arguments.extend(["--sample-rates", PLUGINVAL_RATES, "--block-sizes", PLUGINVAL_BLOCKS]);
     if !windows {
@@ -234,18 +235,15 @@ fn pluginval(program: &Path) -> Result<String> {
     }
     let mut failed = Vec::new();
     for run in 1..=PLUGINVAL_RUNS {
-        let mut command = if virtual_screen && windows {
-            let mut command = Command::new("xvfb-run");
-            command.arg("--auto-servernum").arg(program);
-            command
-        } else {
-            Command::new(program)
+        let mut command = match &display {
+            Some(display) => display.command(program),
+            None => Command::new(program),
         };
         if let Err(error) = report_of(command.args(&arguments).arg("--validate").arg(&bundle)) {
             failed.push(format!("run {run}: {error:#}"));
         }
     }
-    let windows = if windows { "with windows" } else { "without windows: no xvfb-run" };
+    let windows = if windows { "with windows" } else { "without windows: no Xvfb" };
     let what = format!("strictness 10, at random, {PLUGINVAL_RUNS} runs {windows}");
     ensure!(failed.is_empty(), "{}: {what}: {}", version(program), failed.join("; "));
     Ok(format!("{}: {what}", version(program)))

@@ -7,7 +7,9 @@ pub mod display;
 pub mod random;
 pub mod signals;
 pub mod versions;
+pub mod window;
 
 pub use display::Display;
 pub use random::Random;
 pub use signals::hum;
+pub use window::Window;
