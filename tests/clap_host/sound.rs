@@ -117,7 +117,7 @@ fn every_edge_nulls() {
             output.iter_mut().for_each(|channel| drop(channel.drain(..latency)));
             output
         };
-        let nulls = |output: &[Vec<f32>], gain: f32, bound: f32, what: &str| {
+        let nulls = |output: &[Vec<f32>], gain: f32, bound: f64, what: &str| {
             for (input, output) in input.iter().zip(output) {
                 let expected: Vec<f32> = input[..output.len()].iter().map(|x| gain * x).collect();
                 let left = signals::level_of_difference(output, &expected);

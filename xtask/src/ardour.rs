@@ -5,13 +5,13 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use wisp_testing::signals::{db, level_of_difference, power, rms, si_sdr};
 
 use crate::demo::{self, RATE};
 use crate::files;
 use crate::lv2::lv2_bundle;
 use crate::paths::{Profile, absolute, command_line_program, target_dir, vst3_bundle};
 use crate::reference::LIVE;
-use crate::synth::{rms, si_sdr};
 use crate::tools::{NOTE, ended, run};
 use crate::validate;
 
@@ -281,15 +281,14 @@ fn compare(voice: &[f32], noisy: &[f32], rendered: &[f32], cleaned: &[f32]) -> R
     // The track's panner has a gain of its own.
     let gain = rms(cleaned) / rms(rendered);
     let rendered: Vec<f32> = rendered.iter().map(|x| x * gain as f32).collect();
-    let difference: Vec<f32> = rendered.iter().zip(cleaned).map(|(a, b)| a - b).collect();
-    let difference = 20.0 * (rms(&difference) / rms(cleaned)).log10();
+    let difference = level_of_difference(&rendered, cleaned);
     ensure!(
         difference < DIFFERENCE_DB,
         "the render differs by {difference:.1} dB from the command line's, expected {DIFFERENCE_DB}"
     );
     let pause = |x: &[f32]| {
         let [from, to] = [PAUSE.start, PAUSE.end].map(|at| (at * f64::from(RATE)) as usize);
-        20.0 * rms(&x[from..to]).log10()
+        db(power(&x[from..to]))
     };
     let fall = pause(noisy) - pause(&rendered);
     ensure!(fall > LEAST_FALL_DB, "noise falls by {fall:.1} dB, expected {LEAST_FALL_DB}");

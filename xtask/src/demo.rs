@@ -3,12 +3,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use wisp_testing::signals::{rms, si_sdr};
 
 use crate::bundle::bundle_wisp;
 use crate::files;
 use crate::image::draw_spectrograms;
 use crate::paths::{clap_bundle, command_line_program, release_program, target_dir, vst3_bundle};
-use crate::synth::{resample, rms, room, si_sdr};
+use crate::synth::{resample, room};
 use crate::tools::{cargo, install_packages, run, works};
 
 pub(crate) const RATE: u32 = 48_000;
