@@ -1,6 +1,6 @@
 //! Live and Studio: what the host is told, and that the sound stays where it was told to be.
 use clack_extensions::tail::{PluginTail, TailLength};
-use wisp_testing::clap::{Plugin, Requests};
+use wisp_testing::clap::{Plugin, Requests, state};
 use wisp_testing::signals::noisy;
 
 use crate::entries;
@@ -164,14 +164,12 @@ fn it_cannot_be_automated_and_presets_leave_it() {
         assert!(!quality.flags.contains(ParamInfoFlags::IS_AUTOMATABLE));
         plugin.set("Quality", "STUDIO");
         // As `.vstpreset` files and an edited session name it: not at all, and wrongly.
-        for state in [
+        for json in [
             r#"{"version":"0.1.0","params":{"reduction":{"f32":18.0}},"fields":{}}"#,
             r#"{"version":"9.0.0","params":{"bypass":{"bool":false},"quality":{"string":"cinema"}},"fields":{}}"#,
         ] {
-            let mut bytes = (state.len() as u64).to_le_bytes().to_vec();
-            bytes.extend(state.as_bytes());
-            assert!(plugin.load(&bytes), "{state}");
-            assert_eq!(plugin.value("Quality"), 1.0, "{state}");
+            assert!(plugin.load(&state(json.as_bytes())), "{json}");
+            assert_eq!(plugin.value("Quality"), 1.0, "{json}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Saved states.
 use std::collections::BTreeMap;
 
-use wisp_testing::clap::Plugin;
+use wisp_testing::clap::{Plugin, state};
 use wisp_testing::versions;
 
 use crate::entries;
@@ -57,9 +57,7 @@ fn states_of_every_released_version_load() {
         let texts: BTreeMap<String, String> = serde_json::from_slice(&texts).expect("JSON");
         let file = version.join("state.json");
         let json = std::fs::read(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
-        // The framework's CLAP state starts with the length.
-        let mut state = (json.len() as u64).to_le_bytes().to_vec();
-        state.extend(json);
+        let state = state(&json);
         for entry in entries() {
             let mut plugin = Plugin::new(&entry);
             plugin.set("Quality", "Studio");
@@ -86,11 +84,8 @@ fn edited(saved: &[u8], edit: impl FnOnce(&mut serde_json::Value)) -> Vec<u8> {
     let start = saved.iter().position(|&byte| byte == b'{').expect("JSON");
     let mut value = serde_json::from_slice(&saved[start..]).expect("JSON");
     edit(&mut value);
-    let json = serde_json::to_vec(&value).expect("JSON");
-    let mut bytes = (json.len() as u64).to_le_bytes().to_vec();
-    assert_eq!(start, bytes.len(), "a length of eight bytes");
-    bytes.extend(json);
-    bytes
+    assert_eq!(start, 8, "a length of eight bytes");
+    state(&serde_json::to_vec(&value).expect("JSON"))
 }
 
 #[test]

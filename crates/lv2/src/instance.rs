@@ -48,7 +48,7 @@ impl Instance {
     /// # Safety
     ///
     /// `handle` is from there, and is not used any more.
-    pub(crate) unsafe fn free(handle: *mut c_void) {
+    unsafe fn free(handle: *mut c_void) {
         if !handle.is_null() {
             let free = || {
                 // SAFETY: see above.
@@ -140,4 +140,18 @@ impl Instance {
         };
         self.broken = catch_unwind(AssertUnwindSafe(process)).is_err();
     }
+}
+
+/// Both formats' call before the first block after a pause.
+pub(crate) unsafe extern "C" fn activate(handle: *mut c_void) {
+    // SAFETY: the host gives what it got from `instantiate`.
+    if let Some(instance) = unsafe { Instance::of(handle) } {
+        instance.activate();
+    }
+}
+
+/// Both formats' last call.
+pub(crate) unsafe extern "C" fn cleanup(handle: *mut c_void) {
+    // SAFETY: as above, for the last time.
+    unsafe { Instance::free(handle) };
 }

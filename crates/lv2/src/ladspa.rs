@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use wisp::parameter::{Control, Values};
 
-use crate::instance::Instance;
+use crate::instance::{Instance, activate, cleanup};
 use crate::port::{Format, Port, ports};
 
 /// `LADSPA_PROPERTY_HARD_RT_CAPABLE`.
@@ -200,13 +200,6 @@ unsafe extern "C" fn connect_port(handle: *mut c_void, port: c_ulong, place: *mu
     }
 }
 
-unsafe extern "C" fn activate(handle: *mut c_void) {
-    // SAFETY: as above.
-    if let Some(instance) = unsafe { Instance::of(handle) } {
-        instance.activate();
-    }
-}
-
 unsafe extern "C" fn run(handle: *mut c_void, samples: c_ulong) {
     // SAFETY: as above, and it has connected every port.
     unsafe {
@@ -214,11 +207,6 @@ unsafe extern "C" fn run(handle: *mut c_void, samples: c_ulong) {
             instance.run(samples as usize);
         }
     }
-}
-
-unsafe extern "C" fn cleanup(handle: *mut c_void) {
-    // SAFETY: as above, for the last time.
-    unsafe { Instance::free(handle) };
 }
 
 #[cfg(test)]

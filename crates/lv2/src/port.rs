@@ -36,31 +36,25 @@ pub fn ports(channels: usize) -> Vec<Port> {
 impl Port {
     /// A name for programs, which never changes.
     pub fn symbol(self, channels: usize) -> &'static str {
-        match (self, channels) {
-            (Self::Input(_), 1) => "in",
-            (Self::Output(_), 1) => "out",
-            (Self::Input(0), _) => "in_left",
-            (Self::Input(_), _) => "in_right",
-            (Self::Output(0), _) => "out_left",
-            (Self::Output(_), _) => "out_right",
-            (Self::Control(Control::Bypass), _) => "enabled",
-            (Self::Control(control), _) => control.id(),
-            (Self::Latency, _) => "latency",
-        }
+        self.names(channels).0
     }
 
     /// A name for people.
     pub fn name(self, channels: usize) -> &'static str {
+        self.names(channels).1
+    }
+
+    fn names(self, channels: usize) -> (&'static str, &'static str) {
         match (self, channels) {
-            (Self::Input(_), 1) => "Input",
-            (Self::Output(_), 1) => "Output",
-            (Self::Input(0), _) => "Left Input",
-            (Self::Input(_), _) => "Right Input",
-            (Self::Output(0), _) => "Left Output",
-            (Self::Output(_), _) => "Right Output",
-            (Self::Control(Control::Bypass), _) => "Enabled",
-            (Self::Control(control), _) => control.name(),
-            (Self::Latency, _) => "Latency",
+            (Self::Input(_), 1) => ("in", "Input"),
+            (Self::Output(_), 1) => ("out", "Output"),
+            (Self::Input(0), _) => ("in_left", "Left Input"),
+            (Self::Input(_), _) => ("in_right", "Right Input"),
+            (Self::Output(0), _) => ("out_left", "Left Output"),
+            (Self::Output(_), _) => ("out_right", "Right Output"),
+            (Self::Control(Control::Bypass), _) => ("enabled", "Enabled"),
+            (Self::Control(control), _) => (control.id(), control.name()),
+            (Self::Latency, _) => ("latency", "Latency"),
         }
     }
 }

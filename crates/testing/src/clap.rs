@@ -390,3 +390,8 @@ impl Running {
         output
     }
 }
+
+/// A state of this JSON, whose length the framework writes in front of it.
+pub fn state(json: &[u8]) -> Vec<u8> {
+    [&(json.len() as u64).to_le_bytes(), json].concat()
+}

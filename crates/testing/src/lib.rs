@@ -6,6 +6,7 @@ pub mod corpus;
 pub mod display;
 pub mod random;
 pub mod signals;
+pub mod texts;
 pub mod versions;
 pub mod window;
 
