@@ -5,7 +5,7 @@
 use nice_plug::plugin::ParamValue;
 use nice_plug::prelude::{Param, ParamPtr, Params, PluginState};
 
-use super::params::{Control, Parameter, WispParams};
+use super::params::{EngineParameter, Parameter, WispParams};
 
 /// Brings numbers into the range of their parameter, and leaves out those that are not finite and choices by number: Wisp
 /// saves the names of choices. A session from before there was a quality is Live; a preset, which names only what it sets,
@@ -31,8 +31,8 @@ pub(super) fn filter(state: &mut PluginState) {
         }
     }
     // Sessions name all parameters, presets never this one.
-    if state.params.contains_key(Control::Bypass.id()) {
-        let quality = params.saved(Parameter::Quality, params.handle(Parameter::Quality).default());
+    if state.params.contains_key(EngineParameter::Bypass.id()) {
+        let quality = params.saved(Parameter::Quality, params.param(Parameter::Quality).default());
         state.params.entry(Parameter::Quality.id().to_owned()).or_insert(quality);
     }
 }

@@ -5,7 +5,7 @@ use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
-use wisp::parameter::Control;
+use wisp::parameter::EngineParameter;
 use wisp::{Controls, Engine, Model};
 
 use crate::port::{Format, Port, ports};
@@ -91,11 +91,12 @@ impl Instance {
                 continue;
             }
             match port {
-                Port::Control(control) => {
+                Port::Control(parameter) => {
                     // SAFETY: a control port's place holds a value.
                     let value = unsafe { place.read() };
-                    let inverted = *control == Control::Bypass && self.format == Format::Lv2;
-                    control.set(&mut controls, if inverted { 1.0 - value } else { value });
+                    let inverted =
+                        *parameter == EngineParameter::Bypass && self.format == Format::Lv2;
+                    parameter.set(&mut controls, if inverted { 1.0 - value } else { value });
                 }
                 // SAFETY: so does this one's.
                 Port::Latency => unsafe { place.write(self.engine.latency_samples() as f32) },

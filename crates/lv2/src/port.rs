@@ -1,5 +1,5 @@
 //! The ports of a plugin, in both formats alike.
-use wisp::parameter::Control;
+use wisp::parameter::EngineParameter;
 
 /// Whose conventions count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,14 +18,15 @@ pub enum Port {
     /// A channel's output.
     Output(usize),
     /// A parameter's value.
-    Control(Control),
+    Control(EngineParameter),
     /// The delay, samples; written by the plugin.
     Latency,
 }
 
 /// The ports by their numbers, which hosts store: new ones belong at the end.
 pub fn ports(channels: usize) -> Vec<Port> {
-    let controls = Control::ALL.into_iter().filter(|&c| channels == 2 || c != Control::Stereo);
+    let controls =
+        EngineParameter::ALL.into_iter().filter(|&c| channels == 2 || c != EngineParameter::Stereo);
     let mut ports: Vec<Port> = (0..channels).map(Port::Input).collect();
     ports.extend((0..channels).map(Port::Output));
     ports.extend(controls.map(Port::Control));
@@ -52,8 +53,8 @@ impl Port {
             (Self::Input(_), _) => ("in_right", "Right Input"),
             (Self::Output(0), _) => ("out_left", "Left Output"),
             (Self::Output(_), _) => ("out_right", "Right Output"),
-            (Self::Control(Control::Bypass), _) => ("enabled", "Enabled"),
-            (Self::Control(control), _) => (control.id(), control.name()),
+            (Self::Control(EngineParameter::Bypass), _) => ("enabled", "Enabled"),
+            (Self::Control(parameter), _) => (parameter.id(), parameter.name()),
             (Self::Latency, _) => ("latency", "Latency"),
         }
     }
