@@ -22,9 +22,8 @@ fn a_new_instance_is_live_and_what_is_set_before_the_activation_runs_from_then_o
         assert_eq!(Plugin::new(&entry).latency(), 960);
         for (quality, hops) in HOPS {
             for rate in [16_000, 22_050, 44_100, 48_000, 96_000] {
-                let mut plugin = Plugin::new(&entry);
-                plugin.set("Reduction", "0 dB");
-                plugin.set("Quality", quality);
+                let settings = [("Reduction", "0 dB"), ("Quality", quality)];
+                let mut plugin = Plugin::with(&entry, &settings);
                 let input = noisy(rate, 2, 0.3);
                 let mut running = plugin.start(rate, 2, 512);
                 let latency = plugin.latency();
@@ -120,10 +119,8 @@ fn one_that_changes_its_mind_is_asked_anew() {
 #[test]
 fn a_loaded_state_brings_its_quality() {
     for entry in entries() {
-        let mut studio = Plugin::new(&entry);
-        studio.set("Reduction", "0 dB");
-        studio.set("Quality", "studio");
-        let saved = studio.save();
+        let settings = [("Reduction", "0 dB"), ("Quality", "studio")];
+        let saved = Plugin::with(&entry, &settings).save();
         assert!(String::from_utf8_lossy(&saved).contains(r#""quality":{"string":"studio"}"#));
 
         // Before the first activation, the sound on another thread.
