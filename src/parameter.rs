@@ -14,7 +14,7 @@ pub const OUTPUT_RANGE_DB: f32 = 24.0;
 
 /// Every parameter, in the order in which the editor shows them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Control {
+pub enum EngineParameter {
     /// Largest reduction.
     Reduction,
     /// Bias on the noise estimate.
@@ -44,7 +44,7 @@ pub enum Values {
     Switch,
 }
 
-impl Control {
+impl EngineParameter {
     /// All of them.
     pub const ALL: [Self; 7] = [
         Self::Reduction,
@@ -179,15 +179,15 @@ mod tests {
 
     #[test]
     fn defaults_are_the_engines() {
-        for control in Control::ALL {
+        for parameter in EngineParameter::ALL {
             let mut controls = Controls { bypass: true, output_db: 3.0, ..Controls::default() };
-            assert_eq!(control.plain(&Controls::default()), control.default(), "{control:?}");
-            control.set(&mut controls, control.range().1);
-            assert_eq!(control.plain(&controls), control.range().1, "{control:?}");
-            control.set(&mut controls, f32::NAN);
-            assert_eq!(control.plain(&controls), control.range().1, "{control:?}");
-            control.set(&mut controls, f32::NEG_INFINITY);
-            assert_eq!(control.plain(&controls), control.range().0, "{control:?}");
+            assert_eq!(parameter.plain(&Controls::default()), parameter.default(), "{parameter:?}");
+            parameter.set(&mut controls, parameter.range().1);
+            assert_eq!(parameter.plain(&controls), parameter.range().1, "{parameter:?}");
+            parameter.set(&mut controls, f32::NAN);
+            assert_eq!(parameter.plain(&controls), parameter.range().1, "{parameter:?}");
+            parameter.set(&mut controls, f32::NEG_INFINITY);
+            assert_eq!(parameter.plain(&controls), parameter.range().0, "{parameter:?}");
         }
     }
 
@@ -197,7 +197,7 @@ mod tests {
         for (plain, db) in
             [(24.0, 24.0), (60.4, 60.0), (61.0, f32::INFINITY), (96.0, f32::INFINITY)]
         {
-            Control::Reduction.set(&mut controls, plain);
+            EngineParameter::Reduction.set(&mut controls, plain);
             assert_eq!(controls.reduction_db, db, "{plain}");
         }
     }

@@ -5,6 +5,7 @@ use common::{File, Random, bits, full, networks, noisy_voice, run, white};
 use proptest::prelude::*;
 use wisp::nn::Sizes;
 use wisp::{Controls, Engine, Listen, Model, Stereo};
+use wisp_testing::signals::{db, level_of_difference, power};
 
 /// The dry signal is clamped to 64; each tap removes at most three times that; 36 dB of gain.
 const BOUND: f32 = 64.0 * 10.0 * 64.0;
@@ -116,9 +117,7 @@ fn bad_samples_leave_no_trace() {
         ("a click", click, 5, -20.0),
     ] {
         let second = seconds * 48_000..(seconds + 1) * 48_000;
-        let clean = &clean[0][second.clone()];
-        let difference: Vec<f32> = other[0][second].iter().zip(clean).map(|(a, b)| a - b).collect();
-        let relative = common::db(common::power(&difference) / common::power(clean));
+        let relative = level_of_difference(&other[0][second.clone()], &clean[0][second]);
         println!("{what}: {relative:.1} dB, after {seconds} seconds");
         assert!(relative < bar, "{what}: {relative:.1} dB, after {seconds} seconds");
     }
@@ -143,7 +142,7 @@ fn silence_in_is_silence_out() {
                 let out = run(&mut engine, &controls, &[signal.clone(), signal.clone()], || 128);
                 let silent = out.iter().all(|c| c[quiet + tail..].iter().all(|&y| y == 0.0));
                 assert!(silent, "{kind}, {rate} Hz");
-                assert!(common::power(&out[0][..quiet]) > 0.0);
+                assert!(power(&out[0][..quiet]) > 0.0);
             }
         }
     }
@@ -213,9 +212,8 @@ fn silence_that_ends_amid_a_hop_is_as_good_as_none() {
         let fresh = out(0);
         for silence in [1, 137, 48_017, 40 * rate as usize + 91, 60 * rate as usize + 201] {
             let late = out(silence);
-            let difference: Vec<f32> = late.iter().zip(&fresh).map(|(a, b)| a - b).collect();
-            let relative = common::db(common::power(&difference) / common::power(&fresh));
-            let louder = common::db(common::power(&late) / common::power(&fresh));
+            let relative = level_of_difference(&late, &fresh);
+            let louder = db(power(&late) / power(&fresh));
             println!(
                 "{rate} Hz after {silence} samples: {relative:.1} dB differ, {louder:.2} dB louder"
             );

@@ -1,9 +1,10 @@
 //! The reported latency is the measured one.
 mod common;
 
-use common::{File, RATES, db, full, networks, noisy_voice, power, run};
+use common::{File, RATES, full, networks, noisy_voice, run};
 use std::f64::consts::TAU;
 use wisp::{Controls, Engine, Listen, Model};
+use wisp_testing::signals::{db, power};
 
 /// More rates that are not multiples of 100 Hz.
 const ODD: [u32; 5] = [8_001, 44_056, 47_952, 88_211, 383_999];

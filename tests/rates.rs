@@ -1,10 +1,11 @@
 //! The same sound at different rates gives the same result.
 mod common;
 
-use common::{Random, db, full, noisy_voice, power, run, white};
+use common::{Random, full, noisy_voice, run, white};
 use realfft::RealFftPlanner;
 use std::f64::consts::TAU;
 use wisp::{Controls, Engine, Model};
+use wisp_testing::signals::{db, level_of_difference, power};
 
 /// Denoised sound without latency, every `step`th sample.
 fn denoise(rate: u32, step: usize, seconds: f64) -> Vec<f32> {
@@ -155,8 +156,7 @@ fn a_voice_comes_out_at_every_rate_as_at_a_multiple_of_100_hz() {
 fn the_low_band_is_the_same_at_16_and_48_khz() {
     let (narrow, wide) = (denoise(16_000, 1, 3.0), denoise(48_000, 3, 3.0));
     let skip = 3200; // the networks' start
-    let difference: Vec<f32> = narrow.iter().zip(&wide).skip(skip).map(|(a, b)| a - b).collect();
-    let relative = db(power(&difference) / power(&narrow[skip..]));
+    let relative = level_of_difference(&wide[skip..], &narrow[skip..]);
     println!("16 against 48 kHz: {relative:.1} dB");
     assert!(relative < -40.0, "{relative:.1} dB");
 }
@@ -166,8 +166,7 @@ fn high_rates_agree_with_48_khz() {
     let reference = denoise(48_000, 1, 2.0);
     for (rate, step) in [(96_000, 2), (192_000, 4)] {
         let other = denoise(rate, step, 2.0);
-        let difference: Vec<f32> = reference.iter().zip(&other).map(|(a, b)| a - b).collect();
-        let relative = db(power(&difference) / power(&reference));
+        let relative = level_of_difference(&other, &reference);
         println!("{rate} against 48000 Hz: {relative:.1} dB");
         assert!(relative < -40.0, "{rate} Hz: {relative:.1} dB");
     }

@@ -1,8 +1,9 @@
 //! Two channels, and control changes during processing.
 mod common;
 
-use common::{bits, db, full, networks, noisy_voice, power, run, white};
+use common::{bits, full, networks, noisy_voice, run, white};
 use wisp::{Controls, Engine, Listen, Model, Stereo};
+use wisp_testing::signals::{db, level_of_difference, power};
 
 const RATE: u32 = 48_000;
 
@@ -35,8 +36,7 @@ fn opposite_channels_are_denoised_like_equal_ones() {
     let opposite: Vec<f32> = signal.iter().map(|x| -x).collect();
     let out = run(&mut engine(2), &full(), &[signal.clone(), opposite], || 480);
     let mono = run(&mut engine(1), &full(), &[signal], || 480);
-    let difference: Vec<f32> = out[0].iter().zip(&mono[0]).map(|(a, b)| a - b).collect();
-    assert!(db(power(&difference) / power(&mono[0])) < -80.0);
+    assert!(level_of_difference(&out[0], &mono[0]) < -80.0);
     assert!(out[0].iter().zip(&out[1]).all(|(a, b)| (a + b).abs() < 1e-6));
 }
 
@@ -144,15 +144,17 @@ fn ambience_keeps_a_steady_share_of_the_room() {
     }
 }
 
+/// How much of white noise is left, dB.
+fn level_of_noise(controls: &Controls) -> f64 {
+    let noise = white(3 * RATE as usize, 0.05);
+    let out = run(&mut engine(1), controls, std::slice::from_ref(&noise), || 480);
+    db(power(&out[0][RATE as usize..]) / power(&noise))
+}
+
 #[test]
 fn an_eager_network_takes_more() {
-    let noise = white(3 * RATE as usize, 0.05);
-    let left = |sensitivity_db| {
-        let controls = Controls { sensitivity_db, ..full() };
-        let out = run(&mut engine(1), &controls, std::slice::from_ref(&noise), || 480);
-        db(power(&out[0][RATE as usize..]) / power(&noise))
-    };
-    let levels = [-12.0, -6.0, 0.0, 6.0, 12.0].map(left);
+    let levels = [-12.0, -6.0, 0.0, 6.0, 12.0]
+        .map(|sensitivity_db| level_of_noise(&Controls { sensitivity_db, ..full() }));
     println!("white noise left at sensitivity -12, -6, 0, 6, 12 dB: {levels:.1?} dB");
     assert!(levels.windows(2).all(|pair| pair[0] > pair[1] + 2.0), "{levels:?}");
 }
@@ -160,13 +162,8 @@ fn an_eager_network_takes_more() {
 #[test]
 fn reduction_is_limited_to_what_was_asked() {
     // Noise only: full reduction removes nearly all of it, a limit no more than the limit.
-    let noise = white(3 * RATE as usize, 0.05);
-    let level = |reduction_db| {
-        let controls = Controls { reduction_db, ..full() };
-        let out = run(&mut engine(1), &controls, std::slice::from_ref(&noise), || 480);
-        db(power(&out[0][RATE as usize..]) / power(&noise))
-    };
-    let (full, twelve, six) = (level(f32::INFINITY), level(12.0), level(6.0));
+    let [full, twelve, six] = [f32::INFINITY, 12.0, 6.0]
+        .map(|reduction_db| level_of_noise(&Controls { reduction_db, ..full() }));
     println!("white noise: full {full:.1} dB, limit 12 {twelve:.1} dB, limit 6 {six:.1} dB");
     assert!(full < twelve && twelve < six && six < -1.0);
     assert!(twelve > -12.1 && six > -6.1);

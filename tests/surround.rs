@@ -1,8 +1,9 @@
 //! More than two channels, and passed channels.
 mod common;
 
-use common::{bits, db, full, noisy_voice, power, run, white};
+use common::{bits, full, noisy_voice, run, white};
 use wisp::{Controls, Engine, Listen, Model, Role, Stereo};
+use wisp_testing::signals::{db, level_of_difference, power};
 
 const RATE: u32 = 48_000;
 
@@ -120,8 +121,7 @@ fn equal_channels_are_denoised_as_one() {
         let mut engine = Engine::new(&Model::live(), RATE, channels).unwrap();
         let out = run(&mut engine, &full(), &vec![voice.clone(); channels], || 480);
         for channel in &out {
-            let difference: Vec<f32> = channel.iter().zip(&mono[0]).map(|(a, b)| a - b).collect();
-            let relative = db(power(&difference) / power(&mono[0]));
+            let relative = level_of_difference(channel, &mono[0]);
             assert!(relative < -60.0, "{channels} channels: {relative:.1} dB");
         }
     }

@@ -10,17 +10,26 @@ const BANDS: usize = 24;
 /// One past the last bin of the high band, 20 kHz.
 const HIGH_END: usize = 401;
 /// Bin spacing, Hz.
-const BIN_HZ: f64 = 50.0;
+pub(crate) const BIN_HZ: f64 = 50.0;
+
+/// ERB-rate of a frequency in Hz (Glasberg and Moore 1990).
+pub(crate) fn erb_rate(hz: f64) -> f64 {
+    21.4 * (1.0 + 0.00437 * hz).log10()
+}
+
+/// The frequency in Hz of an ERB-rate.
+pub(crate) fn erb_hz(erb_rate: f64) -> f64 {
+    (10f64.powf(erb_rate / 21.4) - 1.0) / 0.00437
+}
 
 /// First bin of each band and one past the last, of `N - 1` bands from bin `first` to before bin `end`: equal steps on the
-/// ERB-rate scale (Glasberg and Moore 1990), and no band without a bin.
+/// ERB-rate scale, and no band without a bin.
 pub(crate) fn erb_edges<const N: usize>(first: usize, end: usize) -> [usize; N] {
-    let erb = |bin: usize| 21.4 * (1.0 + 0.00437 * (BIN_HZ * bin as f64 - BIN_HZ / 2.0)).log10();
-    let (low, high) = (erb(first), erb(end));
+    let [low, high] = [first, end].map(|bin| erb_rate(BIN_HZ * bin as f64 - BIN_HZ / 2.0));
     let mut edges = [first; N];
     for k in 1..N {
         let e = low + (high - low) * k as f64 / (N - 1) as f64;
-        let bin = ((10f64.powf(e / 21.4) - 1.0) / 0.00437 / BIN_HZ).round() as usize;
+        let bin = (erb_hz(e) / BIN_HZ).round() as usize;
         edges[k] = bin.max(edges[k - 1] + 1);
     }
     edges[N - 1] = end;

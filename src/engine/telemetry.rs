@@ -1,10 +1,11 @@
 //! Figures that an editor shows.
 use realfft::num_complex::Complex32;
 
+use crate::dsp::bands::{BIN_HZ, erb_hz, erb_rate};
+
 /// Bands of the display, up to 20 kHz.
 pub const DISPLAY_BANDS: usize = 96;
 const LAST_BIN: usize = 400;
-const BIN_HZ: f32 = 50.0;
 
 /// Figures for the latest frame; plain values, cheap to copy.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -37,19 +38,18 @@ impl Telemetry {
     /// Lower edges of the display bands in Hz, and the upper edge of the last. The bands are a bin wide at the bottom,
     /// then equally spaced on the ERB-rate scale.
     pub fn edges_hz() -> [f32; DISPLAY_BANDS + 1] {
-        edges().map(|bin| (bin as f32 - 0.5) * BIN_HZ)
+        edges().map(|bin| ((bin as f64 - 0.5) * BIN_HZ) as f32)
     }
 }
 
 fn edges() -> [usize; DISPLAY_BANDS + 1] {
-    let erb = |bin: f32| (1.0 + 0.00437 * bin * BIN_HZ).log10();
     let mut edges = [1; DISPLAY_BANDS + 1];
     for k in 1..=DISPLAY_BANDS {
         // The rest of the scale in equal steps, but at least one bin each.
-        let (from, to) = (erb(edges[k - 1] as f32), erb((LAST_BIN + 1) as f32));
-        let e = from + (to - from) / (DISPLAY_BANDS + 1 - k) as f32;
-        let bin = (10f32.powf(e) - 1.0) / 0.00437 / BIN_HZ;
-        edges[k] = (bin.round() as usize).max(edges[k - 1] + 1);
+        let [from, to] = [edges[k - 1], LAST_BIN + 1].map(|bin| erb_rate(BIN_HZ * bin as f64));
+        let e = from + (to - from) / (DISPLAY_BANDS + 1 - k) as f64;
+        let bin = (erb_hz(e) / BIN_HZ).round() as usize;
+        edges[k] = bin.max(edges[k - 1] + 1);
     }
     edges
 }

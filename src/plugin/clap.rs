@@ -36,7 +36,7 @@ use nice_plug::wrapper::clap::{PluginDescriptor, Wrapper};
 
 use super::discovery::extension;
 use super::instance::{Shared, made};
-use super::params::{Handle, Parameter};
+use super::params::{AnyParam, Parameter};
 use super::{Wisp, discovery};
 
 /// An instance: the framework's calls, except those that are replaced.
@@ -417,7 +417,7 @@ unsafe extern "C" fn get_info(
         let call = instance.params.as_ref().and_then(|params| params.get_info);
         call.is_some_and(|get_info| get_info(instance.inner, index, info))
     };
-    if filled && instance.shared.params.handle(*parameter).is_list() {
+    if filled && instance.shared.params.param(*parameter).is_list() {
         // SAFETY: the framework has filled it.
         unsafe { (*info).flags |= CLAP_PARAM_IS_ENUM };
     }
@@ -445,8 +445,8 @@ unsafe extern "C" fn text_to_value(
     }
     // SAFETY: zero-terminated text.
     let text = unsafe { CStr::from_ptr(text) }.to_string_lossy();
-    let handle: &dyn Handle = instance.shared.params.handle(Parameter::ALL[index as usize]);
-    match handle.parse(&text) {
+    let param: &dyn AnyParam = instance.shared.params.param(Parameter::ALL[index as usize]);
+    match param.parse(&text) {
         Some(parsed) => {
             // SAFETY: a valid pointer for the value. Lists and switches have two positions, so the host's value is the normalized
             // one.

@@ -16,7 +16,7 @@ use nice_plug::prelude::ClapPlugin;
 
 use super::Wisp;
 use super::memory::LoadedPreset;
-use super::params::{Control, WispParams};
+use super::params::{EngineParameter, WispParams};
 use super::presets::{self, FACTORY, Factory};
 use crate::preset;
 
@@ -295,8 +295,8 @@ pub(super) unsafe fn load(
         .or_else(|| unsafe { extension(host, CLAP_EXT_PRESET_LOAD_COMPAT) });
     match found {
         Ok((name, values)) => {
-            for &(control, value) in &values {
-                params.handle(control).put(value);
+            for &(parameter, value) in &values {
+                params.param(parameter).put(value);
             }
             let values = values.iter().map(|&(c, value)| (c.id().to_owned(), value)).collect();
             let mut memory = params.sound_memory(Clone::clone);
@@ -328,7 +328,7 @@ pub(super) unsafe fn load(
 }
 
 /// A preset's name and values.
-type Found = (String, Vec<(Control, f32)>);
+type Found = (String, Vec<(EngineParameter, f32)>);
 
 /// # Safety
 ///

@@ -86,35 +86,40 @@ impl History {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plugin::params::Control;
+    use crate::plugin::params::EngineParameter;
 
-    fn change(control: Control, before: f32, after: f32) -> Change {
-        Change { parameter: control.into(), before, after }
+    fn change(parameter: EngineParameter, before: f32, after: f32) -> Change {
+        Change { parameter: parameter.into(), before, after }
     }
 
-    /// Values by controls.
-    fn values<const N: usize>(values: [(Control, f32); N]) -> Option<Vec<(Parameter, f32)>> {
-        Some(values.map(|(control, value)| (control.into(), value)).to_vec())
+    /// Values by parameters.
+    fn values<const N: usize>(
+        values: [(EngineParameter, f32); N],
+    ) -> Option<Vec<(Parameter, f32)>> {
+        Some(values.map(|(parameter, value)| (parameter.into(), value)).to_vec())
     }
 
     #[test]
     fn steps_go_back_and_forth() {
         let mut history = History::default();
-        history.record(vec![change(Control::Reduction, 1.0, 0.5)], 0.0);
+        history.record(vec![change(EngineParameter::Reduction, 1.0, 0.5)], 0.0);
         history.record(
-            vec![change(Control::Output, 0.5, 0.6), change(Control::Ambience, 0.0, 0.2)],
+            vec![
+                change(EngineParameter::Output, 0.5, 0.6),
+                change(EngineParameter::Ambience, 0.0, 0.2),
+            ],
             5.0,
         );
-        let back = values([(Control::Output, 0.5), (Control::Ambience, 0.0)]);
+        let back = values([(EngineParameter::Output, 0.5), (EngineParameter::Ambience, 0.0)]);
         assert_eq!(history.undo(), back);
-        assert_eq!(history.undo(), values([(Control::Reduction, 1.0)]));
+        assert_eq!(history.undo(), values([(EngineParameter::Reduction, 1.0)]));
         assert_eq!(history.undo(), None);
-        assert_eq!(history.redo(), values([(Control::Reduction, 0.5)]));
+        assert_eq!(history.redo(), values([(EngineParameter::Reduction, 0.5)]));
         assert!(history.can_undo() && history.can_redo());
         // A new step discards undone ones.
-        history.record(vec![change(Control::Bypass, 0.0, 1.0)], 9.0);
+        history.record(vec![change(EngineParameter::Bypass, 0.0, 1.0)], 9.0);
         assert_eq!(history.redo(), None);
-        assert_eq!(history.undo(), values([(Control::Bypass, 0.0)]));
+        assert_eq!(history.undo(), values([(EngineParameter::Bypass, 0.0)]));
     }
 
     #[test]
@@ -123,48 +128,48 @@ mod tests {
         for i in 0..5 {
             let at = f64::from(i) * 0.1;
             let value = i as f32 * 0.1;
-            history.record(vec![change(Control::Output, value, value + 0.1)], at);
+            history.record(vec![change(EngineParameter::Output, value, value + 0.1)], at);
         }
-        history.record(vec![change(Control::Output, 0.5, 0.7)], 9.0);
-        history.record(vec![change(Control::Output, 0.7, 0.7)], 20.0);
-        assert_eq!(history.undo(), values([(Control::Output, 0.5)]));
-        assert_eq!(history.undo(), values([(Control::Output, 0.0)]));
+        history.record(vec![change(EngineParameter::Output, 0.5, 0.7)], 9.0);
+        history.record(vec![change(EngineParameter::Output, 0.7, 0.7)], 20.0);
+        assert_eq!(history.undo(), values([(EngineParameter::Output, 0.5)]));
+        assert_eq!(history.undo(), values([(EngineParameter::Output, 0.0)]));
         assert_eq!(history.undo(), None);
     }
 
     #[test]
     fn a_sealed_step_is_never_joined() {
         let mut history = History::default();
-        history.record(vec![change(Control::Output, 0.5, 0.6)], 5.0);
+        history.record(vec![change(EngineParameter::Output, 0.5, 0.6)], 5.0);
         history.seal();
-        history.record(vec![change(Control::Output, 0.6, 0.7)], 5.1);
-        assert_eq!(history.undo(), values([(Control::Output, 0.6)]));
-        assert_eq!(history.undo(), values([(Control::Output, 0.5)]));
+        history.record(vec![change(EngineParameter::Output, 0.6, 0.7)], 5.1);
+        assert_eq!(history.undo(), values([(EngineParameter::Output, 0.6)]));
+        assert_eq!(history.undo(), values([(EngineParameter::Output, 0.5)]));
     }
 
     #[test]
     fn a_clock_that_goes_back_joins_nothing() {
         let mut history = History::default();
-        history.record(vec![change(Control::Output, 0.5, 0.6)], 300.0);
-        history.record(vec![change(Control::Output, 0.6, 0.7)], 0.2);
-        assert_eq!(history.undo(), values([(Control::Output, 0.6)]));
+        history.record(vec![change(EngineParameter::Output, 0.5, 0.6)], 300.0);
+        history.record(vec![change(EngineParameter::Output, 0.6, 0.7)], 0.2);
+        assert_eq!(history.undo(), values([(EngineParameter::Output, 0.6)]));
     }
 
     #[test]
     fn a_step_after_undoing_never_joins_an_older_one() {
         let mut history = History::default();
-        history.record(vec![change(Control::Output, 0.5, 0.6)], 0.0);
-        history.record(vec![change(Control::Reduction, 1.0, 0.6)], 0.1);
+        history.record(vec![change(EngineParameter::Output, 0.5, 0.6)], 0.0);
+        history.record(vec![change(EngineParameter::Reduction, 1.0, 0.6)], 0.1);
         history.undo();
-        history.record(vec![change(Control::Output, 0.6, 0.9)], 0.2);
-        assert_eq!(history.undo(), values([(Control::Output, 0.6)]));
+        history.record(vec![change(EngineParameter::Output, 0.6, 0.9)], 0.2);
+        assert_eq!(history.undo(), values([(EngineParameter::Output, 0.6)]));
     }
 
     #[test]
     fn the_oldest_steps_are_forgotten() {
         let mut history = History::default();
         for i in 0..2 * DEPTH {
-            history.record(vec![change(Control::Output, 0.0, 1.0)], 10.0 * i as f64);
+            history.record(vec![change(EngineParameter::Output, 0.0, 1.0)], 10.0 * i as f64);
         }
         assert_eq!((0..).take_while(|_| history.undo().is_some()).count(), DEPTH);
     }

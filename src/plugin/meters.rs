@@ -1,15 +1,15 @@
 //! The only channel from the audio thread to the editor: plain atomics, no locks.
 //!
 //! The audio thread writes only while an editor is open. Levels are maxima that the editor resets by
-//! swapping in zero; spectra pass through a ring with one writer and one reader. A late reader loses
+//! swapping in zero; spectra pass through a queue with one writer and one reader. A late reader loses
 //! frames; the writer never waits.
-mod ring;
+mod queue;
 
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering};
 
 use atomic_float::AtomicF32;
 
-use self::ring::Ring;
+use self::queue::Queue;
 
 use crate::Quality;
 use crate::engine::{DISPLAY_BANDS, Telemetry};
@@ -97,7 +97,7 @@ pub struct Meters {
     voice: AtomicF32,
     load: AtomicF32,
     /// The input's rows, then the output's.
-    spectra: Ring<SLOTS, { 2 * ROWS }>,
+    spectra: Queue<SLOTS, { 2 * ROWS }>,
 }
 
 impl Default for Meters {
@@ -114,7 +114,7 @@ impl Default for Meters {
             reduction_db: zero(),
             voice: zero(),
             load: zero(),
-            spectra: Ring::new(),
+            spectra: Queue::new(),
         }
     }
 }
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_ring_keeps_the_oldest_and_opening_empties_it() {
+    fn a_full_queue_keeps_the_oldest_and_opening_empties_it() {
         let meters = Meters::default();
         for n in 0..SLOTS + 5 {
             meters.spectra.push(numbered(n));

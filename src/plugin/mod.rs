@@ -91,6 +91,8 @@ impl Running {
             meters.add_output(channels);
             return;
         };
+        // Only the audio thread can tell how long a block takes, and it does while an editor is open. The clock is read without
+        // entering the kernel where hosts run (docs/decisions.md).
         let start = Instant::now();
         let samples = channels[0].len();
         meters.add_input(channels);

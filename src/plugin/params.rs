@@ -10,7 +10,7 @@ use super::memory::{EditorMemory, SoundMemory, Values};
 use crate::engine::{self, Controls};
 use crate::parameter::reduction_db;
 pub use crate::parameter::{
-    Control, OUTPUT_RANGE_DB, REDUCTION_FULL, REDUCTION_LIMIT_DB, SENSITIVITY_RANGE_DB,
+    EngineParameter, OUTPUT_RANGE_DB, REDUCTION_FULL, REDUCTION_LIMIT_DB, SENSITIVITY_RANGE_DB,
 };
 use crate::text::{
     ambience_from_string, ambience_to_string, reduction_from_string, reduction_to_string,
@@ -73,23 +73,25 @@ impl From<crate::Quality> for Quality {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parameter {
     /// One of the engine's controls.
-    Control(Control),
+    Engine(EngineParameter),
     /// The model in use.
     Quality,
 }
 
 impl Parameter {
     /// All of them, in the hosts' order.
-    pub const ALL: [Self; Control::ALL.len() + 1] = Self::with_quality(&Control::ALL);
+    pub const ALL: [Self; EngineParameter::ALL.len() + 1] =
+        Self::with_quality(&EngineParameter::ALL);
     /// Those that A and B compare: what presets set, and the quality.
-    pub const COMPARED: [Self; Control::SOUND.len() + 1] = Self::with_quality(&Control::SOUND);
+    pub const COMPARED: [Self; EngineParameter::SOUND.len() + 1] =
+        Self::with_quality(&EngineParameter::SOUND);
 
     /// The controls, then the quality: `N` in all.
-    const fn with_quality<const N: usize>(controls: &[Control]) -> [Self; N] {
+    const fn with_quality<const N: usize>(controls: &[EngineParameter]) -> [Self; N] {
         let mut all = [Self::Quality; N];
         let mut i = 0;
         while i < controls.len() {
-            all[i] = Self::Control(controls[i]);
+            all[i] = Self::Engine(controls[i]);
             i += 1;
         }
         all
@@ -98,20 +100,20 @@ impl Parameter {
     /// The parameter's id.
     pub const fn id(self) -> &'static str {
         match self {
-            Self::Control(control) => control.id(),
+            Self::Engine(parameter) => parameter.id(),
             Self::Quality => "quality",
         }
     }
 }
 
-impl From<Control> for Parameter {
-    fn from(control: Control) -> Self {
-        Self::Control(control)
+impl From<EngineParameter> for Parameter {
+    fn from(parameter: EngineParameter) -> Self {
+        Self::Engine(parameter)
     }
 }
 
 /// A parameter of any type; values are normalized, 0 to 1.
-pub trait Handle {
+pub trait AnyParam {
     /// The name that hosts show.
     fn title(&self) -> &str;
     /// The current value, without a host's modulation.
@@ -136,7 +138,7 @@ pub trait Handle {
     fn end(&self, setter: &ParamSetter<'_>);
 }
 
-impl<P: Param> Handle for P {
+impl<P: Param> AnyParam for P {
     fn title(&self) -> &str {
         self.name()
     }
@@ -218,31 +220,31 @@ pub struct WispParams {
 }
 
 /// A numeric parameter from the table.
-fn number(control: Control) -> FloatParam {
-    let (min, max) = control.range();
-    FloatParam::new(control.name(), control.default(), FloatRange::Linear { min, max })
+fn number(parameter: EngineParameter) -> FloatParam {
+    let (min, max) = parameter.range();
+    FloatParam::new(parameter.name(), parameter.default(), FloatRange::Linear { min, max })
 }
 
 impl Default for WispParams {
     fn default() -> Self {
         Self {
-            reduction: number(Control::Reduction)
+            reduction: number(EngineParameter::Reduction)
                 .with_value_to_string(Arc::new(reduction_to_string))
                 .with_string_to_value(Arc::new(reduction_from_string)),
-            sensitivity: number(Control::Sensitivity)
+            sensitivity: number(EngineParameter::Sensitivity)
                 .with_value_to_string(Arc::new(signed_to_string))
                 .with_string_to_value(Arc::new(|text| {
                     signed_from_string(text, SENSITIVITY_RANGE_DB)
                 })),
-            ambience: number(Control::Ambience)
+            ambience: number(EngineParameter::Ambience)
                 .with_value_to_string(Arc::new(ambience_to_string))
                 .with_string_to_value(Arc::new(ambience_from_string)),
-            output: number(Control::Output)
+            output: number(EngineParameter::Output)
                 .with_value_to_string(Arc::new(signed_to_string))
                 .with_string_to_value(Arc::new(|text| signed_from_string(text, OUTPUT_RANGE_DB))),
-            listen: EnumParam::new(Control::Listen.name(), Listen::Result),
-            stereo: EnumParam::new(Control::Stereo.name(), Stereo::Linked),
-            bypass: BoolParam::new(Control::Bypass.name(), false)
+            listen: EnumParam::new(EngineParameter::Listen.name(), Listen::Result),
+            stereo: EnumParam::new(EngineParameter::Stereo.name(), Stereo::Linked),
+            bypass: BoolParam::new(EngineParameter::Bypass.name(), false)
                 .make_bypass()
                 .with_string_to_value(Arc::new(switch_from_string)),
             // A change of latency stops the sound, so it cannot be automated.
@@ -284,15 +286,15 @@ impl WispParams {
     }
 
     /// A parameter by its name.
-    pub fn handle(&self, parameter: impl Into<Parameter>) -> &dyn Handle {
+    pub fn param(&self, parameter: impl Into<Parameter>) -> &dyn AnyParam {
         match parameter.into() {
-            Parameter::Control(Control::Reduction) => &self.reduction,
-            Parameter::Control(Control::Sensitivity) => &self.sensitivity,
-            Parameter::Control(Control::Ambience) => &self.ambience,
-            Parameter::Control(Control::Output) => &self.output,
-            Parameter::Control(Control::Listen) => &self.listen,
-            Parameter::Control(Control::Stereo) => &self.stereo,
-            Parameter::Control(Control::Bypass) => &self.bypass,
+            Parameter::Engine(EngineParameter::Reduction) => &self.reduction,
+            Parameter::Engine(EngineParameter::Sensitivity) => &self.sensitivity,
+            Parameter::Engine(EngineParameter::Ambience) => &self.ambience,
+            Parameter::Engine(EngineParameter::Output) => &self.output,
+            Parameter::Engine(EngineParameter::Listen) => &self.listen,
+            Parameter::Engine(EngineParameter::Stereo) => &self.stereo,
+            Parameter::Engine(EngineParameter::Bypass) => &self.bypass,
             Parameter::Quality => &self.quality,
         }
     }
@@ -304,17 +306,17 @@ impl WispParams {
             ParamValue::String(ids.and_then(|ids| ids.get(at)).copied().unwrap_or_default().into())
         };
         match parameter.into() {
-            Parameter::Control(Control::Reduction) => number(&self.reduction),
-            Parameter::Control(Control::Sensitivity) => number(&self.sensitivity),
-            Parameter::Control(Control::Ambience) => number(&self.ambience),
-            Parameter::Control(Control::Output) => number(&self.output),
-            Parameter::Control(Control::Listen) => {
+            Parameter::Engine(EngineParameter::Reduction) => number(&self.reduction),
+            Parameter::Engine(EngineParameter::Sensitivity) => number(&self.sensitivity),
+            Parameter::Engine(EngineParameter::Ambience) => number(&self.ambience),
+            Parameter::Engine(EngineParameter::Output) => number(&self.output),
+            Parameter::Engine(EngineParameter::Listen) => {
                 name(Listen::ids(), self.listen.preview_plain(normalized).to_index())
             }
-            Parameter::Control(Control::Stereo) => {
+            Parameter::Engine(EngineParameter::Stereo) => {
                 name(Stereo::ids(), self.stereo.preview_plain(normalized).to_index())
             }
-            Parameter::Control(Control::Bypass) => {
+            Parameter::Engine(EngineParameter::Bypass) => {
                 ParamValue::Bool(self.bypass.preview_plain(normalized))
             }
             Parameter::Quality => {
@@ -327,7 +329,7 @@ impl WispParams {
     pub fn values<P: Into<Parameter> + Copy>(&self, parameters: &[P]) -> Values {
         let value = |&parameter: &P| {
             let parameter = parameter.into();
-            (parameter.id().to_owned(), self.handle(parameter).normalized())
+            (parameter.id().to_owned(), self.param(parameter).normalized())
         };
         parameters.iter().map(value).collect()
     }
@@ -359,15 +361,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_parameter_has_its_handle() {
+    fn every_parameter_is_found() {
         let params = WispParams::default();
         let listed: Vec<String> = params.param_map().into_iter().map(|(id, ..)| id).collect();
         assert_eq!(listed, Parameter::ALL.map(Parameter::id));
         for parameter in Parameter::ALL {
-            let handle = params.handle(parameter);
-            assert_eq!(handle.normalized(), handle.default());
-            assert!(handle.title().eq_ignore_ascii_case(parameter.id()));
-            assert_eq!(handle.parse(&handle.text(0.0)), Some(0.0), "{}", parameter.id());
+            let param = params.param(parameter);
+            assert_eq!(param.normalized(), param.default());
+            assert!(param.title().eq_ignore_ascii_case(parameter.id()));
+            assert_eq!(param.parse(&param.text(0.0)), Some(0.0), "{}", parameter.id());
         }
     }
 
@@ -378,7 +380,7 @@ mod tests {
         assert_eq!(params.quality(), crate::Quality::Live);
         params.set_quality(crate::Quality::Studio);
         assert_eq!(params.quality(), crate::Quality::Studio);
-        assert_eq!(params.handle(Parameter::Quality).normalized(), 1.0);
+        assert_eq!(params.param(Parameter::Quality).normalized(), 1.0);
         assert_eq!(params.controls(), Controls::default());
     }
 

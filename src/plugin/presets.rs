@@ -5,24 +5,24 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::params::{Control, WispParams};
+use super::params::{EngineParameter, WispParams};
 use crate::preset::{self, VERSION, is_name};
 pub use crate::preset::{FACTORY, Factory};
 
 impl Factory {
     /// Normalized values of the parameters that it sets.
-    pub fn values(&self, params: &WispParams) -> Vec<(Control, f32)> {
+    pub fn values(&self, params: &WispParams) -> Vec<(EngineParameter, f32)> {
         let parse = |&(name, text)| {
-            let control = control(name)?;
-            Some((control, params.handle(control).parse(text)?))
+            let parameter = parameter(name)?;
+            Some((parameter, params.param(parameter).parse(text)?))
         };
         self.settings.iter().filter_map(parse).collect()
     }
 }
 
-/// The control with this name.
-fn control(name: &str) -> Option<Control> {
-    Control::SOUND.into_iter().find(|control| control.id() == name)
+/// The parameter with this name.
+fn parameter(name: &str) -> Option<EngineParameter> {
+    EngineParameter::SOUND.into_iter().find(|parameter| parameter.id() == name)
 }
 
 /// Why a preset was not loaded or saved; every message fits on a line.
@@ -98,7 +98,7 @@ impl Presets {
         &self,
         name: &str,
         params: &WispParams,
-    ) -> Result<Vec<(Control, f32)>, PresetError> {
+    ) -> Result<Vec<(EngineParameter, f32)>, PresetError> {
         read(&self.path(name)?, params)
     }
 
@@ -132,7 +132,7 @@ impl Presets {
 }
 
 /// Normalized values of the parameters in a file; all or none.
-pub fn read(path: &Path, params: &WispParams) -> Result<Vec<(Control, f32)>, PresetError> {
+pub fn read(path: &Path, params: &WispParams) -> Result<Vec<(EngineParameter, f32)>, PresetError> {
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
     let file = |source| PresetError::File { name: name.clone().into_owned(), source };
     let text = preset::read(path).map_err(file)?;
@@ -149,20 +149,20 @@ fn text(name: &str, params: &WispParams) -> String {
     let mut map = Map::new();
     map.insert("wisp".to_owned(), VERSION.into());
     map.insert("name".to_owned(), name.into());
-    for control in Control::SOUND {
-        let handle = params.handle(control);
-        map.insert(control.id().to_owned(), handle.text(handle.normalized()).into());
+    for parameter in EngineParameter::SOUND {
+        let param = params.param(parameter);
+        map.insert(parameter.id().to_owned(), param.text(param.normalized()).into());
     }
     format!("{:#}\n", Value::Object(map))
 }
 
 /// A file's values, or the reason why it is invalid.
-fn parse(text: &str, params: &WispParams) -> Result<Vec<(Control, f32)>, String> {
+fn parse(text: &str, params: &WispParams) -> Result<Vec<(EngineParameter, f32)>, String> {
     let mut values = Vec::new();
     for (name, text) in preset::parse(text)? {
-        let Some(control) = control(name) else { continue };
-        let value = params.handle(control).parse(&text);
-        values.push((control, value.ok_or(format!("{name}: “{text}” is not valid"))?));
+        let Some(parameter) = parameter(name) else { continue };
+        let value = params.param(parameter).parse(&text);
+        values.push((parameter, value.ok_or(format!("{name}: “{text}” is not valid"))?));
     }
     Ok(values)
 }
@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn every_control_that_makes_the_sound_has_its_name() {
-        assert_eq!(Control::SOUND.map(Control::id), preset::CONTROLS);
+        assert_eq!(EngineParameter::SOUND.map(EngineParameter::id), preset::CONTROLS);
     }
 
     #[test]
@@ -200,7 +200,7 @@ mod tests {
         presets.save("attic", &params, false).expect("saving");
         assert_eq!(presets.names(), ["attic", "Küche 2"]);
         let loaded = presets.load("Küche 2", &params).expect("loading");
-        let expected = Control::SOUND.map(|c| (c, params.handle(c).normalized()));
+        let expected = EngineParameter::SOUND.map(|c| (c, params.param(c).normalized()));
         assert_eq!(loaded, expected);
         let text = fs::read_to_string(presets.folder().join("Küche 2.json")).expect("text");
         assert!(text.contains("\n  \"reduction\": \"24 dB\""), "{text}");
@@ -217,9 +217,12 @@ mod tests {
         fs::write(&path, "{\"wisp\": 1, \"ambience\": 50}").expect("writing");
         let error = presets.save("mine", &params, false).expect_err("it exists");
         assert!(matches!(error, PresetError::Exists(_)), "{error}");
-        assert_eq!(presets.load("mine", &params).expect("kept"), [(Control::Ambience, 0.5)]);
+        assert_eq!(
+            presets.load("mine", &params).expect("kept"),
+            [(EngineParameter::Ambience, 0.5)]
+        );
         presets.save("mine", &params, true).expect("asked for");
-        assert_eq!(presets.load("mine", &params).expect("new").len(), Control::SOUND.len());
+        assert_eq!(presets.load("mine", &params).expect("new").len(), EngineParameter::SOUND.len());
     }
 
     #[test]
@@ -253,7 +256,7 @@ mod tests {
         let values = |text: &str| parse(text, &params).expect("a preset");
         let earlier = values("{\"wisp\": 1, \"stereo\": \"Split\"}");
         assert_eq!(earlier, values("{\"wisp\": 1, \"stereo\": \"Independent\"}"));
-        assert_eq!(earlier, [(Control::Stereo, 1.0)]);
+        assert_eq!(earlier, [(EngineParameter::Stereo, 1.0)]);
     }
 
     #[test]
@@ -261,7 +264,7 @@ mod tests {
         let params = WispParams::default();
         let text = "{\"wisp\": 1, \"colour\": {\"a\": 1}, \"reduction\": 0, \"output\": \"-24\"}";
         let values = parse(text, &params).expect("a preset");
-        assert_eq!(values, [(Control::Reduction, 0.0), (Control::Output, 0.0)]);
+        assert_eq!(values, [(EngineParameter::Reduction, 0.0), (EngineParameter::Output, 0.0)]);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use nice_plug::plugin::ParamValue;
 use nice_plug::prelude::{Param, ParamPtr, Params, PluginState};
 
-use super::params::{Control, Parameter, WispParams};
+use super::params::{EngineParameter, Parameter, WispParams};
 
 /// Clamps numbers to the range of their parameter, and drops those that are not finite and choices by number: Wisp saves
 /// the names of choices. A session without a quality, from an older version, is Live; a preset, which lists only what it
@@ -31,8 +31,8 @@ pub(super) fn filter(state: &mut PluginState) {
         }
     }
     // Sessions contain all parameters; presets never contain this one.
-    if state.params.contains_key(Control::Bypass.id()) {
-        let quality = params.saved(Parameter::Quality, params.handle(Parameter::Quality).default());
+    if state.params.contains_key(EngineParameter::Bypass.id()) {
+        let quality = params.saved(Parameter::Quality, params.param(Parameter::Quality).default());
         state.params.entry(Parameter::Quality.id().to_owned()).or_insert(quality);
     }
 }

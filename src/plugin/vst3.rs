@@ -19,7 +19,7 @@ use nice_plug::wrapper::vst3::vst3::{Class, ComPtr, ComRef, ComWrapper};
 use nice_plug::wrapper::vst3::{PluginInfo, Wrapper};
 
 use super::instance::{Shared, made};
-use super::params::{Handle, Parameter};
+use super::params::{AnyParam, Parameter};
 use super::{Wisp, worker};
 
 /// For this long after an automation point, controller changes of the same parameter count as its echo.
@@ -111,8 +111,8 @@ impl Told {
         self.parameters.iter().position(|parameter| parameter.id == id)
     }
 
-    fn handle(&self, index: usize) -> &dyn Handle {
-        self.shared.params.handle(Parameter::ALL[index])
+    fn param(&self, index: usize) -> &dyn AnyParam {
+        self.shared.params.param(Parameter::ALL[index])
     }
 
     /// Whether blocks are arriving.
@@ -128,10 +128,10 @@ impl Told {
         if !value.is_finite() {
             return kInvalidArgument;
         }
-        let value = self.handle(index).snapped(value.clamp(0.0, 1.0) as f32);
+        let value = self.param(index).snapped(value.clamp(0.0, 1.0) as f32);
         if Parameter::ALL[index] == Parameter::Quality {
             // It takes effect with the next activation, not with the next block.
-            self.handle(index).put(value);
+            self.param(index).put(value);
             return kResultOk;
         }
         self.parameters[index].waiting.set(value);
@@ -145,7 +145,7 @@ impl Told {
     fn settle(&self) {
         for (index, parameter) in self.parameters.iter().enumerate() {
             if let Some(value) = parameter.waiting.take() {
-                self.handle(index).put(value);
+                self.param(index).put(value);
             }
         }
     }
@@ -243,7 +243,7 @@ impl Told {
                 || automated > 0
                     && self.micros().saturating_sub(automated) < ECHO.as_micros() as u64;
             if !echo && let Some(value) = parameter.waiting.take() {
-                self.handle(index).put(value);
+                self.param(index).put(value);
             }
         }
     }
@@ -498,7 +498,7 @@ impl IEditControllerTrait for Component {
         };
         // SAFETY: guaranteed by the host.
         let result = unsafe { IEditControllerTrait::getParameterInfo(&self.inner, index, info) };
-        if result == kResultOk && self.told.shared.params.handle(*parameter).is_list() {
+        if result == kResultOk && self.told.shared.params.param(*parameter).is_list() {
             // SAFETY: the framework has filled it.
             unsafe { (*info).flags |= ParameterInfo_::ParameterFlags_::kIsList as int32 };
         }
@@ -518,7 +518,7 @@ impl IEditControllerTrait for Component {
         // SAFETY: zero-terminated text, not read past its end.
         let units = (0..LONGEST_TEXT).map(|at| unsafe { *text.add(at) });
         let units: Vec<u16> = units.take_while(|&unit| unit != 0).collect();
-        match self.told.handle(index).parse(&String::from_utf16_lossy(&units)) {
+        match self.told.param(index).parse(&String::from_utf16_lossy(&units)) {
             Some(parsed) => {
                 // SAFETY: a valid pointer for the value.
                 unsafe { *value = parsed.into() };

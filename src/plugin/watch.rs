@@ -26,8 +26,8 @@ pub(super) fn instance(params: &Arc<WispParams>) {
         let mut shown = Parameter::ALL.map(|_| String::new());
         loop {
             for (parameter, shown) in Parameter::ALL.into_iter().zip(&mut shown) {
-                let handle = params.handle(parameter);
-                let text = handle.text(handle.normalized());
+                let param = params.param(parameter);
+                let text = param.text(param.normalized());
                 // A closed pipe: there is no reader any more.
                 if *shown != text && writeln!(stdout(), "{} = {text}", parameter.id()).is_err() {
                     return;

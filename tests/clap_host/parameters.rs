@@ -5,6 +5,7 @@ use clack_extensions::params::{ParamInfoBuffer, ParamInfoFlags};
 use clack_extensions::remote_controls::{PluginRemoteControls, RemoteControlsPageBuffer};
 use clack_host::utils::ClapId;
 use wisp_testing::clap::{ID, Parameter, Plugin};
+use wisp_testing::texts::TEXTS;
 
 use crate::entries;
 
@@ -95,19 +96,7 @@ fn lists_are_flagged_and_text_is_read_in_any_case() {
             assert_eq!(parameter.flags.contains(ParamInfoFlags::IS_STEPPED), stepped);
             assert!(!plugin.text(&parameter.name, f64::NAN).to_lowercase().contains("nan"));
         }
-        for (name, text, value) in [
-            ("Bypass", "ON", Some(1.0)),
-            ("Bypass", "no", Some(0.0)),
-            ("Bypass", "perhaps", None),
-            ("Listen", "removed", Some(1.0)),
-            ("Listen", "RESULT ", Some(0.0)),
-            ("Stereo", "independent", Some(1.0)),
-            ("Stereo", "quadrophonic", None),
-            ("Quality", "studio", Some(1.0)),
-            ("Quality", " LIVE", Some(0.0)),
-            ("Quality", "cinema", None),
-            ("Reduction", "FULL", Some(1.0)),
-        ] {
+        for &(name, text, value) in TEXTS {
             assert_eq!(plugin.parsed(name, text), value, "{name}: {text:?}");
         }
         // Indices past the end.

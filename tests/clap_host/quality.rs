@@ -1,6 +1,6 @@
 //! Live and Studio: what the host is told, and that the sound stays where it was told to be.
 use clack_extensions::tail::{PluginTail, TailLength};
-use wisp_testing::clap::{Plugin, Requests};
+use wisp_testing::clap::{Plugin, Requests, state};
 use wisp_testing::signals::noisy;
 
 use crate::entries;
@@ -22,9 +22,8 @@ fn a_new_instance_is_live_and_what_is_set_before_the_activation_runs_from_then_o
         assert_eq!(Plugin::new(&entry).latency(), 960);
         for (quality, hops) in HOPS {
             for rate in [16_000, 22_050, 44_100, 48_000, 96_000] {
-                let mut plugin = Plugin::new(&entry);
-                plugin.set("Reduction", "0 dB");
-                plugin.set("Quality", quality);
+                let settings = [("Reduction", "0 dB"), ("Quality", quality)];
+                let mut plugin = Plugin::with(&entry, &settings);
                 let input = noisy(rate, 2, 0.3);
                 let mut running = plugin.start(rate, 2, 512);
                 let latency = plugin.latency();
@@ -120,10 +119,8 @@ fn one_that_changes_its_mind_is_asked_again() {
 #[test]
 fn a_loaded_state_brings_its_quality() {
     for entry in entries() {
-        let mut studio = Plugin::new(&entry);
-        studio.set("Reduction", "0 dB");
-        studio.set("Quality", "studio");
-        let saved = studio.save();
+        let settings = [("Reduction", "0 dB"), ("Quality", "studio")];
+        let saved = Plugin::with(&entry, &settings).save();
         assert!(String::from_utf8_lossy(&saved).contains(r#""quality":{"string":"studio"}"#));
 
         // Before the first activation, the sound on another thread.
@@ -164,14 +161,12 @@ fn it_cannot_be_automated_and_presets_leave_it() {
         assert!(!quality.flags.contains(ParamInfoFlags::IS_AUTOMATABLE));
         plugin.set("Quality", "STUDIO");
         // As `.vstpreset` files and an edited session name it: not at all, and wrongly.
-        for state in [
+        for json in [
             r#"{"version":"0.1.0","params":{"reduction":{"f32":18.0}},"fields":{}}"#,
             r#"{"version":"9.0.0","params":{"bypass":{"bool":false},"quality":{"string":"cinema"}},"fields":{}}"#,
         ] {
-            let mut bytes = (state.len() as u64).to_le_bytes().to_vec();
-            bytes.extend(state.as_bytes());
-            assert!(plugin.load(&bytes), "{state}");
-            assert_eq!(plugin.value("Quality"), 1.0, "{state}");
+            assert!(plugin.load(&state(json.as_bytes())), "{json}");
+            assert_eq!(plugin.value("Quality"), 1.0, "{json}");
         }
     }
 }

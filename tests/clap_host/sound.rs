@@ -88,10 +88,8 @@ fn reduction_0_nulls_whatever_the_other_controls_say() {
     for entry in entries() {
         let rate = 48_000;
         let input = noisy(rate, 2, 0.6);
-        let mut plugin = Plugin::new(&entry);
-        plugin.set("Reduction", "0 dB");
-        plugin.set("Sensitivity", "+12 dB");
-        plugin.set("Ambience", "60 %");
+        let settings = [("Reduction", "0 dB"), ("Sensitivity", "+12 dB"), ("Ambience", "60 %")];
+        let mut plugin = Plugin::with(&entry, &settings);
         for stereo in ["Linked", "Independent"] {
             plugin.set("Stereo", stereo);
             let output = plugin.run(rate, &input, &[333]);
@@ -110,14 +108,13 @@ fn every_edge_nulls() {
         let rate = 48_000;
         let input = noisy(rate, 2, 0.5);
         let run = |settings: &[(&str, &str)], input: &[Vec<f32>]| {
-            let mut plugin = Plugin::new(&entry);
-            settings.iter().for_each(|(name, text)| plugin.set(name, text));
+            let mut plugin = Plugin::with(&entry, settings);
             let mut output = plugin.run(rate, input, &[333]);
             let latency = plugin.latency();
             output.iter_mut().for_each(|channel| drop(channel.drain(..latency)));
             output
         };
-        let nulls = |output: &[Vec<f32>], gain: f32, bound: f32, what: &str| {
+        let nulls = |output: &[Vec<f32>], gain: f32, bound: f64, what: &str| {
             for (input, output) in input.iter().zip(output) {
                 let expected: Vec<f32> = input[..output.len()].iter().map(|x| gain * x).collect();
                 let left = signals::level_of_difference(output, &expected);

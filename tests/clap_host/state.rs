@@ -1,7 +1,7 @@
 //! Saved states.
 use std::collections::BTreeMap;
 
-use wisp_testing::clap::Plugin;
+use wisp_testing::clap::{Plugin, state};
 use wisp_testing::versions;
 
 use crate::entries;
@@ -9,25 +9,18 @@ use crate::entries;
 #[test]
 fn the_state_comes_back_and_nonsense_changes_nothing() {
     for entry in entries() {
-        let mut first = Plugin::new(&entry);
-        first.set("Reduction", "18 dB");
-        first.set("Sensitivity", "-2.5 dB");
-        first.set("Ambience", "20 %");
-        first.set("Output", "-3 dB");
-        first.set("Listen", "Removed");
-        first.set("Stereo", "Independent");
-        first.set("Bypass", "on");
-        first.set("Quality", "Studio");
-        let names = [
-            "Reduction",
-            "Sensitivity",
-            "Ambience",
-            "Output",
-            "Listen",
-            "Stereo",
-            "Bypass",
-            "Quality",
+        let settings = [
+            ("Reduction", "18 dB"),
+            ("Sensitivity", "-2.5 dB"),
+            ("Ambience", "20 %"),
+            ("Output", "-3 dB"),
+            ("Listen", "Removed"),
+            ("Stereo", "Independent"),
+            ("Bypass", "on"),
+            ("Quality", "Studio"),
         ];
+        let mut first = Plugin::with(&entry, &settings);
+        let names = settings.map(|(name, _)| name);
         let set: Vec<_> = names.iter().map(|name| first.value(name)).collect();
         let saved = first.save();
 
@@ -57,16 +50,14 @@ fn states_of_every_released_version_load() {
         let texts: BTreeMap<String, String> = serde_json::from_slice(&texts).expect("JSON");
         let file = version.join("state.json");
         let json = std::fs::read(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
-        // The framework's CLAP state starts with the length.
-        let mut state = (json.len() as u64).to_le_bytes().to_vec();
-        state.extend(json);
+        let state = state(&json);
         for entry in entries() {
             let mut plugin = Plugin::new(&entry);
-            plugin.set("Quality", "Studio");
-            assert!(plugin.load(&state), "{}", file.display());
             // A version without a choice was Live.
-            let quality = plugin.value("Quality");
             let chosen = texts.get("Quality").map_or("Live", String::as_str);
+            plugin.set("Quality", if chosen == "Live" { "Studio" } else { "Live" });
+            assert!(plugin.load(&state), "{}", file.display());
+            let quality = plugin.value("Quality");
             assert_eq!(plugin.text("Quality", quality), chosen, "{}", file.display());
             for (name, text) in &texts {
                 let value = plugin.value(name);
@@ -86,19 +77,14 @@ fn edited(saved: &[u8], edit: impl FnOnce(&mut serde_json::Value)) -> Vec<u8> {
     let start = saved.iter().position(|&byte| byte == b'{').expect("JSON");
     let mut value = serde_json::from_slice(&saved[start..]).expect("JSON");
     edit(&mut value);
-    let json = serde_json::to_vec(&value).expect("JSON");
-    let mut bytes = (json.len() as u64).to_le_bytes().to_vec();
-    assert_eq!(start, bytes.len(), "a length of eight bytes");
-    bytes.extend(json);
-    bytes
+    assert_eq!(start, 8, "a length of eight bytes");
+    state(&serde_json::to_vec(&value).expect("JSON"))
 }
 
 #[test]
 fn old_new_and_broken_fields_of_a_state_are_tolerated() {
     for entry in entries() {
-        let mut first = Plugin::new(&entry);
-        first.set("Reduction", "18 dB");
-        first.set("Ambience", "20 %");
+        let mut first = Plugin::with(&entry, &[("Reduction", "18 dB"), ("Ambience", "20 %")]);
         let saved = first.save();
         let reduction = first.value("Reduction");
 

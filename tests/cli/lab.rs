@@ -145,10 +145,6 @@ pub(crate) fn floats(path: &Path) -> Vec<f32> {
     reader.samples::<f32>().map(|sample| sample.expect("sample")).collect()
 }
 
-pub(crate) fn rms(x: &[f32]) -> f64 {
-    (x.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>() / x.len() as f64).sqrt()
-}
-
 pub(crate) fn json_lines(output: &Output) -> Vec<Value> {
     String::from_utf8(output.stdout.clone())
         .expect("UTF-8")
@@ -181,9 +177,10 @@ pub(crate) fn channel<T: Copy>(samples: &[T], channels: usize, channel: usize) -
     samples.iter().skip(channel).step_by(channels).copied().collect()
 }
 
-/// Half a second of 16-bit mono at 48 kHz, as bytes.
-pub(crate) fn speech(lab: &Lab) -> Vec<u8> {
-    fs::read(lab.wav("in.wav", int(48_000, 1, 16), 0.5)).expect("WAV")[44..].to_vec()
+/// `in.wav` with half a second of 16-bit mono at 48 kHz, as bytes and as samples.
+pub(crate) fn speech(lab: &Lab) -> (Vec<u8>, Vec<i32>) {
+    let path = lab.wav("in.wav", int(48_000, 1, 16), 0.5);
+    (fs::read(&path).expect("WAV")[44..].to_vec(), ints(&path))
 }
 
 /// Runs a file through the program at reduction 0; returns the samples and the messages.

@@ -16,7 +16,7 @@ fn bext(time: u64) -> Vec<u8> {
 #[test]
 fn chunks_stay_as_they_are_and_in_their_order() {
     let lab = Lab::new();
-    let data = speech(&lab);
+    let (data, _) = speech(&lab);
     let (form, bext) = (format(1, 1, 48_000, 16, 2), bext(171_050_880));
     let cue = [
         &1u32.to_le_bytes()[..],

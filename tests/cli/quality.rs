@@ -3,6 +3,7 @@ use std::path::Path;
 
 use hound::WavWriter;
 use wisp::{Controls, Engine, Model};
+use wisp_testing::signals::rms;
 
 use crate::lab::*;
 

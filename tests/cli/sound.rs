@@ -2,6 +2,7 @@
 use hound::{SampleFormat, WavWriter};
 use serde_json::Value;
 use wisp_testing::Random;
+use wisp_testing::signals::rms;
 
 use crate::lab::*;
 

@@ -72,14 +72,6 @@ pub fn bits(channels: &[Vec<f32>]) -> Vec<u32> {
     channels.iter().flatten().map(|x| x.to_bits()).collect()
 }
 
-pub fn power(x: &[f32]) -> f64 {
-    x.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>() / x.len().max(1) as f64
-}
-
-pub fn db(power: f64) -> f64 {
-    10.0 * power.max(1e-30).log10()
-}
-
 /// The bundled networks, and small random ones: with one head, with two, and with look-ahead.
 pub fn networks() -> [(&'static str, Model); 5] {
     [

@@ -1,5 +1,4 @@
 //! The plugin's editor in a host window.
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -223,12 +222,11 @@ fn switch_quality() {
     let live = layout.quality.center();
     let studio = Pos2::new(layout.quality.right() - 20.0, live.y);
     let click = |place: Pos2| {
-        let (x, y) = (place.x.round().to_string(), place.y.round().to_string());
-        for args in [&["mousemove", "--window", &window.to_string(), &x, &y][..], &["click", "1"]] {
-            let done = Command::new("xdotool").args(args).status().expect("xdotool runs");
-            assert!(done.success(), "{args:?}");
-            sleep(Duration::from_millis(200));
-        }
+        let window = wisp_testing::Window::here(window);
+        window.point(place.x, place.y).expect("the pointer");
+        sleep(Duration::from_millis(200));
+        window.click(1).expect("a click");
+        sleep(Duration::from_millis(200));
     };
     // Blue first; the colour of what the editor warns of.
     let warns = || {

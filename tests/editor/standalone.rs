@@ -11,14 +11,15 @@ use wisp::plugin::editor::layout::Layout;
 use wisp::plugin::memory::EditorMemory;
 use wisp_testing::display::{Display, Process};
 use wisp_testing::signals::noisy;
+use wisp_testing::window::Window;
 
 use crate::{PATIENCE, turn};
 
 /// The standalone, playing a noisy voice, and the lines it prints.
 struct Editor {
     program: Process,
-    display: Display,
-    window: String,
+    _display: Display,
+    window: Window,
     layout: Layout,
     lines: Arc<Mutex<Vec<String>>>,
     /// How many times slower this machine is than an idle one.
@@ -48,34 +49,21 @@ impl Editor {
                 heard.lock().expect("no panic").push(line);
             }
         });
-        let start = Instant::now();
-        let window = loop {
-            let args = ["search", "--onlyvisible", "--name", "^Wisp$"];
-            let found = display.output("xdotool", &args).expect("xdotool runs");
-            if let Some(id) = found.lines().next() {
-                break id.to_owned();
-            }
-            assert!(start.elapsed() < PATIENCE, "no window");
-            sleep(Duration::from_millis(50));
-        };
+        let window = Window::find(&display, "Wisp", PATIENCE).expect("a window");
         let size = EditorMemory::default();
         let layout = Layout::new(size.width, size.height);
         let program = Process(program);
-        let mut editor = Self { program, display, window, layout, lines, slowness: 1.0 };
+        let mut editor = Self { program, _display: display, window, layout, lines, slowness: 1.0 };
         editor.expect("output", "0 dB");
         // Time from a wheel notch to its effect, twice: the first waits for the first frame.
-        for (button, text) in [("4", "+0.5 dB"), ("5", "0 dB")] {
+        for (button, text) in [(4, "+0.5 dB"), (5, "0 dB")] {
             editor.point(layout.output.center());
             let start = Instant::now();
-            editor.xdotool(&["click", button]);
+            editor.window.click(button).expect("a notch");
             editor.expect("output", text);
             editor.slowness = (start.elapsed().as_secs_f32() / 0.15).clamp(1.0, 12.0);
         }
         editor
-    }
-
-    fn xdotool(&self, args: &[&str]) -> String {
-        self.display.output("xdotool", args).expect("xdotool runs (Debian package xdotool)")
     }
 
     /// Frames take longer on a busy machine without a graphics card.
@@ -105,42 +93,32 @@ impl Editor {
     }
 
     fn point(&self, place: Pos2) {
-        let (x, y) = (place.x.round().to_string(), place.y.round().to_string());
-        self.xdotool(&["mousemove", "--window", &self.window, &x, &y]);
+        self.window.point(place.x, place.y).expect("the pointer");
         self.pause(0.1);
     }
 
-    fn press(&self, place: Rect, button: &str) {
+    fn press(&self, place: Rect, button: u8) {
         self.point(place.center());
-        self.xdotool(&["mousedown", button]);
+        self.window.press(button).expect("a button down");
         self.pause(0.1);
-        self.xdotool(&["mouseup", button]);
+        self.window.release(button).expect("a button up");
         self.pause(0.25);
     }
 
     fn key(&self, keys: &[&str]) {
         for key in keys {
-            self.xdotool(&["key", key]);
+            self.window.key(key).expect("a key");
             self.pause(0.15);
         }
     }
 
     /// Right-clicks a dial and types a value.
     fn type_value(&self, place: Rect, text: &str) {
-        self.press(place, "3");
+        self.press(place, 3);
         self.key(&["ctrl+a"]);
-        self.xdotool(&["type", "--delay", "40", text]);
+        self.window.write(text).expect("a text");
         self.pause(0.2);
         self.key(&["Return"]);
-    }
-
-    fn size(&self) -> (f32, f32) {
-        let said = self.xdotool(&["getwindowgeometry", "--shell", &self.window]);
-        let number = |name: &str| {
-            let line = said.lines().find_map(|line| line.strip_prefix(name));
-            line.and_then(|n| n.parse().ok()).unwrap_or(0.0)
-        };
-        (number("WIDTH="), number("HEIGHT="))
     }
 }
 
@@ -169,13 +147,12 @@ fn pointer_and_keyboard_reach_everything() {
 
     // Drag up from 24 dB by a fifth of the range.
     editor.point(layout.reduction.center());
-    editor.xdotool(&["mousedown", "1"]);
-    for _ in 0..5 {
-        editor.xdotool(&["mousemove_relative", "--", "0", "-10"]);
-        editor.pause(0.05);
+    editor.window.press(1).expect("a button down");
+    for distance in [10.0, 20.0, 30.0, 40.0, 50.0] {
+        editor.point(layout.reduction.center() - egui::vec2(0.0, distance));
     }
     editor.pause(0.2);
-    editor.xdotool(&["mouseup", "1"]);
+    editor.window.release(1).expect("a button up");
     let between = |value: &str| {
         value
             .strip_suffix(" dB")
@@ -194,12 +171,12 @@ fn pointer_and_keyboard_reach_everything() {
     editor.expect("sensitivity", "0 dB");
 
     // The wheel: one step per notch.
-    editor.press(layout.output, "4");
+    editor.press(layout.output, 4);
     editor.expect("output", "+0.5 dB");
     // A double click resets.
     editor.pause(0.5);
     editor.point(layout.ambience.center());
-    editor.xdotool(&["click", "--repeat", "2", "--delay", "80", "1"]);
+    editor.window.double_click().expect("a double click");
     editor.expect("ambience", "0 %");
     editor.pause(0.5);
     // Arrow keys change the control that was clicked last.
@@ -211,25 +188,25 @@ fn pointer_and_keyboard_reach_everything() {
     // Undo and redo, by shortcut and by button.
     editor.key(&["ctrl+z"]);
     editor.wait_until("ambience", |value| value != "2 %", "the value before");
-    editor.press(layout.redo, "1");
+    editor.press(layout.redo, 1);
     editor.expect("ambience", "2 %");
 
     // The arrow loads the first factory preset.
-    editor.press(layout.next_preset, "1");
+    editor.press(layout.next_preset, 1);
     editor.expect("reduction", "18 dB");
     editor.expect("sensitivity", "0 dB");
     editor.expect("output", "+0.5 dB");
 
-    editor.press(layout.slot_b, "1");
+    editor.press(layout.slot_b, 1);
     editor.type_value(layout.reduction, "6");
     editor.expect("reduction", "6 dB");
-    editor.press(layout.slot_a, "1");
+    editor.press(layout.slot_a, 1);
     editor.expect("reduction", "18 dB");
-    editor.press(layout.slot_b, "1");
+    editor.press(layout.slot_b, 1);
     editor.expect("reduction", "6 dB");
 
     // Save a user preset: one click opens the menu, the rest is typed.
-    editor.press(layout.preset, "1");
+    editor.press(layout.preset, 1);
     editor.pause(0.5);
     // Below the heading, six presets and a separator.
     let save = Rect::from_center_size(
@@ -239,8 +216,8 @@ fn pointer_and_keyboard_reach_everything() {
         ),
         egui::vec2(2.0, 2.0),
     );
-    editor.press(save, "1");
-    editor.xdotool(&["type", "--delay", "40", "Attic"]);
+    editor.press(save, 1);
+    editor.window.write("Attic").expect("a text");
     editor.pause(0.3);
     editor.key(&["Return"]);
     let file = home.path().join("wisp/presets/Attic.json");
@@ -254,9 +231,9 @@ fn pointer_and_keyboard_reach_everything() {
 
     // A broken user preset cannot be loaded, and nothing changes.
     std::fs::write(&file, "{\"wisp\": 1, \"reduction\": \"loud\"").expect("writing");
-    editor.press(layout.previous_preset, "1");
+    editor.press(layout.previous_preset, 1);
     editor.expect("reduction", "12 dB");
-    editor.press(layout.next_preset, "1");
+    editor.press(layout.next_preset, 1);
     editor.pause(0.3);
     editor.expect("reduction", "12 dB");
 
@@ -265,23 +242,23 @@ fn pointer_and_keyboard_reach_everything() {
         Pos2::new(layout.quality.right() - 30.0, layout.quality.top()),
         layout.quality.max,
     );
-    editor.press(studio, "1");
+    editor.press(studio, 1);
     editor.expect("quality", "Live");
 
-    editor.press(layout.bypass, "1");
+    editor.press(layout.bypass, 1);
     editor.expect("bypass", "On");
-    editor.press(layout.bypass, "1");
+    editor.press(layout.bypass, 1);
     editor.expect("bypass", "Off");
 
     // After a resize, everything is where the layout puts it.
     let (width, height) = (1100.0, 700.0);
-    editor.xdotool(&["windowsize", "--sync", &editor.window, "1100", "700"]);
+    editor.window.resize(width, height).expect("a size");
     editor.pause(0.8);
-    assert_eq!(editor.size(), (width, height));
+    assert_eq!(editor.window.size().expect("its size"), (width, height));
     editor.layout = Layout::new(width, height);
     let removed = editor.layout.listen;
     let right = Rect::from_min_max(Pos2::new(removed.right() - 30.0, removed.top()), removed.max);
-    editor.press(right, "1");
+    editor.press(right, 1);
     editor.expect("listen", "Removed");
 
     let ended = editor.program.0.try_wait().expect("its state");

@@ -1,6 +1,8 @@
 //! The plugin's description of its parameters.
 use std::ptr::null_mut;
 
+use wisp_testing::texts::TEXTS;
+
 use crate::host::*;
 
 #[test]
@@ -13,28 +15,7 @@ fn text_is_read_in_any_case_and_nonsense_is_refused() {
             com!(plugin.controller.getParamValueByString(id, text.as_mut_ptr(), &mut value));
         (parsed == kResultOk).then_some(value)
     };
-    for (name, text, value) in [
-        ("Bypass", "on", Some(1.0)),
-        ("Bypass", " ON ", Some(1.0)),
-        ("Bypass", "Yes", Some(1.0)),
-        ("Bypass", "1", Some(1.0)),
-        ("Bypass", "Off", Some(0.0)),
-        ("Bypass", "false", Some(0.0)),
-        ("Bypass", "perhaps", None),
-        ("Bypass", "", None),
-        ("Listen", "removed", Some(1.0)),
-        ("Listen", " RESULT", Some(0.0)),
-        ("Listen", "nothing", None),
-        ("Stereo", "independent", Some(1.0)),
-        ("Stereo", "LINKED", Some(0.0)),
-        ("Quality", "studio", Some(1.0)),
-        ("Quality", "cinema", None),
-        ("Stereo", "", None),
-        ("Reduction", "FULL", Some(1.0)),
-        ("Output", "+12 db", Some(0.75)),
-        ("Output", "nan", None),
-        ("Ambience", "50%", Some(0.5)),
-    ] {
+    for &(name, text, value) in TEXTS {
         assert_eq!(parse(name, text), value, "{name}: {text:?}");
     }
     // The plugin reads what it writes.

@@ -31,9 +31,9 @@ fn the_factory_presets_are_files_that_hosts_read() {
         let values: serde_json::Map<String, serde_json::Value> = preset
             .values(&params)
             .into_iter()
-            .map(|(control, value)| {
-                let value = serde_json::to_value(params.saved(control, value)).expect("JSON");
-                (control.id().to_owned(), value)
+            .map(|(parameter, value)| {
+                let value = serde_json::to_value(params.saved(parameter, value)).expect("JSON");
+                (parameter.id().to_owned(), value)
             })
             .collect();
         let state = serde_json::json!({"version": "0.1.0", "params": values, "fields": {}});
@@ -53,8 +53,8 @@ fn the_factory_presets_are_files_that_hosts_read() {
         plugin.set("Output", 0.7);
         plugin.set("Quality", 1.0);
         assert!(plugin.load(state), "{}", preset.name);
-        for (control, value) in preset.values(&params) {
-            let name = params.handle(control).title();
+        for (parameter, value) in preset.values(&params) {
+            let name = params.param(parameter).title();
             assert!(
                 (plugin.value(name) - f64::from(value)).abs() < 1e-6,
                 "{}: {name}",

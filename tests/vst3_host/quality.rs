@@ -35,10 +35,13 @@ fn is_delayed(output: &[Vec<f32>], input: &[Vec<f32>], latency: usize) -> bool {
     input.iter().zip(output).all(delayed)
 }
 
-/// Starts it with a little sound.
-fn play(plugin: &Plugin) {
+/// A [`plain`] one in Live that has had a little sound.
+fn playing() -> Plugin {
+    let plugin = plain();
     plugin.start(48_000, 2, 512);
     plugin.run(&noisy(48_000, 2, 0.01), &[480], &[]);
+    assert_eq!(plugin.latency(), 960);
+    plugin
 }
 
 fn studio_state() -> Vec<u8> {
@@ -149,10 +152,8 @@ fn before_the_first_block_another_quality_is_taken_at_once() {
 /// As the interface requires: hosts reactivate the plugin, perhaps within the call, and then read the latency.
 #[test]
 fn a_host_that_restarts_within_the_call_is_told_once() {
-    let plugin = plain();
+    let plugin = playing();
     let input = noisy(48_000, 2, 0.3);
-    play(&plugin);
-    assert_eq!(plugin.latency(), 960);
     let (component, processor) = (plugin.component.clone(), plugin.processor.clone());
     *plugin.handler.answer.lock().expect("no panic") =
         Some(Box::new(move || restart(&component, &processor)));
@@ -172,10 +173,8 @@ fn a_host_that_restarts_within_the_call_is_told_once() {
 /// As hosts built with JUCE do.
 #[test]
 fn a_host_that_only_reads_the_latency_is_told_again_when_it_changes() {
-    let plugin = plain();
+    let plugin = playing();
     let input = noisy(48_000, 2, 0.3);
-    play(&plugin);
-    assert_eq!(plugin.latency(), 960);
     let read = Arc::new(AtomicUsize::new(0));
     let answer = || {
         let (processor, reading) = (plugin.processor.clone(), read.clone());
@@ -200,9 +199,7 @@ fn a_host_that_only_reads_the_latency_is_told_again_when_it_changes() {
 #[test]
 fn changes_from_other_threads_reach_the_host() {
     // The controller, on a pool thread.
-    let plugin = plain();
-    play(&plugin);
-    assert_eq!(plugin.latency(), 960);
+    let plugin = playing();
     thread::scope(|scope| scope.spawn(|| plugin.set("Quality", 1.0)).join().expect("a change"));
     assert_eq!((told(&plugin), plugin.latency()), (1, 960));
     plugin.stop();
@@ -222,8 +219,7 @@ fn wait(what: &str, done: impl Fn() -> bool) {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_state_that_is_loaded_while_another_quality_runs_reaches_the_host() {
-    let plugin = plain();
-    play(&plugin);
+    let plugin = playing();
     assert!(plugin.load(&studio_state()));
     wait("the host was not told", || told(&plugin) == 1);
     assert_ne!(teller(&plugin), Some(thread::current().id()));
@@ -236,10 +232,8 @@ fn a_state_that_is_loaded_while_another_quality_runs_reaches_the_host() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_host_that_takes_no_notice_is_asked_to_reload_once() {
-    let plugin = plain();
+    let plugin = playing();
     let input = noisy(48_000, 2, 0.3);
-    play(&plugin);
-    assert_eq!(plugin.latency(), 960);
     let reloads = || plugin.handler.reloads.load(Ordering::SeqCst);
     // One that does nothing at all.
     plugin.set("Quality", 1.0);

@@ -1,6 +1,6 @@
 //! The editor in a host's window, on a virtual display.
 use std::ffi::c_void;
-use std::process::Command;
+use std::io;
 use std::ptr::null_mut;
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
@@ -10,8 +10,8 @@ use nice_plug::wrapper::vst3::vst3::ComRef;
 use nice_plug::wrapper::vst3::vst3::Steinberg::Linux::*;
 use wisp::plugin::editor::layout::Layout;
 use wisp::plugin::memory::EditorMemory;
-use wisp_testing::Random;
 use wisp_testing::display::in_child;
+use wisp_testing::{Random, Window};
 use x11rb::connection::Connection;
 use x11rb::protocol::xproto::{ConnectionExt, CreateWindowAux, WindowClass};
 use x11rb::rust_connection::RustConnection;
@@ -150,6 +150,26 @@ impl Screen {
 }
 
 impl Opened {
+    /// Moves the pointer to a place, which then does something.
+    fn point(&self, place: egui::Pos2, act: impl Fn(&Window) -> io::Result<()>) {
+        let window = Window::here(self.window);
+        window.point(place.x, place.y).expect("the pointer");
+        self.wait(60);
+        act(&window).expect("a button");
+        self.wait(60);
+    }
+
+    /// Waits up to ten seconds for a condition.
+    fn wait_until(&self, what: &str, so: impl Fn() -> bool) {
+        for _ in 0..200 {
+            if so() {
+                return;
+            }
+            self.wait(50);
+        }
+        panic!("never: {what}");
+    }
+
     /// Runs the host's event loop for a while.
     fn wait(&self, milliseconds: u64) {
         for _ in 0..milliseconds / 5 {
@@ -215,27 +235,6 @@ fn open_close_and_exit() {
     std::process::exit(0);
 }
 
-/// Moves the pointer to a place in an editor of default size, then runs another xdotool command.
-fn pointer(opened: &Opened, place: egui::Pos2, then: &[&str]) {
-    let (x, y) = (format!("{:.0}", place.x), format!("{:.0}", place.y));
-    for args in [&["mousemove", &x, &y][..], then] {
-        let status = Command::new("xdotool").args(args).status();
-        assert!(status.expect("xdotool runs (package xdotool)").success(), "{args:?}");
-        opened.wait(60);
-    }
-}
-
-/// Waits up to ten seconds for a condition.
-fn wait_until(opened: &Opened, what: &str, so: impl Fn() -> bool) {
-    for _ in 0..200 {
-        if so() {
-            return;
-        }
-        opened.wait(50);
-    }
-    panic!("never: {what}");
-}
-
 fn layout() -> Layout {
     let size = EditorMemory::default();
     Layout::new(size.width, size.height)
@@ -257,16 +256,17 @@ fn drag_and_close() {
         let before = plugin.value(name);
         let editor = screen.open(&plugin, i == 0);
         editor.wait(700);
-        pointer(&editor, dial.center(), &["mousedown", "1"]);
+        editor.point(dial.center(), |window| window.press(1));
         for distance in [10.0, 20.0, 30.0, 40.0] {
-            pointer(&editor, dial.center() - egui::vec2(0.0, distance), &["getmouselocation"]);
+            editor.point(dial.center() - egui::vec2(0.0, distance), |_| Ok(()));
         }
-        wait_until(&editor, "a drag", || plugin.value(name) != before);
+        editor.wait_until("a drag", || plugin.value(name) != before);
         assert_eq!(begun.load(Ordering::SeqCst), i + 1, "{name}");
         assert_eq!(ended.load(Ordering::SeqCst), i, "{name}");
+        let window = Window::here(editor.window);
         screen.close(editor);
         assert_eq!(ended.load(Ordering::SeqCst), i + 1, "{name}: a gesture is left open");
-        let _ = Command::new("xdotool").args(["mouseup", "1"]).status();
+        window.release(1).expect("a button up");
     }
 }
 
@@ -282,8 +282,8 @@ fn undo_across_windows() {
     let mut values = vec![plugin.value("Reduction")];
     let notch = |editor: &Opened, values: &mut Vec<f64>| {
         let before = plugin.value("Reduction");
-        pointer(editor, layout.reduction.center(), &["click", "5"]);
-        wait_until(editor, "a notch", || plugin.value("Reduction") != before);
+        editor.point(layout.reduction.center(), |window| window.click(5));
+        editor.wait_until("a notch", || plugin.value("Reduction") != before);
         values.push(plugin.value("Reduction"));
     };
     // Both at the same time on their window's clock.
@@ -297,8 +297,8 @@ fn undo_across_windows() {
     editor.wait(700);
     for value in values.iter().rev().skip(1) {
         let before = plugin.value("Reduction");
-        pointer(&editor, layout.undo.center(), &["click", "1"]);
-        wait_until(&editor, "undoing", || plugin.value("Reduction") != before);
+        editor.point(layout.undo.center(), |window| window.click(1));
+        editor.wait_until("undoing", || plugin.value("Reduction") != before);
         assert!((plugin.value("Reduction") - value).abs() < 1e-6, "undone too much");
     }
     screen.close(editor);

@@ -5,12 +5,13 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use wisp_testing::signals::{db, level_of_difference, power, rms, si_sdr};
 
 use crate::demo::{self, RATE};
+use crate::files;
 use crate::lv2::lv2_bundle;
 use crate::paths::{Profile, absolute, command_line_program, target_dir, vst3_bundle};
 use crate::reference::LIVE;
-use crate::synth::{rms, si_sdr};
 use crate::tools::{NOTE, ended, run};
 use crate::validate;
 
@@ -90,7 +91,7 @@ impl Ardour {
     /// Runs the script and returns the lines it prints.
     fn lua(&self, task: &str, format: &Format, folder: &Path) -> Result<Vec<String>> {
         let script = folder.join("session.lua");
-        fs::write(&script, SCRIPT).with_context(|| format!("cannot write {}", script.display()))?;
+        files::write(&script, SCRIPT)?;
         let output = self
             .command("lua")
             .arg(&script)
@@ -115,11 +116,7 @@ impl Ardour {
 /// line; `None` without Ardour.
 pub(crate) fn render() -> Result<Option<Vec<String>>> {
     let folder = target_dir().join("ardour");
-    if folder.exists() {
-        fs::remove_dir_all(&folder)
-            .with_context(|| format!("cannot empty {}", folder.display()))?;
-    }
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    files::make_empty(&folder)?;
     let folder = absolute(folder)?;
     let Some(ardour) = Ardour::find(&folder) else { return Ok(None) };
     install(&ardour)?;
@@ -135,7 +132,7 @@ pub(crate) fn render() -> Result<Option<Vec<String>>> {
 
 impl Ardour {
     fn render(&self, format: &Format, folder: &Path) -> Result<String> {
-        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        files::make(folder)?;
         let made = self.lua("make", format, folder)?;
         let parameters = parameters(&made)?;
         let reopened = self.lua("open", format, folder)?;
@@ -197,7 +194,7 @@ const NOISY: &str = "noisy.wav";
 fn install(ardour: &Ardour) -> Result<()> {
     let put = |bundle: PathBuf, folder: &str, name: &str| {
         let folder = ardour.home.join(folder);
-        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        files::make(&folder)?;
         let plugin = folder.join(name);
         #[cfg(unix)]
         std::os::unix::fs::symlink(absolute(bundle)?, &plugin)
@@ -229,9 +226,9 @@ fn place(folder: &Path, noisy: &[f32]) -> Result<()> {
     let sound = session.join("interchange").join(SESSION).join("audiofiles").join(NOISY);
     fs::copy(folder.join(NOISY), &sound)
         .with_context(|| format!("cannot write {}", sound.display()))?;
-    let text = fs::read_to_string(&file).with_context(|| format!("no {}", file.display()))?;
+    let text = files::read_text(&file)?;
     let text = with_recording(&text, noisy.len())?;
-    fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))
+    files::write(&file, text)
 }
 
 /// A session with a recording of this many samples on its track.
@@ -284,15 +281,14 @@ fn compare(voice: &[f32], noisy: &[f32], rendered: &[f32], cleaned: &[f32]) -> R
     // The track's panner has a gain of its own.
     let gain = rms(cleaned) / rms(rendered);
     let rendered: Vec<f32> = rendered.iter().map(|x| x * gain as f32).collect();
-    let difference: Vec<f32> = rendered.iter().zip(cleaned).map(|(a, b)| a - b).collect();
-    let difference = 20.0 * (rms(&difference) / rms(cleaned)).log10();
+    let difference = level_of_difference(&rendered, cleaned);
     ensure!(
         difference < DIFFERENCE_DB,
         "the render differs by {difference:.1} dB from the command line's, expected {DIFFERENCE_DB}"
     );
     let pause = |x: &[f32]| {
         let [from, to] = [PAUSE.start, PAUSE.end].map(|at| (at * f64::from(RATE)) as usize);
-        20.0 * rms(&x[from..to]).log10()
+        db(power(&x[from..to]))
     };
     let fall = pause(noisy) - pause(&rendered);
     ensure!(fall > LEAST_FALL_DB, "noise falls by {fall:.1} dB, expected {LEAST_FALL_DB}");

@@ -2,13 +2,13 @@
 //!
 //! Its library is the plugin's with the feature `au`, built on its own: the C++ in it runs code as soon as it is loaded, and a host
 //! that loads two libraries with the same Objective-C classes gets the view of either.
-use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::bundle::{profile_dir, sign_locally, version};
-use crate::package::copy;
+use crate::files::{self, copy};
 use crate::paths::{NAME, PACKAGE, component};
 use crate::tools::{cargo, run};
 
@@ -48,13 +48,10 @@ pub(crate) fn bundle(cargo_args: &[String], targets: &[&str]) -> Result<()> {
         let mut build = cargo(&["build", "-p", PACKAGE]);
         run(build.args(args).env("CXXFLAGS", NO_ASSERTIONS))?;
     }
-    if component().exists() {
-        fs::remove_dir_all(component())
-            .with_context(|| format!("cannot empty {}", component().display()))?;
-    }
+    files::make_empty(&component())?;
     let contents = component().join("Contents");
     let programs = contents.join("MacOS");
-    fs::create_dir_all(&programs).with_context(|| format!("cannot make {}", programs.display()))?;
+    files::make(&programs)?;
     let built = |args: &Vec<String>| profile_dir(args).join(format!("lib{NAME}.dylib"));
     let library = programs.join(NAME);
     match &builds[..] {
@@ -67,8 +64,7 @@ pub(crate) fn bundle(cargo_args: &[String], targets: &[&str]) -> Result<()> {
     }
     for (name, text) in [("Info.plist", description(&version()?)?), ("PkgInfo", "BNDL????".into())]
     {
-        let file = contents.join(name);
-        fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
+        files::write(&contents.join(name), &text)?;
     }
     sign_locally(&component())?;
     eprintln!("Created an Audio Unit at '{}'", component().display());
@@ -213,7 +209,7 @@ mod tests {
         for version in ["", "1", "1.2", "1.2.3.4", "1.256.0", "1.2.x"] {
             assert!(number(version).is_err(), "{version}");
         }
-        crate::go_to_workspace().expect("the workspace");
+        crate::paths::go_to_workspace().expect("the workspace");
         assert!(number(&version().expect("a version")).is_ok());
     }
 
@@ -234,8 +230,8 @@ mod tests {
 
     #[test]
     fn the_workflow_validates_this_audio_unit() {
-        crate::go_to_workspace().expect("the workspace");
-        let workflow = fs::read_to_string(".github/workflows/ci.yml").expect("the workflow");
+        crate::paths::go_to_workspace().expect("the workspace");
+        let workflow = files::read_text(Path::new(".github/workflows/ci.yml")).expect("the workflow");
         let validate = format!("auval -v {TYPE} {SUBTYPE} {MANUFACTURER}");
         assert!(workflow.lines().any(|line| line.ends_with(&validate)), "no {validate}");
     }

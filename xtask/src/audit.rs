@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
+use crate::files;
 use crate::tools::{NOTE, cargo, run, works};
 
 /// The only files and folders that may contain unsafe code, and why.
@@ -37,8 +38,7 @@ pub(crate) fn audit() -> Result<()> {
     }
     let mut total = Counts::default();
     for file in files {
-        let text =
-            fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let text = files::read_text(&file)?;
         let name = file.to_string_lossy().replace('\\', "/");
         let counts = Counts::of(&text);
         let allowed = UNSAFE.iter().find(|(allowed, _)| {

@@ -5,23 +5,10 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::files;
+use crate::patched;
 use crate::paths::{NAME, PACKAGE, bundled_dir, target_dir, vst3_bundle};
 use crate::tools::run;
-use crate::{au, patched};
-
-/// As on the command line: optionally a name, then arguments for cargo and perhaps one for the Audio Unit.
-pub(crate) fn bundle_named(args: &[String]) -> Result<()> {
-    let (with_au, args) = au::asked(args)?;
-    let args = match args.split_first() {
-        Some((name, rest)) if [NAME, PACKAGE].contains(&name.as_str()) => rest,
-        Some((name, _)) if !name.starts_with('-') => {
-            bail!("unknown package {name}, expected {NAME}")
-        }
-        _ => &args,
-    };
-    bundle(args)?;
-    if with_au { au::bundle(args, &[]) } else { Ok(()) }
-}
 
 /// Builds the plugin and the programs, and puts bundles and programs into [`bundled_dir`].
 pub(crate) fn bundle(cargo_args: &[String]) -> Result<()> {
@@ -35,8 +22,7 @@ pub(crate) fn bundle(cargo_args: &[String]) -> Result<()> {
     let built = profile_dir(cargo_args).join(&standalone);
     if cargo_args.iter().any(|arg| arg.contains("standalone")) && built.exists() {
         let copy = bundled_dir().join(&standalone);
-        fs::copy(&built, &copy)
-            .with_context(|| format!("cannot copy {} to {}", built.display(), copy.display()))?;
+        files::copy(&built, &copy)?;
         eprintln!("Created a standalone program at '{}'", copy.display());
     }
     Ok(())
@@ -45,13 +31,11 @@ pub(crate) fn bundle(cargo_args: &[String]) -> Result<()> {
 /// Adds moduleinfo.json to the VST3 bundle, which hosts read instead of loading the plugin.
 pub(crate) fn describe_module() -> Result<()> {
     let source = Path::new("packaging/moduleinfo.json");
-    let text = fs::read_to_string(source)
-        .with_context(|| format!("cannot read {}", source.display()))?
-        .replace("VERSION", &version()?);
+    let text = files::read_text(source)?.replace("VERSION", &version()?);
     let folder = vst3_bundle().join("Contents/Resources");
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    files::make(&folder)?;
     let file = folder.join("moduleinfo.json");
-    fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
+    files::write(&file, text)?;
     if cfg!(target_os = "macos") {
         // The bundle's signature covers its contents, so sign again.
         sign_locally(&vst3_bundle())?;

@@ -7,6 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 use crate::bundle::version;
+use crate::files;
 use crate::paths::{Profile, absolute};
 use crate::reference::{Reference, pipe};
 use crate::tools::{NOTE, cargo, run};
@@ -21,16 +22,11 @@ const SYSTEM: &str = if cfg!(target_os = "macos") { "-liconv -lm" } else { "-lpt
 pub(crate) fn build(profile: Profile) -> Result<PathBuf> {
     run(&mut cargo(&["build", "--profile", profile.name(), "-p", PACKAGE]))?;
     let home = profile.home().join("capi");
-    if home.exists() {
-        fs::remove_dir_all(&home).with_context(|| format!("cannot empty {}", home.display()))?;
-    }
+    files::make_empty(&home)?;
     let put = |from: PathBuf, folder: &str, name: &str| -> Result<()> {
         let folder = home.join(folder);
-        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        let to = folder.join(name);
-        fs::copy(&from, &to)
-            .with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
-        Ok(())
+        files::make(&folder)?;
+        files::copy(&from, &folder.join(name))
     };
     let built = profile.built();
     put(Path::new(SOURCE).join("include/wisp.h"), "include", "wisp.h")?;
@@ -60,7 +56,7 @@ pub(crate) fn build(profile: Profile) -> Result<PathBuf> {
          Name: wisp\nDescription: Real-time voice denoiser\nVersion: {version}\n\
          Cflags: -I${{includedir}}\nLibs: -L${{libdir}} -lwisp\nLibs.private: {SYSTEM}\n"
     );
-    fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
+    files::write(&file, text)?;
     println!("{}", home.display());
     Ok(home)
 }

@@ -1,14 +1,15 @@
 //! Makes a noisy clip, cleans it and draws it before and after.
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use wisp_testing::signals::{rms, si_sdr};
 
 use crate::bundle::bundle_wisp;
+use crate::files;
 use crate::image::draw_spectrograms;
 use crate::paths::{clap_bundle, command_line_program, release_program, target_dir, vst3_bundle};
-use crate::synth::{resample, rms, room, si_sdr};
+use crate::synth::{resample, room};
 use crate::tools::{cargo, install_packages, run, works};
 
 pub(crate) const RATE: u32 = 48_000;
@@ -56,7 +57,7 @@ pub(crate) enum Denoiser {
 pub(crate) fn make_clips(denoiser: Denoiser) -> Result<String> {
     install_speech()?;
     let folder = target_dir().join("demo");
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    files::make(&folder)?;
     let at = |name: &str| folder.join(name);
 
     let voice = speak(&folder)?;

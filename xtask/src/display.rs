@@ -3,9 +3,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use wisp_testing::display::{Display, Process};
 
 use crate::tools::{install_packages, run};
@@ -43,7 +43,7 @@ pub(crate) fn display(scale: u32) -> Result<Display> {
 /// The standalone's window.
 pub(crate) struct Window<'a> {
     display: &'a Display,
-    id: String,
+    window: wisp_testing::Window,
     scale: f32,
     _program: Process,
 }
@@ -65,47 +65,32 @@ impl<'a> Window<'a> {
         command.args(["--backend", "dummy"]).env("XDG_DATA_HOME", home).env("HOME", home);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let program = Process(command.spawn().context("cannot run the standalone")?);
-        let start = Instant::now();
-        loop {
-            let args = ["search", "--onlyvisible", "--name", "^Wisp$"];
-            let found = display.output("xdotool", &args).context("cannot run xdotool")?;
-            if let Some(id) = found.lines().next() {
-                let window = Self { display, id: id.to_owned(), scale, _program: program };
-                window.wait(1.5);
-                return Ok(window);
-            }
-            if start.elapsed() > PATIENCE {
-                bail!("no window appeared");
-            }
-            sleep(Duration::from_millis(100));
-        }
+        let window = wisp_testing::Window::find(display, "Wisp", PATIENCE)?;
+        let window = Self { display, window, scale, _program: program };
+        window.wait(1.5);
+        Ok(window)
     }
 
     pub(crate) fn wait(&self, seconds: f32) {
         sleep(Duration::from_secs_f32(seconds));
     }
 
-    fn pixels(&self, points: f32) -> String {
-        format!("{:.0}", points * self.scale)
-    }
-
-    fn xdotool(&self, args: &[&str]) -> Result<()> {
-        run(self.display.command("xdotool").args(args))
+    fn move_to(&self, x: f32, y: f32) -> Result<()> {
+        Ok(self.window.point(x * self.scale, y * self.scale)?)
     }
 
     /// Moves the pointer to a place in logical points.
     pub(crate) fn point(&self, x: f32, y: f32) -> Result<()> {
-        let (x, y) = (self.pixels(x), self.pixels(y));
-        self.xdotool(&["mousemove", "--window", &self.id, &x, &y])?;
+        self.move_to(x, y)?;
         self.wait(0.1);
         Ok(())
     }
 
     pub(crate) fn click(&self, x: f32, y: f32) -> Result<()> {
         self.point(x, y)?;
-        self.xdotool(&["mousedown", "1"])?;
+        self.window.press(1)?;
         self.wait(0.08);
-        self.xdotool(&["mouseup", "1"])?;
+        self.window.release(1)?;
         self.wait(0.3);
         Ok(())
     }
@@ -114,16 +99,15 @@ impl<'a> Window<'a> {
     pub(crate) fn drag(&self, from: (f32, f32), to: (f32, f32), seconds: f32) -> Result<()> {
         const STEPS: u8 = 20;
         self.point(from.0, from.1)?;
-        self.xdotool(&["mousedown", "1"])?;
+        self.window.press(1)?;
         for step in 1..=STEPS {
             let part = f32::from(step) / f32::from(STEPS);
             let x = from.0 + part * (to.0 - from.0);
             let y = from.1 + part * (to.1 - from.1);
-            let (x, y) = (self.pixels(x), self.pixels(y));
-            self.xdotool(&["mousemove", "--window", &self.id, &x, &y])?;
+            self.move_to(x, y)?;
             self.wait(seconds / f32::from(STEPS));
         }
-        self.xdotool(&["mouseup", "1"])
+        Ok(self.window.release(1)?)
     }
 
     /// Records the window, whose size is given in logical points, as an animation while `act` runs.
@@ -135,10 +119,10 @@ impl<'a> Window<'a> {
     ) -> Result<()> {
         install_packages(FILM)?;
         let whole = file.with_extension("mkv");
-        let area = format!("{}x{}", self.pixels(size.0), self.pixels(size.1));
+        let area = format!("{:.0}x{:.0}", size.0 * self.scale, size.1 * self.scale);
         let mut recorder = Command::new("ffmpeg")
             .args(["-y", "-loglevel", "error", "-f", "x11grab", "-draw_mouse", "1"])
-            .args(["-framerate", "10", "-video_size", &area, "-window_id", &self.id])
+            .args(["-framerate", "10", "-video_size", &area, "-window_id", self.window.id()])
             .args(["-i", self.display.name(), "-c:v", "ffv1"])
             .arg(&whole)
             .stdin(Stdio::piped())
@@ -164,8 +148,7 @@ impl<'a> Window<'a> {
 
     /// Asks for a size in logical points, as a host or a window manager does.
     pub(crate) fn resize(&self, width: f32, height: f32) -> Result<()> {
-        let (width, height) = (self.pixels(width), self.pixels(height));
-        self.xdotool(&["windowsize", "--sync", &self.id, &width, &height])?;
+        self.window.resize(width * self.scale, height * self.scale)?;
         self.wait(1.0);
         Ok(())
     }
@@ -174,7 +157,7 @@ impl<'a> Window<'a> {
     pub(crate) fn photograph(&self, file: &Path, limit: u64) -> Result<()> {
         install_packages(CAMERA)?;
         let whole: PathBuf = file.with_extension("full.png");
-        run(self.display.command("import").args(["-window", &self.id]).arg(&whole))?;
+        run(self.display.command("import").args(["-window", self.window.id()]).arg(&whole))?;
         for (size, colours) in [
             ("100%", "256"),
             ("100%", "128"),

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use cargo_metadata::{CargoOpt, DependencyKind, Metadata, MetadataCommand, PackageId};
 
+use crate::files;
 use crate::paths::PACKAGE;
-use crate::suite::output_of;
+use crate::tools::output_of;
 
 /// Folders below a package's own that are searched for licence texts.
 const DEPTH: usize = 2;
@@ -162,7 +163,7 @@ fn texts_of(package: &Package) -> Result<Vec<String>> {
     files.sort();
     let mut texts = Vec::new();
     for file in files {
-        let bytes = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let bytes = files::read(&file)?;
         texts.push(String::from_utf8_lossy(&bytes).trim().replace("\r\n", "\n"));
     }
     if texts.is_empty() {
@@ -203,10 +204,11 @@ fn is_licence(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::paths::go_to_workspace;
 
     #[test]
     fn every_package_has_a_text() {
-        crate::go_to_workspace().expect("workspace");
+        go_to_workspace().expect("workspace");
         let (document, count) = third_party(&[]).expect("the licences");
         assert!(count > 50, "{count} packages");
         for name in ["nice-plug ", "symphonia ", "realfft "] {
@@ -220,7 +222,7 @@ mod tests {
 
     #[test]
     fn a_door_lists_only_what_it_contains() {
-        crate::go_to_workspace().expect("workspace");
+        go_to_workspace().expect("workspace");
         let document = of_package("wisp-web", "wasm32-unknown-unknown").expect("the licences");
         assert!(document.contains("| realfft ") && document.contains("| safetensors "));
         for name in ["nice-plug ", "symphonia ", "serde_derive ", "wisp-denoise ", "the font"] {

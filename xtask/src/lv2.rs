@@ -5,11 +5,10 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::package::copy;
+use crate::files::{self, copy};
 use crate::paths::{Profile, absolute, target_dir};
 use crate::reference::{LIVE, Reference, has_weights, pipe};
-use crate::suite::output_of;
-use crate::tools::{NOTE, cargo, run};
+use crate::tools::{NOTE, cargo, output_of, run};
 
 const PACKAGE: &str = "wisp-lv2";
 /// The bundle's files besides the library.
@@ -35,12 +34,8 @@ pub(crate) fn build(profile: Profile) -> Result<()> {
     let home = profile.home().join("lv2");
     let other = profile.home().join("ladspa");
     for folder in [&home, &other] {
-        if folder.exists() {
-            fs::remove_dir_all(folder)
-                .with_context(|| format!("cannot empty {}", folder.display()))?;
-        }
+        files::make_empty(folder)?;
     }
-    fs::create_dir_all(&other).with_context(|| format!("cannot make {}", other.display()))?;
     copy(Path::new(BUNDLE), &lv2_bundle(profile))?;
     let built = profile.built().join(format!("{DLL_PREFIX}wisp_lv2{DLL_SUFFIX}"));
     let binary = format!("wisp{DLL_SUFFIX}");

@@ -7,6 +7,7 @@ mod bundle;
 mod capi;
 mod demo;
 mod display;
+mod files;
 mod hosts;
 mod image;
 mod licences;
@@ -25,13 +26,12 @@ mod web;
 mod wheel;
 mod windows;
 
-use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
 
-use crate::paths::Profile;
+use crate::paths::{NAME, PACKAGE, Profile};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Builds, shows and tests Wisp")]
@@ -119,9 +119,9 @@ fn run() -> Result<bool> {
     if yes {
         tools::consent_to_install();
     }
-    go_to_workspace()?;
+    paths::go_to_workspace()?;
     match task {
-        Task::Bundle { args } => bundle::bundle_named(&args)?,
+        Task::Bundle { args } => bundle_named(&args)?,
         Task::Demo => demo::demo()?,
         Task::Package { universal, cargo_args } => {
             package::package(universal, &cargo_args)?;
@@ -144,9 +144,16 @@ fn run() -> Result<bool> {
     Ok(true)
 }
 
-/// Paths are relative to the workspace's folder.
-fn go_to_workspace() -> Result<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the workspace's folder")?;
-    std::env::set_current_dir(root)
-        .with_context(|| format!("cannot go to the workspace at {}", root.display()))
+/// As on the command line: optionally a name, then arguments for cargo and perhaps one for the Audio Unit.
+fn bundle_named(args: &[String]) -> Result<()> {
+    let (with_au, args) = au::asked(args)?;
+    let args = match args.split_first() {
+        Some((name, rest)) if [NAME, PACKAGE].contains(&name.as_str()) => rest,
+        Some((name, _)) if !name.starts_with('-') => {
+            bail!("unknown package {name}, expected {NAME}")
+        }
+        _ => &args,
+    };
+    bundle::bundle(args)?;
+    if with_au { au::bundle(args, &[]) } else { Ok(()) }
 }

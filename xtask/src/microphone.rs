@@ -10,8 +10,8 @@ use anyhow::{Context, Result, bail, ensure};
 use wisp_testing::display::Process;
 
 use crate::demo::{RATE, read};
+use crate::files::{self, copy};
 use crate::lv2::{self, ladspa_library};
-use crate::package::copy;
 use crate::paths::{Profile, absolute, command_line_program};
 use crate::reference::{LIVE, Reference, difference_db, pipe, samples};
 use crate::tools::{NOTE, ended, run, works};
@@ -61,8 +61,7 @@ impl Session {
         let session = Self { folder, bus: None, manager: None, server: None };
         for name in ["run", "config/pipewire/pipewire.conf.d", "home/.ladspa", "program"] {
             let folder = session.folder.join(name);
-            fs::create_dir_all(&folder)
-                .with_context(|| format!("cannot make {}", folder.display()))?;
+            files::make(&folder)?;
         }
         Ok(session)
     }
@@ -290,7 +289,7 @@ fn sound(session: &Session, reference: &Reference) -> Result<()> {
     // The plugin and the recorders began at different quanta, so a frame may begin at any of these samples.
     for start in (0..FRAME).step_by(STEP) {
         let bytes: Vec<u8> = input.iter().skip(start).flat_map(|x| x.to_le_bytes()).collect();
-        fs::write(&raw, bytes).with_context(|| format!("cannot write {}", raw.display()))?;
+        files::write(&raw, bytes)?;
         let mut wisp = Command::new(command_line_program());
         wisp.args(["-", LIVE, "-o", "-", "--quiet", "--output-format", "raw", "--raw-input"]);
         let expected = samples(&pipe(wisp.arg(format!("{RATE}:1:f32")).args(options), &raw)?);

@@ -7,6 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 use crate::bundle::{bundle, describe_module, version};
+use crate::files::{self, copy};
 use crate::lv2::{ladspa_library, lv2_bundle};
 use crate::paths::{COMPONENT, NAME, PACKAGE, Profile, bundled_dir, target_dir};
 use crate::tools::{run, works};
@@ -36,10 +37,8 @@ pub(crate) fn package(universal: bool, cargo_args: &[String]) -> Result<PathBuf>
     let name = format!("wisp-{}-{OS}-{}", version()?, if universal { "universal" } else { ARCH });
     let home = target_dir().join("package");
     let folder = home.join(&name);
-    if home.exists() {
-        fs::remove_dir_all(&home).with_context(|| format!("cannot empty {}", home.display()))?;
-    }
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    files::make_empty(&home)?;
+    files::make(&folder)?;
 
     if universal {
         build_universal(&args, &programs, &folder)?;
@@ -78,7 +77,7 @@ pub(crate) fn package(universal: bool, cargo_args: &[String]) -> Result<PathBuf>
     }
     let (licences, count) = licences::third_party(&cargo_args)?;
     let file = folder.join("THIRD-PARTY-LICENSES.md");
-    fs::write(&file, licences).with_context(|| format!("cannot write {}", file.display()))?;
+    files::write(&file, licences)?;
     let ending = if cfg!(windows) { "ps1" } else { "sh" };
     for script in ["install", "uninstall"] {
         let script = format!("{script}.{ending}");
@@ -157,7 +156,7 @@ fn try_in(
 ) -> Result<()> {
     // Spaces in names, because scripts often fail on them.
     let home = scratch.join("a home");
-    fs::create_dir_all(&home).with_context(|| format!("cannot make {}", home.display()))?;
+    files::make(&home)?;
     let mut unpack = Command::new(if OS == "macos" { "ditto" } else { "tar" });
     match OS {
         "macos" => unpack.args(["-x", "-k"]).arg(archive).arg(scratch),
@@ -221,7 +220,7 @@ fn try_in(
     println!("{}", scanned.unwrap_or_else(|| "not scanned: Ardour is not installed".into()));
     let mut keep = home.join(vst3);
     keep.push("another.vst3");
-    fs::write(&keep, "another").with_context(|| format!("cannot write {}", keep.display()))?;
+    files::write(&keep, "another")?;
     script("uninstall.sh")?;
     for (there, _) in &installed {
         ensure!(!there.exists(), "{} is there after uninstall.sh", there.display());
@@ -229,25 +228,6 @@ fn try_in(
     ensure!(!microphone.exists(), "{} is there after uninstall.sh", microphone.display());
     ensure!(keep.exists(), "uninstall.sh removed {}", keep.display());
     println!("installed, started, uninstalled in a scratch home: {} items", installed.len());
-    Ok(())
-}
-
-/// Copies a file, a link, or a folder with its contents.
-pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {
-    let name = || format!("cannot copy {} to {}", from.display(), to.display());
-    #[cfg(unix)]
-    if from.is_symlink() {
-        let there = fs::read_link(from).with_context(name)?;
-        return std::os::unix::fs::symlink(there, to).with_context(name);
-    }
-    if !from.is_dir() {
-        return fs::copy(from, to).map(drop).with_context(name);
-    }
-    fs::create_dir_all(to).with_context(name)?;
-    for entry in fs::read_dir(from).with_context(name)? {
-        let entry = entry?;
-        copy(&entry.path(), &to.join(entry.file_name()))?;
-    }
     Ok(())
 }
 
@@ -282,6 +262,7 @@ fn same(a: &Path, b: &Path) -> Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::paths::go_to_workspace;
 
     #[test]
     fn folders_are_compared_to_the_last_byte() {
@@ -301,7 +282,7 @@ mod tests {
 
     #[test]
     fn the_version_is_that_of_the_package() {
-        crate::go_to_workspace().expect("workspace");
+        go_to_workspace().expect("workspace");
         let version = version().expect("a version");
         assert_eq!(version.split('.').count(), 3, "{version}");
     }
@@ -313,7 +294,7 @@ mod tests {
         // Left over from an earlier run with the same number.
         let _ = fs::remove_dir_all(&scratch);
         let home = scratch.join("a home");
-        crate::go_to_workspace().expect("workspace");
+        go_to_workspace().expect("workspace");
         for (folder, content) in [
             (scratch.join("new/wisp.vst3/Contents"), "new"),
             (home.join(".vst3/wisp.vst3/Contents"), "old"),

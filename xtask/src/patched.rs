@@ -11,6 +11,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use cargo_metadata::MetadataCommand;
 
+use crate::files;
 use crate::paths::{absolute, target_dir};
 use crate::tools::cargo;
 
@@ -113,15 +114,18 @@ fn workspace() -> Result<PathBuf> {
     let (original, framework) = (sources()?, folder.join(NAME));
     copy(&original, &framework)?;
     let file = original.join(FILE);
-    let patched = changed(&read(&file)?);
+    let patched = changed(&files::read_text(&file)?);
     write(
         &framework.join(FILE),
         &patched.with_context(|| format!("cannot patch {}", file.display()))?,
     )?;
-    write(&framework.join(ROOT), &format!("{NO_WARNINGS}{}", read(&original.join(ROOT))?))?;
+    write(
+        &framework.join(ROOT),
+        &format!("{NO_WARNINGS}{}", files::read_text(&original.join(ROOT))?),
+    )?;
 
     let here = folder.join("wisp");
-    make(&here)?;
+    files::make(&here)?;
     for entry in fs::read_dir(".").context("cannot list the workspace")? {
         let name = entry.context("cannot list the workspace")?.file_name();
         let own = ["Cargo.toml", "Cargo.lock", "target", ".git"].iter().any(|own| name == *own);
@@ -134,10 +138,10 @@ fn workspace() -> Result<PathBuf> {
             link(&from, &to)?;
         }
     }
-    let manifest = read(Path::new("Cargo.toml"))?;
+    let manifest = files::read_text(Path::new("Cargo.toml"))?;
     let patch = format!("{manifest}\n[patch.crates-io]\n{NAME} = {{ path = \"../{NAME}\" }}\n");
     write(&here.join("Cargo.toml"), &patch)?;
-    write(&here.join("Cargo.lock"), &unlocked(&read(Path::new("Cargo.lock"))?)?)?;
+    write(&here.join("Cargo.lock"), &unlocked(&files::read_text(Path::new("Cargo.lock"))?)?)?;
     Ok(here)
 }
 
@@ -176,7 +180,7 @@ fn unlocked(lock: &str) -> Result<String> {
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {
-    make(to)?;
+    files::make(to)?;
     for entry in fs::read_dir(from).with_context(|| format!("cannot list {}", from.display()))? {
         let entry = entry.with_context(|| format!("cannot list {}", from.display()))?;
         let (old, new) = (entry.path(), to.join(entry.file_name()));
@@ -195,19 +199,11 @@ fn as_long(old: &Path, new: &Path) -> bool {
     length(new).is_some_and(|new| length(old) == Some(new))
 }
 
-fn make(folder: &Path) -> Result<()> {
-    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))
-}
-
-fn read(file: &Path) -> Result<String> {
-    fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
-}
-
 fn write(file: &Path, text: &str) -> Result<()> {
     if fs::read_to_string(file).is_ok_and(|old| old == text) {
         return Ok(());
     }
-    fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
+    files::write(file, text)
 }
 
 #[cfg(unix)]

@@ -1,6 +1,6 @@
 //! Names and paths of build outputs.
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
@@ -10,6 +10,13 @@ pub(crate) const PACKAGE: &str = "wisp-denoise";
 pub(crate) const NAME: &str = "wisp";
 /// The bundle of the Audio Unit.
 pub(crate) const COMPONENT: &str = "wisp.component";
+
+/// Paths are relative to the workspace's folder.
+pub(crate) fn go_to_workspace() -> Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the workspace's folder")?;
+    std::env::set_current_dir(root)
+        .with_context(|| format!("cannot go to the workspace at {}", root.display()))
+}
 
 /// Cargo's target folder.
 pub(crate) fn target_dir() -> PathBuf {

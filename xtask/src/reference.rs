@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::bundle::bundle_wisp;
 use crate::demo::{noisy_clip, read};
+use crate::files;
 use crate::paths::{command_line_program, target_dir};
 use crate::tools::NOTE;
 
@@ -29,7 +30,7 @@ impl Reference {
             bundle_wisp()?;
         }
         let folder = target_dir().join("reference");
-        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        files::make(&folder)?;
         let (voice, _) = read(&noisy_clip(&folder)?)?;
         Ok(Self { folder, voice })
     }
@@ -50,7 +51,7 @@ impl Reference {
         };
         let path = self.folder.join(format!("noisy-{channels}.f32"));
         let bytes: Vec<u8> = samples.iter().flat_map(|x| x.to_le_bytes()).collect();
-        fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
+        files::write(&path, bytes)?;
         Ok(path)
     }
 
@@ -96,11 +97,9 @@ pub(crate) fn pipe(command: &mut Command, input: &Path) -> Result<Vec<u8>> {
 pub(crate) fn has_weights(binary: &Path, qualities: &[&str]) -> Result<()> {
     /// Bytes by which a file is recognised.
     const PART: usize = 64;
-    let read =
-        |path: &Path| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
-    let content = read(binary)?;
+    let content = files::read(binary)?;
     for quality in ["live", "studio"] {
-        let weights = read(&Path::new("bundled").join(format!("{quality}.safetensors")))?;
+        let weights = files::read(&Path::new("bundled").join(format!("{quality}.safetensors")))?;
         let part = &weights[weights.len() / 2..][..PART];
         let found = content.windows(PART).any(|window| window == part);
         let (name, words) = (binary.display(), if found { "contains" } else { "lacks" });

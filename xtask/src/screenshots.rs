@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::demo::noisy_clip;
 use crate::display::{Window, display};
+use crate::files;
 use crate::patched::plugin_cargo;
 use crate::paths::{PACKAGE, target_dir};
 use crate::tools::run;
@@ -42,7 +43,7 @@ pub(crate) fn screenshots() -> Result<()> {
     ])?)?;
     let program = target_dir().join("release").join("wisp-standalone");
     let home = target_dir().join("screenshots");
-    fs::create_dir_all(&home).with_context(|| format!("cannot make {}", home.display()))?;
+    files::make(&home)?;
     let clip = noisy_clip(&home)?;
     let docs = Path::new("docs");
 

@@ -11,12 +11,13 @@ use crate::audit::audit;
 use crate::bundle::bundle_wisp;
 use crate::demo::{Denoiser, make_clips};
 use crate::display;
+use crate::files;
 use crate::hosts::{clap_host, python_host};
 use crate::patched::plugin_cargo;
 use crate::paths::{PACKAGE, target_dir};
 use crate::reference::Reference;
 use crate::tools::{
-    self, NOTE, cargo, free_bytes, has_python_with, install_packages, python_with, run,
+    self, NOTE, cargo, free_bytes, has_python_with, install_packages, output_of, python_with, run,
     rust_component, rust_target, works,
 };
 
@@ -219,7 +220,7 @@ fn failed(step: &str) -> String {
 /// Runs a step in a new process of this program with its output in a file, and shows the relevant part.
 fn quietly(step: &str) -> Result<()> {
     let folder = target_dir().join("suite");
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    files::make(&folder)?;
     let path = folder.join(format!("{step}.log"));
     let file =
         fs::File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
@@ -234,7 +235,7 @@ fn quietly(step: &str) -> Result<()> {
         .stderr(file)
         .status()
         .context("cannot run this program again")?;
-    let log = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let log = files::read(&path)?;
     let log = String::from_utf8_lossy(&log);
     if status.success() {
         let notes = log.lines().filter_map(|line| line.strip_prefix(NOTE));
@@ -484,19 +485,6 @@ fn speed() -> Result<()> {
         bail!("real-time factor {factor}, expected at most {REAL_TIME_FACTOR}");
     }
     Ok(())
-}
-
-/// The standard output of a program.
-pub(crate) fn output_of(command: &mut Command) -> Result<String> {
-    let name = command.get_program().to_string_lossy().into_owned();
-    let output = command
-        .stdin(Stdio::null())
-        .stderr(Stdio::inherit())
-        .output()
-        .with_context(|| format!("cannot run {name}"))?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    ensure!(output.status.success(), "{name} ended with {} after:\n{text}", output.status);
-    Ok(text)
 }
 
 fn instructions() -> Result<()> {

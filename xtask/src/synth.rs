@@ -58,27 +58,10 @@ fn sinc(x: f64) -> f64 {
     if x.abs() < 1e-9 { 1.0 } else { (PI * x).sin() / (PI * x) }
 }
 
-pub(crate) fn rms(x: &[f32]) -> f64 {
-    (x.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>() / x.len().max(1) as f64).sqrt()
-}
-
-/// Scale-invariant ratio of signal to distortion, dB.
-pub(crate) fn si_sdr(reference: &[f32], estimate: &[f32]) -> f64 {
-    let dot = |a: &[f32], b: &[f32]| -> f64 {
-        a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
-    };
-    let scale = dot(reference, estimate) / dot(reference, reference);
-    let (mut signal, mut rest) = (0.0, 0.0);
-    for (&r, &e) in reference.iter().zip(estimate) {
-        let target = scale * f64::from(r);
-        signal += target.powi(2);
-        rest += (f64::from(e) - target).powi(2);
-    }
-    10.0 * (signal / rest).log10()
-}
-
 #[cfg(test)]
 mod tests {
+    use wisp_testing::signals::rms;
+
     use super::*;
 
     #[test]
@@ -91,14 +74,6 @@ mod tests {
         for i in 1_000..actual.len() - 1_000 {
             assert!((expected[i] - actual[i]).abs() < 1e-3, "{i}");
         }
-    }
-
-    #[test]
-    fn the_ratio_is_that_of_the_energies() {
-        let mut random = Random(1);
-        let voice: Vec<f32> = (0..48_000).map(|_| random.sample()).collect();
-        let noisy: Vec<f32> = voice.iter().map(|&x| 0.5 * x + 0.05 * random.sample()).collect();
-        assert!((si_sdr(&voice, &noisy) - 20.0).abs() < 0.2);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::files;
 use crate::paths::target_dir;
 
 /// Starts a line that the suite shows even if the step passes; other output is shown only for a failed step.
@@ -26,6 +27,19 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
         command.stdin(Stdio::null()).status().with_context(|| format!("cannot run {name}"))?;
     ensure!(status.success(), "{name} ended with {status}");
     Ok(())
+}
+
+/// The standard output of a program.
+pub(crate) fn output_of(command: &mut Command) -> Result<String> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let output = command
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("cannot run {name}"))?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    ensure!(output.status.success(), "{name} ended with {} after:\n{text}", output.status);
+    Ok(text)
 }
 
 /// A program's exit status, if it ends in time.
@@ -204,8 +218,7 @@ pub(crate) fn python_with(name: &str, requirements: &[&str]) -> Result<PathBuf> 
         let mut pip = Command::new(&python);
         pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
         run(pip.args(requirements))?;
-        fs::write(&stamp, requirements.join("\n"))
-            .with_context(|| format!("cannot write {}", stamp.display()))?;
+        files::write(&stamp, requirements.join("\n"))?;
     }
     Ok(python)
 }

@@ -5,12 +5,12 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
+use wisp_testing::Display;
 
 use crate::bundle::bundle_wisp;
 use crate::hosts::{clap_host, host_python, python_host};
 use crate::patched::plugin_cargo;
 use crate::paths::{PACKAGE, absolute, clap_bundle, target_dir, vst3_bundle};
-use crate::tools::works;
 
 /// Runs of pluginval, each with its own seed, because faults in windows or in one order of tests only show sometimes.
 const PLUGINVAL_RUNS: usize = 5;
@@ -153,8 +153,8 @@ fn find(tool: &Tool) -> Option<PathBuf> {
     candidates.find(|path| path.is_file())
 }
 
-/// A program's output, which is also shown; an error if it fails.
-fn output_of(command: &mut Command) -> Result<String> {
+/// What a program reports, which is also shown; an error names the tests that failed.
+fn report_of(command: &mut Command) -> Result<String> {
     let name = command.get_program().to_string_lossy().into_owned();
     let output =
         command.stdin(Stdio::null()).output().with_context(|| format!("cannot run {name}"))?;
@@ -219,14 +219,15 @@ fn line_with(text: &str, word: &str) -> String {
 }
 
 fn clap_validator(program: &Path) -> Result<String> {
-    let text = output_of(Command::new(program).arg("validate").arg(absolute(clap_bundle())?))?;
+    let text = report_of(Command::new(program).arg("validate").arg(absolute(clap_bundle())?))?;
     Ok(format!("{}: {}", version(program), line_with(&text, "passed")))
 }
 
 fn pluginval(program: &Path) -> Result<String> {
     let bundle = absolute(vst3_bundle())?;
-    let virtual_screen = cfg!(target_os = "linux") && std::env::var_os("DISPLAY").is_none();
-    let windows = !virtual_screen || works("xvfb-run", "--help");
+    let screenless = cfg!(target_os = "linux") && std::env::var_os("DISPLAY").is_none();
+    let display = screenless.then(|| Display::new(1280, 1024).ok()).flatten();
+    let windows = !screenless || display.is_some();
     let mut arguments = vec!["--strictness-level", "10", "--randomise"];
     arguments.extend(["--sample-rates", PLUGINVAL_RATES, "--block-sizes", PLUGINVAL_BLOCKS]);
     if !windows {
@@ -234,18 +235,15 @@ fn pluginval(program: &Path) -> Result<String> {
     }
     let mut failed = Vec::new();
     for run in 1..=PLUGINVAL_RUNS {
-        let mut command = if virtual_screen && windows {
-            let mut command = Command::new("xvfb-run");
-            command.arg("--auto-servernum").arg(program);
-            command
-        } else {
-            Command::new(program)
+        let mut command = match &display {
+            Some(display) => display.command(program),
+            None => Command::new(program),
         };
-        if let Err(error) = output_of(command.args(&arguments).arg("--validate").arg(&bundle)) {
+        if let Err(error) = report_of(command.args(&arguments).arg("--validate").arg(&bundle)) {
             failed.push(format!("run {run}: {error:#}"));
         }
     }
-    let windows = if windows { "with windows" } else { "without windows: no xvfb-run" };
+    let windows = if windows { "with windows" } else { "without windows: no Xvfb" };
     let what = format!("strictness 10, at random, {PLUGINVAL_RUNS} runs {windows}");
     ensure!(failed.is_empty(), "{}: {what}: {}", version(program), failed.join("; "));
     Ok(format!("{}: {what}", version(program)))
@@ -255,7 +253,7 @@ fn pluginval(program: &Path) -> Result<String> {
 fn steinberg(program: &Path) -> Result<String> {
     let bundle = absolute(vst3_bundle())?;
     let suite = |name: &str, arguments: &[&str]| {
-        output_of(Command::new(program).args(arguments).arg(&bundle))
+        report_of(Command::new(program).args(arguments).arg(&bundle))
             .map(|text| format!("{name} {}", line_with(&text, "Result:")))
             .map_err(|error| format!("{name}: {error:#}"))
     };
@@ -288,7 +286,7 @@ fn scan_with(program: &Path, bundle: &Path, home: &Path) -> Result<String> {
     }
     // Its libraries are in the same folder.
     command.env("LD_LIBRARY_PATH", program.parent().unwrap_or(Path::new(".")));
-    let text = output_of(&mut command)?;
+    let text = report_of(&mut command)?;
     let found = line_with(&text, "Found Plugin: Wisp");
     ensure!(!found.is_empty(), "the scanner does not name Wisp");
     Ok(found)
@@ -300,7 +298,7 @@ fn qtractor(program: &Path) -> Result<String> {
     let mut shell = Command::new("sh");
     shell.args(["-c", "printf '%s\\n' \"$1\" | \"$0\""]).arg(program).arg(request);
     shell.env("QT_QPA_PLATFORM", "offscreen");
-    let text = output_of(&mut shell)?;
+    let text = report_of(&mut shell)?;
     ensure!(text.contains("Wisp"), "the scanner does not name Wisp");
     Ok(line_with(&text, "Wisp"))
 }
@@ -308,7 +306,7 @@ fn qtractor(program: &Path) -> Result<String> {
 /// Runs a host's test; returns the number of passed cases.
 fn hosted(host: Host) -> Result<String> {
     let (version, mut test, file) = host()?;
-    let text = output_of(&mut test)?;
+    let text = report_of(&mut test)?;
     let cases = cases(&text).with_context(|| format!("{file} names no case that passed"))?;
     Ok(format!("{version}: {cases} cases of {file} passed"))
 }
@@ -341,6 +339,7 @@ fn package(name: &str) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::paths::go_to_workspace;
 
     #[test]
     fn tools_are_found_by_variable_or_path() {
@@ -400,7 +399,7 @@ mod tests {
 
     #[test]
     fn versions_are_those_of_the_lock() {
-        crate::go_to_workspace().expect("the workspace");
+        go_to_workspace().expect("the workspace");
         assert!(locked("clack-host").expect("a version").starts_with("clack-host 0."));
         assert!(locked("no-such-crate").is_err());
     }

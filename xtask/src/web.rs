@@ -3,14 +3,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 
+use crate::files::{self, copy};
 use crate::licences;
-use crate::package::copy;
 use crate::paths::{absolute, target_dir};
 use crate::reference::{LIVE, Reference, has_weights, pipe};
-use crate::suite::output_of;
-use crate::tools::{NOTE, cargo, run, works};
+use crate::tools::{NOTE, cargo, output_of, run, works};
 
 const PACKAGE: &str = "wisp-web";
 pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
@@ -48,10 +47,7 @@ pub(crate) fn build() -> Result<()> {
     let args = ["build", "--profile", PROFILE, "-p", PACKAGE, "--lib", "--target", TARGET];
     run(&mut cargo(&args))?;
     let home = folder();
-    if home.exists() {
-        fs::remove_dir_all(&home).with_context(|| format!("cannot empty {}", home.display()))?;
-    }
-    fs::create_dir_all(&home).with_context(|| format!("cannot make {}", home.display()))?;
+    files::make_empty(&home)?;
     for file in FILES {
         copy(&Path::new(SOURCE).join(file), &home.join(file))?;
     }
@@ -60,7 +56,7 @@ pub(crate) fn build() -> Result<()> {
     }
     let text = licences::of_package(PACKAGE, TARGET)?;
     let file = home.join("THIRD-PARTY-LICENSES.md");
-    fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
+    files::write(&file, text)?;
     let wasm = home.join("wisp.wasm");
     copy(&target_dir().join(TARGET).join(PROFILE).join("wisp_web.wasm"), &wasm)?;
     println!("{}", home.display());
@@ -120,7 +116,7 @@ fn in_browser(reference: &Reference, folder: &Path) -> Result<()> {
         return Ok(());
     };
     let results = target_dir().join("browser");
-    fs::create_dir_all(&results).with_context(|| format!("cannot make {}", results.display()))?;
+    files::make(&results)?;
     let (rate, channels) = (48_000_u32, 2);
     let mut node = Command::new("node");
     node.arg(Path::new(SOURCE).join("test/browser.mjs")).arg(folder).arg(browser);
@@ -130,7 +126,7 @@ fn in_browser(reference: &Reference, folder: &Path) -> Result<()> {
         [("rendered.f32", "WispNode in Chromium"), ("saved.f32", "a file dropped on the page")]
     {
         let path = results.join(file);
-        let output = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let output = files::read(&path)?;
         reference.hold(name, rate, channels, &[LIVE], &output)?;
     }
     println!("{NOTE}in Chromium: {}", said.trim());

@@ -5,8 +5,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::files::{self, copy};
 use crate::licences;
-use crate::package::copy;
 use crate::paths::{Profile, absolute};
 use crate::reference::{Reference, pipe};
 use crate::tools::{make_environment, python_in, python_with, run};
@@ -24,18 +24,14 @@ pub(crate) fn build(profile: Profile, universal: bool) -> Result<PathBuf> {
     let folder = profile.home().join("wheel");
     let licences = Path::new(SOURCE).join("licenses");
     for folder in [&folder, &licences] {
-        if folder.exists() {
-            fs::remove_dir_all(folder)
-                .with_context(|| format!("cannot empty {}", folder.display()))?;
-        }
-        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        files::make_empty(folder)?;
     }
     for licence in LICENCES {
         copy(Path::new(licence), &licences.join(licence))?;
     }
     let text = licences::of_package(PACKAGE, &licences::host()?)?;
     let file = licences.join("THIRD-PARTY-LICENSES.md");
-    fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
+    files::write(&file, text)?;
     let mut maturin = Command::new(python);
     maturin.args(["-m", "maturin", "build", "--quiet", "--locked", "--profile", profile.name()]);
     if universal {

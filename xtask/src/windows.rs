@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::files;
 use crate::paths::{PACKAGE, absolute, target_dir};
 use crate::reference::{Reference, pipe};
 use crate::tools::{NOTE, cargo, install_packages, run, rust_target};
@@ -98,9 +99,9 @@ fn support() -> PathBuf {
 
 fn make_random() -> Result<()> {
     let folder = support();
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    files::make(&folder)?;
     let source = folder.join("random.c");
-    fs::write(&source, RANDOM).with_context(|| format!("cannot write {}", source.display()))?;
+    files::write(&source, RANDOM)?;
     let mut compile = Command::new(LINKER);
     compile.arg("-shared").arg(&source).arg("-o").arg(folder.join("bcryptprimitives.dll"));
     run(compile.arg("-ladvapi32"))
@@ -114,7 +115,7 @@ fn built(name: &str) -> PathBuf {
 fn bundle() -> Result<PathBuf> {
     let folder = target_dir().join(TARGET).join("bundled");
     let vst3 = folder.join("wisp.vst3/Contents/x86_64-win");
-    fs::create_dir_all(&vst3).with_context(|| format!("cannot make {}", vst3.display()))?;
+    files::make(&vst3)?;
     let library = built("wisp.dll");
     for copy in [folder.join("wisp.clap"), vst3.join("wisp.vst3")] {
         let bytes = fs::copy(&library, &copy)

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use serde_json::{Map, Value};
 use tempfile::TempDir;
-use wisp::plugin::params::{Control, WispParams};
+use wisp::plugin::params::{EngineParameter, WispParams};
 use wisp::plugin::presets::Presets;
 
 /// Longer input is only used as a file, because saving is slow.
@@ -21,9 +21,9 @@ pub fn run(data: &[u8]) {
     let params = WispParams::default();
     if let Some(values) = load(&presets, data, &params) {
         // The values written as text load as the same values.
-        let texts = |values: &[(Control, f32)]| -> Map<String, Value> {
-            let text = |&(control, value): &(Control, f32)| {
-                (control.id().to_owned(), params.handle(control).text(value).into())
+        let texts = |values: &[(EngineParameter, f32)]| -> Map<String, Value> {
+            let text = |&(parameter, value): &(EngineParameter, f32)| {
+                (parameter.id().to_owned(), params.param(parameter).text(value).into())
             };
             values.iter().map(text).collect()
         };
@@ -40,15 +40,19 @@ pub fn run(data: &[u8]) {
     }
 }
 
-fn load(presets: &Presets, data: &[u8], params: &WispParams) -> Option<Vec<(Control, f32)>> {
+fn load(
+    presets: &Presets,
+    data: &[u8],
+    params: &WispParams,
+) -> Option<Vec<(EngineParameter, f32)>> {
     let file = presets.folder().join("file.json");
     fs::write(&file, data).expect("the file");
     let loaded = presets.load("file", params);
     fs::remove_file(file).expect("the file");
     match loaded {
         Ok(values) => {
-            for (control, value) in &values {
-                assert!((0.0..=1.0).contains(value), "{}: {value}", control.id());
+            for (parameter, value) in &values {
+                assert!((0.0..=1.0).contains(value), "{}: {value}", parameter.id());
             }
             Some(values)
         }
@@ -66,7 +70,7 @@ fn save(presets: &Presets, name: &str, params: &WispParams) {
     assert_eq!(presets.names().iter().any(|other| other == name), saved, "{name:?}");
     if saved {
         let values = presets.load(name, params).expect("its own file is refused");
-        assert_eq!(values.len(), Control::SOUND.len());
+        assert_eq!(values.len(), EngineParameter::SOUND.len());
         let file = presets.folder().join(format!("{name}.json"));
         fs::remove_file(file).expect("a file of the name");
     }

@@ -2,7 +2,7 @@
 use std::cell::RefCell;
 
 use clack_host::entry::PluginEntry;
-use wisp_testing::clap::Plugin;
+use wisp_testing::clap::{Plugin, state};
 
 thread_local! {
     static PLUGIN: RefCell<Plugin> = RefCell::new(plugin());
@@ -17,10 +17,8 @@ fn plugin() -> Plugin {
 
 /// Loads the bytes as they are, and with their length in front, as the framework stores its JSON.
 pub fn run(data: &[u8]) {
-    let mut framed = (data.len() as u64).to_le_bytes().to_vec();
-    framed.extend(data);
     PLUGIN.with_borrow_mut(|plugin| {
-        for bytes in [data, &framed] {
+        for bytes in [data, &state(data)] {
             load(plugin, bytes);
         }
     });

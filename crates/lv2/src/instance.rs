@@ -5,7 +5,7 @@ use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
-use wisp::parameter::Control;
+use wisp::parameter::EngineParameter;
 use wisp::{Controls, Engine, Model};
 
 use crate::port::{Format, Port, ports};
@@ -48,7 +48,7 @@ impl Instance {
     /// # Safety
     ///
     /// `handle` is from there, and is not used any more.
-    pub(crate) unsafe fn free(handle: *mut c_void) {
+    unsafe fn free(handle: *mut c_void) {
         if !handle.is_null() {
             let free = || {
                 // SAFETY: see above.
@@ -91,11 +91,12 @@ impl Instance {
                 continue;
             }
             match port {
-                Port::Control(control) => {
+                Port::Control(parameter) => {
                     // SAFETY: a control port points to a value.
                     let value = unsafe { place.read() };
-                    let inverted = *control == Control::Bypass && self.format == Format::Lv2;
-                    control.set(&mut controls, if inverted { 1.0 - value } else { value });
+                    let inverted =
+                        *parameter == EngineParameter::Bypass && self.format == Format::Lv2;
+                    parameter.set(&mut controls, if inverted { 1.0 - value } else { value });
                 }
                 // SAFETY: so does this one.
                 Port::Latency => unsafe { place.write(self.engine.latency_samples() as f32) },
@@ -140,4 +141,18 @@ impl Instance {
         };
         self.broken = catch_unwind(AssertUnwindSafe(process)).is_err();
     }
+}
+
+/// Both formats' call before the first block after a pause.
+pub(crate) unsafe extern "C" fn activate(handle: *mut c_void) {
+    // SAFETY: the host gives what it got from `instantiate`.
+    if let Some(instance) = unsafe { Instance::of(handle) } {
+        instance.activate();
+    }
+}
+
+/// Both formats' last call.
+pub(crate) unsafe extern "C" fn cleanup(handle: *mut c_void) {
+    // SAFETY: as above, for the last time.
+    unsafe { Instance::free(handle) };
 }

@@ -6,9 +6,9 @@ use std::panic::catch_unwind;
 use std::ptr;
 use std::sync::OnceLock;
 
-use wisp::parameter::{Control, Values};
+use wisp::parameter::{EngineParameter, Values};
 
-use crate::instance::Instance;
+use crate::instance::{Instance, activate, cleanup};
 use crate::port::{Format, Port, ports};
 
 /// `LADSPA_PROPERTY_HARD_RT_CAPABLE`.
@@ -133,13 +133,13 @@ impl Plugin {
 /// The name with its unit, and for choices with the numbers, because hosts show nothing else.
 fn name(port: Port, channels: usize) -> String {
     match port {
-        Port::Control(control) => match control.values() {
-            Values::Decibels(..) => format!("{} (dB)", control.name()),
-            Values::Percent => format!("{} (%)", control.name()),
+        Port::Control(parameter) => match parameter.values() {
+            Values::Decibels(..) => format!("{} (dB)", parameter.name()),
+            Values::Percent => format!("{} (%)", parameter.name()),
             Values::Choice([first, second]) => {
-                format!("{} (0: {first}, 1: {second})", control.name())
+                format!("{} (0: {first}, 1: {second})", parameter.name())
             }
-            Values::Switch => control.name().to_owned(),
+            Values::Switch => parameter.name().to_owned(),
         },
         // Hosts look up this name.
         Port::Latency => "latency".to_owned(),
@@ -158,12 +158,12 @@ fn descriptor(port: Port) -> c_int {
 
 fn hints(port: Port) -> PortRangeHint {
     const BOUNDED: c_int = HINT_BOUNDED_BELOW | HINT_BOUNDED_ABOVE;
-    let Port::Control(control) = port else {
+    let Port::Control(parameter) = port else {
         return PortRangeHint { hints: 0, low: 0.0, high: 0.0 };
     };
-    let (low, high) = control.range();
-    match control.values() {
-        Values::Decibels(..) if control == Control::Reduction => {
+    let (low, high) = parameter.range();
+    match parameter.values() {
+        Values::Decibels(..) if parameter == EngineParameter::Reduction => {
             PortRangeHint { hints: BOUNDED | HINT_DEFAULT_LOW, low, high: REDUCTION_BOUND }
         }
         Values::Decibels(..) | Values::Percent => {
@@ -200,13 +200,6 @@ unsafe extern "C" fn connect_port(handle: *mut c_void, port: c_ulong, place: *mu
     }
 }
 
-unsafe extern "C" fn activate(handle: *mut c_void) {
-    // SAFETY: as above.
-    if let Some(instance) = unsafe { Instance::of(handle) } {
-        instance.activate();
-    }
-}
-
 unsafe extern "C" fn run(handle: *mut c_void, samples: c_ulong) {
     // SAFETY: as above, and it has connected every port.
     unsafe {
@@ -216,25 +209,20 @@ unsafe extern "C" fn run(handle: *mut c_void, samples: c_ulong) {
     }
 }
 
-unsafe extern "C" fn cleanup(handle: *mut c_void) {
-    // SAFETY: as above, for the last time.
-    unsafe { Instance::free(handle) };
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn hinted_defaults_are_the_parameters() {
-        for control in Control::ALL {
-            let PortRangeHint { hints, low, high } = hints(Port::Control(control));
+        for parameter in EngineParameter::ALL {
+            let PortRangeHint { hints, low, high } = hints(Port::Control(parameter));
             let hinted = match hints & 0x3c0 {
                 HINT_DEFAULT_0 => 0.0,
                 HINT_DEFAULT_LOW => 0.75 * low + 0.25 * high,
-                other => panic!("{control:?}: {other:#x}"),
+                other => panic!("{parameter:?}: {other:#x}"),
             };
-            assert_eq!(hinted, control.default(), "{control:?}");
+            assert_eq!(hinted, parameter.default(), "{parameter:?}");
         }
     }
 }

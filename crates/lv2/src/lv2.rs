@@ -4,7 +4,7 @@
 use std::ffi::{CStr, c_char, c_void};
 use std::ptr;
 
-use crate::instance::Instance;
+use crate::instance::{Instance, activate, cleanup};
 use crate::port::Format;
 
 /// The plugins' URIs, indexed by channel count minus one.
@@ -72,13 +72,6 @@ unsafe extern "C" fn connect_port(handle: *mut c_void, port: u32, place: *mut c_
     }
 }
 
-unsafe extern "C" fn activate(handle: *mut c_void) {
-    // SAFETY: as above.
-    if let Some(instance) = unsafe { Instance::of(handle) } {
-        instance.activate();
-    }
-}
-
 unsafe extern "C" fn run(handle: *mut c_void, samples: u32) {
     // SAFETY: as above, and it has connected every port.
     unsafe {
@@ -86,11 +79,6 @@ unsafe extern "C" fn run(handle: *mut c_void, samples: u32) {
             instance.run(samples as usize);
         }
     }
-}
-
-unsafe extern "C" fn cleanup(handle: *mut c_void) {
-    // SAFETY: as above, for the last time.
-    unsafe { Instance::free(handle) };
 }
 
 unsafe extern "C" fn extension_data(_: *const c_char) -> *const c_void {

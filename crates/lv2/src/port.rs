@@ -1,5 +1,5 @@
 //! The ports of a plugin, the same in both formats.
-use wisp::parameter::Control;
+use wisp::parameter::EngineParameter;
 
 /// Which format's conventions apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,14 +18,15 @@ pub enum Port {
     /// A channel's output.
     Output(usize),
     /// A parameter's value.
-    Control(Control),
+    Control(EngineParameter),
     /// The delay, samples; written by the plugin.
     Latency,
 }
 
 /// The ports by number. Hosts store the numbers, so new ports go at the end.
 pub fn ports(channels: usize) -> Vec<Port> {
-    let controls = Control::ALL.into_iter().filter(|&c| channels == 2 || c != Control::Stereo);
+    let controls =
+        EngineParameter::ALL.into_iter().filter(|&c| channels == 2 || c != EngineParameter::Stereo);
     let mut ports: Vec<Port> = (0..channels).map(Port::Input).collect();
     ports.extend((0..channels).map(Port::Output));
     ports.extend(controls.map(Port::Control));
@@ -36,31 +37,25 @@ pub fn ports(channels: usize) -> Vec<Port> {
 impl Port {
     /// A name for programs, which never changes.
     pub fn symbol(self, channels: usize) -> &'static str {
-        match (self, channels) {
-            (Self::Input(_), 1) => "in",
-            (Self::Output(_), 1) => "out",
-            (Self::Input(0), _) => "in_left",
-            (Self::Input(_), _) => "in_right",
-            (Self::Output(0), _) => "out_left",
-            (Self::Output(_), _) => "out_right",
-            (Self::Control(Control::Bypass), _) => "enabled",
-            (Self::Control(control), _) => control.id(),
-            (Self::Latency, _) => "latency",
-        }
+        self.names(channels).0
     }
 
     /// A name for people.
     pub fn name(self, channels: usize) -> &'static str {
+        self.names(channels).1
+    }
+
+    fn names(self, channels: usize) -> (&'static str, &'static str) {
         match (self, channels) {
-            (Self::Input(_), 1) => "Input",
-            (Self::Output(_), 1) => "Output",
-            (Self::Input(0), _) => "Left Input",
-            (Self::Input(_), _) => "Right Input",
-            (Self::Output(0), _) => "Left Output",
-            (Self::Output(_), _) => "Right Output",
-            (Self::Control(Control::Bypass), _) => "Enabled",
-            (Self::Control(control), _) => control.name(),
-            (Self::Latency, _) => "Latency",
+            (Self::Input(_), 1) => ("in", "Input"),
+            (Self::Output(_), 1) => ("out", "Output"),
+            (Self::Input(0), _) => ("in_left", "Left Input"),
+            (Self::Input(_), _) => ("in_right", "Right Input"),
+            (Self::Output(0), _) => ("out_left", "Left Output"),
+            (Self::Output(_), _) => ("out_right", "Right Output"),
+            (Self::Control(EngineParameter::Bypass), _) => ("enabled", "Enabled"),
+            (Self::Control(parameter), _) => (parameter.id(), parameter.name()),
+            (Self::Latency, _) => ("latency", "Latency"),
         }
     }
 }

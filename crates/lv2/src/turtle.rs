@@ -2,7 +2,7 @@
 use std::fmt::Write;
 
 use wisp::Controls;
-use wisp::parameter::{Control, REDUCTION_FULL, Values};
+use wisp::parameter::{EngineParameter, REDUCTION_FULL, Values};
 use wisp::preset::{self, FACTORY};
 
 use crate::lv2::URIS;
@@ -96,9 +96,9 @@ fn port(index: usize, port: Port, channels: usize) -> String {
                 lines.push(format!("lv2:designation pg:{}", ["left", "right"][channel]));
             }
         }
-        Port::Control(control) => {
+        Port::Control(parameter) => {
             lines.push("a lv2:InputPort , lv2:ControlPort".to_owned());
-            lines.extend(values(control));
+            lines.extend(values(parameter));
         }
         Port::Latency => {
             lines.push("a lv2:OutputPort , lv2:ControlPort".to_owned());
@@ -114,8 +114,8 @@ fn port(index: usize, port: Port, channels: usize) -> String {
     format!("[\n\t\t{} ;\n\t]", lines.join(" ;\n\t\t"))
 }
 
-fn values(control: Control) -> Vec<String> {
-    if control == Control::Bypass {
+fn values(parameter: EngineParameter) -> Vec<String> {
+    if parameter == EngineParameter::Bypass {
         return vec![
             "lv2:designation lv2:enabled".to_owned(),
             "lv2:portProperty lv2:toggled".to_owned(),
@@ -123,15 +123,15 @@ fn values(control: Control) -> Vec<String> {
             "rdfs:comment \"Off: the input, delayed by the latency.\"".to_owned(),
         ];
     }
-    let (low, high) = control.range();
+    let (low, high) = parameter.range();
     let mut lines = vec![
-        format!("lv2:default {:.1}", control.default()),
+        format!("lv2:default {:.1}", parameter.default()),
         format!("lv2:minimum {low:.1} ;\n\t\tlv2:maximum {high:.1}"),
-        format!("rdfs:comment \"{}\"", control.purpose()),
+        format!("rdfs:comment \"{}\"", parameter.purpose()),
     ];
     let point =
         |value: f32, label: &str| format!("[ rdfs:label \"{label}\" ; rdf:value {value:.1} ]");
-    match control.values() {
+    match parameter.values() {
         Values::Decibels(..) => lines.push("units:unit units:db".to_owned()),
         Values::Percent => lines.push("units:unit units:pc".to_owned()),
         Values::Choice([first, second]) => {
@@ -141,7 +141,7 @@ fn values(control: Control) -> Vec<String> {
         }
         Values::Switch => lines.push("lv2:portProperty lv2:toggled".to_owned()),
     }
-    if control == Control::Reduction {
+    if parameter == EngineParameter::Reduction {
         lines.push(format!("lv2:scalePoint {}", point(REDUCTION_FULL, "Full")));
     }
     lines
@@ -152,10 +152,11 @@ fn presets() -> String {
     for channels in [1, 2] {
         for preset in &FACTORY {
             let values = preset.settings.iter().filter_map(|(name, value)| {
-                let control = Control::ALL.into_iter().find(|control| control.id() == *name)?;
+                let parameter =
+                    EngineParameter::ALL.into_iter().find(|parameter| parameter.id() == *name)?;
                 let mut controls = Controls::default();
                 preset::apply(&mut controls, name, value)?;
-                let plain = control.plain(&controls);
+                let plain = parameter.plain(&controls);
                 Some(format!("[\n\t\tlv2:symbol \"{name}\" ;\n\t\tpset:value {plain:.1} ;\n\t]"))
             });
             let _ = write!(

@@ -4,7 +4,7 @@
 use std::ffi::{CStr, c_void};
 use std::ptr::{null, null_mut};
 
-use wisp::parameter::Control;
+use wisp::parameter::EngineParameter;
 use wisp::{Controls, Engine, Model};
 use wisp_lv2::port::{Format, Port, ports};
 use wisp_lv2::{ladspa, lv2};
@@ -109,12 +109,12 @@ fn expected(rate: u32, controls: &Controls, input: &[Vec<f32>]) -> Vec<Vec<f32>>
 }
 
 /// Control port values: the defaults, except those that are set.
-fn values(format: Format, channels: usize, set: &[(Control, f32)]) -> Vec<f32> {
+fn values(format: Format, channels: usize, set: &[(EngineParameter, f32)]) -> Vec<f32> {
     let value = |port: &Port| match port {
-        Port::Control(control) => {
-            let set = set.iter().find(|(other, _)| other == control);
-            let plain = set.map_or(control.default(), |(_, value)| *value);
-            let inverted = format == Format::Lv2 && *control == Control::Bypass;
+        Port::Control(parameter) => {
+            let set = set.iter().find(|(other, _)| other == parameter);
+            let plain = set.map_or(parameter.default(), |(_, value)| *value);
+            let inverted = format == Format::Lv2 && *parameter == EngineParameter::Bypass;
             if inverted { 1.0 - plain } else { plain }
         }
         _ => 0.0,
@@ -125,9 +125,13 @@ fn values(format: Format, channels: usize, set: &[(Control, f32)]) -> Vec<f32> {
 #[test]
 fn the_output_is_the_engines_in_place_or_not_whatever_the_block() {
     for (rate, channels) in [(48_000, 1), (44_100, 2), (11_025, 2)] {
-        let set = [(Control::Reduction, 18.0), (Control::Ambience, 5.0), (Control::Output, -3.0)];
+        let set = [
+            (EngineParameter::Reduction, 18.0),
+            (EngineParameter::Ambience, 5.0),
+            (EngineParameter::Output, -3.0),
+        ];
         let mut controls = Controls::default();
-        set.iter().for_each(|(control, value)| control.set(&mut controls, *value));
+        set.iter().for_each(|(parameter, value)| parameter.set(&mut controls, *value));
         let input: Vec<Vec<f32>> = (0..channels).map(|c| hum(24_000, c as u64)).collect();
         let expected = expected(rate, &controls, &input);
         for (format, plugin) in plugins(channels) {
@@ -167,14 +171,14 @@ fn the_output_is_the_engines_in_place_or_not_whatever_the_block() {
 fn every_control_is_heard_as_in_the_engine() {
     let input = vec![hum(9_600, 1), hum(9_600, 2)];
     let plain = expected(16_000, &Controls::default(), &input);
-    for control in Control::ALL {
+    for parameter in EngineParameter::ALL {
         let mut controls = Controls::default();
-        control.set(&mut controls, control.range().1);
+        parameter.set(&mut controls, parameter.range().1);
         let expected = expected(16_000, &controls, &input);
-        assert!(bits(&expected) != bits(&plain), "{control:?}");
+        assert!(bits(&expected) != bits(&plain), "{parameter:?}");
         for (format, plugin) in plugins(2) {
             let plugin = plugin.load(16_000).expect("an instance");
-            let mut values = values(format, 2, &[(control, control.range().1)]);
+            let mut values = values(format, 2, &[(parameter, parameter.range().1)]);
             let mut got = input.clone();
             for (port, value) in values.iter_mut().enumerate() {
                 let place = if port < 4 { got[port % 2].as_mut_ptr() } else { value };
@@ -182,7 +186,7 @@ fn every_control_is_heard_as_in_the_engine() {
             }
             plugin.activate();
             plugin.run(9_600);
-            assert!(bits(&got) == bits(&expected), "{format:?}, {control:?}");
+            assert!(bits(&got) == bits(&expected), "{format:?}, {parameter:?}");
         }
     }
 }

@@ -139,6 +139,13 @@ impl Plugin {
         Self { instance: instance.expect("an instance") }
     }
 
+    /// An instance with parameters set by their names and texts.
+    pub fn with(entry: &PluginEntry, settings: &[(&str, &str)]) -> Self {
+        let mut plugin = Self::new(entry);
+        settings.iter().for_each(|(name, text)| plugin.set(name, text));
+        plugin
+    }
+
     /// The parameters extension.
     pub fn params(&mut self) -> PluginParams {
         self.instance.plugin_handle().get_extension().expect("params")
@@ -389,4 +396,9 @@ impl Running {
         }
         output
     }
+}
+
+/// A state of this JSON, whose length the framework writes in front of it.
+pub fn state(json: &[u8]) -> Vec<u8> {
+    [&(json.len() as u64).to_le_bytes(), json].concat()
 }

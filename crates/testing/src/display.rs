@@ -62,16 +62,6 @@ impl Display {
         command.env_remove("WAYLAND_DISPLAY").stdin(Stdio::null());
         command
     }
-
-    /// Runs a program on this display and returns what it printed, trimmed.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the program cannot be started.
-    pub fn output(&self, program: &str, args: &[&str]) -> io::Result<String> {
-        let output = self.command(program).args(args).stderr(Stdio::null()).output()?;
-        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-    }
 }
 
 /// Runs a test's `work` in a process of its own on a display of its own, `times` times: a crash ends only that process.

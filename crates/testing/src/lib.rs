@@ -6,8 +6,11 @@ pub mod corpus;
 pub mod display;
 pub mod random;
 pub mod signals;
+pub mod texts;
 pub mod versions;
+pub mod window;
 
 pub use display::Display;
 pub use random::Random;
 pub use signals::hum;
+pub use window::Window;

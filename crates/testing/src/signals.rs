@@ -97,21 +97,25 @@ pub fn noisy(rate: u32, channels: usize, seconds: f32) -> Vec<Vec<f32>> {
         .collect()
 }
 
-/// Root mean square.
-pub fn rms(signal: &[f32]) -> f32 {
-    let sum: f64 = signal.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
-    (sum / signal.len().max(1) as f64).sqrt() as f32
+/// Mean of the squares.
+pub fn power(signal: &[f32]) -> f64 {
+    signal.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>() / signal.len().max(1) as f64
 }
 
-/// An amplitude ratio in dB.
-pub fn db(ratio: f32) -> f32 {
-    20.0 * ratio.max(1e-12).log10()
+/// Root mean square.
+pub fn rms(signal: &[f32]) -> f64 {
+    power(signal).sqrt()
+}
+
+/// A ratio of powers in dB.
+pub fn db(ratio: f64) -> f64 {
+    10.0 * ratio.max(1e-30).log10()
 }
 
 /// Level of `a - b` relative to `b`, dB.
-pub fn level_of_difference(a: &[f32], b: &[f32]) -> f32 {
+pub fn level_of_difference(a: &[f32], b: &[f32]) -> f64 {
     let difference: Vec<f32> = a.iter().zip(b).map(|(a, b)| a - b).collect();
-    db(rms(&difference) / rms(b).max(1e-12))
+    db(power(&difference) / power(b).max(1e-24))
 }
 
 /// The largest step from one sample to the next.
@@ -123,11 +127,11 @@ pub fn largest_step(signal: &[f32]) -> f32 {
 #[derive(Debug)]
 pub struct Report {
     /// Attenuation in the pauses.
-    pub pauses_fall_db: f32,
+    pub pauses_fall_db: f64,
     /// Change in level where the voice is loud.
-    pub voice_changes_db: f32,
+    pub voice_changes_db: f64,
     /// Improvement in scale-invariant SDR.
-    pub snr_gain_db: f32,
+    pub snr_gain_db: f64,
 }
 
 impl Report {
@@ -135,7 +139,6 @@ impl Report {
     pub fn new(voice: &[f32], input: &[f32], output: &[f32], skip: usize) -> Self {
         let frame = 480;
         let (mut pauses, mut sounds) = ([0.0f64; 2], [0.0f64; 2]);
-        let power = |x: &[f32]| f64::from(rms(x)).powi(2) * x.len() as f64;
         for at in (skip..voice.len() - frame).step_by(frame) {
             let range = at..at + frame;
             let level = rms(&voice[range.clone()]);
@@ -147,8 +150,8 @@ impl Report {
                 sounds[1] += power(&output[range]);
             }
         }
-        let ratio = |pair: [f64; 2]| 10.0 * (pair[0] / pair[1].max(1e-20)).log10() as f32;
-        let quality = |x: &[f32]| scale_invariant_db(&voice[skip..], &x[skip..]);
+        let ratio = |pair: [f64; 2]| db(pair[0] / pair[1].max(1e-20));
+        let quality = |x: &[f32]| si_sdr(&voice[skip..], &x[skip..]);
         Self {
             pauses_fall_db: ratio(pauses),
             voice_changes_db: -ratio(sounds),
@@ -157,13 +160,30 @@ impl Report {
     }
 }
 
-/// Scale-invariant signal-to-distortion ratio, dB.
-fn scale_invariant_db(clean: &[f32], other: &[f32]) -> f32 {
+/// Scale-invariant ratio of signal to distortion, dB.
+pub fn si_sdr(clean: &[f32], other: &[f32]) -> f64 {
     let dot = |a: &[f32], b: &[f32]| -> f64 {
         a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
     };
     let scale = dot(clean, other) / dot(clean, clean).max(1e-20);
-    let wanted = scale * scale * dot(clean, clean);
-    let rest = (dot(other, other) - wanted).max(1e-20);
-    10.0 * (wanted / rest).log10() as f32
+    let (mut wanted, mut rest) = (0.0, 0.0);
+    for (&clean, &other) in clean.iter().zip(other) {
+        let part = scale * f64::from(clean);
+        wanted += part.powi(2);
+        rest += (f64::from(other) - part).powi(2);
+    }
+    db(wanted / rest.max(1e-20))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ratio_is_that_of_the_energies() {
+        let mut random = Random(1);
+        let voice: Vec<f32> = (0..48_000).map(|_| random.sample()).collect();
+        let noisy: Vec<f32> = voice.iter().map(|&x| 0.5 * x + 0.05 * random.sample()).collect();
+        assert!((si_sdr(&voice, &noisy) - 20.0).abs() < 0.2);
+    }
 }

@@ -9,7 +9,7 @@ mod pack;
 
 use std::sync::OnceLock;
 
-use wisp::parameter::Control;
+use wisp::parameter::EngineParameter;
 use wisp::{Controls, Engine, Model};
 
 static WEIGHTS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/weights"));
@@ -91,13 +91,13 @@ pub unsafe extern "C" fn wisp_process(wisp: *mut Wisp, samples: usize) {
     unsafe { &mut *wisp }.process(samples);
 }
 
-/// Sets a control, by its index in [`Control::ALL`], to a value in the plugin's units, clamped to its range.
+/// Sets a control, by its index in [`EngineParameter::ALL`], to a value in the plugin's units, clamped to its range.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wisp_set(wisp: *mut Wisp, control: usize, value: f32) {
     // SAFETY: an engine.
     let wisp = unsafe { &mut *wisp };
-    if let Some(control) = Control::ALL.get(control) {
-        control.set(&mut wisp.controls, value);
+    if let Some(parameter) = EngineParameter::ALL.get(control) {
+        parameter.set(&mut wisp.controls, value);
     }
 }
 

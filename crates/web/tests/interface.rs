@@ -1,7 +1,7 @@
 //! The functions as JavaScript calls them.
 #![allow(unsafe_code)] // an engine's pointer
 
-use wisp::parameter::Control;
+use wisp::parameter::EngineParameter;
 use wisp::{Controls, Engine, Model};
 use wisp_testing::allocations::{Counting, count};
 use wisp_testing::hum;
@@ -42,9 +42,9 @@ fn the_output_is_the_engines() {
             // SAFETY: an engine.
             let (latency, tail) = unsafe { (wisp_latency(wisp), wisp_tail(wisp)) };
             assert_eq!((latency, tail), (engine.latency_samples(), engine.tail_samples()));
-            for (control, value) in [(0, 18.0), (2, 5.0), (99, 1.0)] {
+            for (parameter, value) in [(0, 18.0), (2, 5.0), (99, 1.0)] {
                 // SAFETY: an engine.
-                unsafe { wisp_set(wisp, control, value) };
+                unsafe { wisp_set(wisp, parameter, value) };
             }
             for again in [false, true] {
                 if again {
@@ -75,7 +75,7 @@ fn nothing_allocates_after_the_first_call() {
                 for block in 0..200 {
                     // SAFETY: an engine.
                     unsafe {
-                        wisp_set(wisp, block % Control::ALL.len(), block as f32);
+                        wisp_set(wisp, block % EngineParameter::ALL.len(), block as f32);
                         wisp_process(wisp, block);
                     }
                 }
@@ -116,22 +116,22 @@ fn javascript_has_the_same_controls_in_the_same_order() {
         ("wisp.js", "  ID: Object.freeze({ min: LOW, max: HIGH, default: DEFAULT }),"),
         ("worklet.js", "  [\"ID\", LOW, HIGH, DEFAULT],"),
     ] {
-        let lines: String = Control::ALL
+        let lines: String = EngineParameter::ALL
             .iter()
-            .map(|control| {
-                let (low, high) = control.range();
-                line.replace("ID", control.id())
+            .map(|parameter| {
+                let (low, high) = parameter.range();
+                line.replace("ID", parameter.id())
                     .replace("LOW", &low.to_string())
                     .replace("HIGH", &high.to_string())
-                    .replace("DEFAULT", &control.default().to_string())
+                    .replace("DEFAULT", &parameter.default().to_string())
                     + "\n"
             })
             .collect();
         assert!(read(file).contains(&lines), "{file} does not have\n{lines}");
     }
     let types = read("wisp.d.ts");
-    for control in Control::ALL {
-        let id = control.id();
+    for parameter in EngineParameter::ALL {
+        let id = parameter.id();
         assert!(types.contains(&format!("  {id}?: number;")), "wisp.d.ts: {id}");
         assert!(types.contains(&format!("  readonly {id}: AudioParam;")), "wisp.d.ts: {id}");
     }

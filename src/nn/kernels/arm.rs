@@ -1,7 +1,7 @@
 //! NEON.
 use std::arch::aarch64::*;
 
-use super::simd::{SQRT_HALF_BITS, Simd, forward};
+use super::simd::{SQRT_HALF_BITS, Simd, forward, some_of_four};
 
 #[derive(Clone, Copy)]
 pub(super) struct V128(float32x4_t);
@@ -42,19 +42,7 @@ impl Simd for V128 {
     unsafe fn store(self, p: *mut f32) {
         vst1q_f32(p, self.0)
     }
-    #[inline(always)]
-    unsafe fn load_some(p: *const f32, count: usize) -> Self {
-        let lanes: [f32; 4] = std::array::from_fn(|i| if i < count { *p.add(i) } else { 0.0 });
-        Self::load(lanes.as_ptr())
-    }
-    #[inline(always)]
-    unsafe fn store_some(self, p: *mut f32, count: usize) {
-        let mut lanes = [0.0; 4];
-        self.store(lanes.as_mut_ptr());
-        for (i, x) in lanes.into_iter().enumerate().take(count) {
-            *p.add(i) = x;
-        }
-    }
+    some_of_four! {}
     #[inline(always)]
     unsafe fn exp2_shifted(self) -> Self {
         let n = vshlq_n_s32::<23>(vreinterpretq_s32_f32(self.0));

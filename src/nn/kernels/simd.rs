@@ -73,3 +73,25 @@ macro_rules! forward {
     all(target_arch = "wasm32", target_feature = "simd128")
 ))]
 pub(super) use forward;
+
+/// Four lanes one by one, where no instruction leaves out some.
+#[cfg(any(target_arch = "aarch64", all(target_arch = "wasm32", target_feature = "simd128")))]
+macro_rules! some_of_four {
+    () => {
+        #[inline(always)]
+        unsafe fn load_some(p: *const f32, count: usize) -> Self {
+            let lanes: [f32; 4] = std::array::from_fn(|i| if i < count { *p.add(i) } else { 0.0 });
+            Self::load(lanes.as_ptr())
+        }
+        #[inline(always)]
+        unsafe fn store_some(self, p: *mut f32, count: usize) {
+            let mut lanes = [0.0; 4];
+            self.store(lanes.as_mut_ptr());
+            for (i, x) in lanes.into_iter().enumerate().take(count) {
+                *p.add(i) = x;
+            }
+        }
+    };
+}
+#[cfg(any(target_arch = "aarch64", all(target_arch = "wasm32", target_feature = "simd128")))]
+pub(super) use some_of_four;

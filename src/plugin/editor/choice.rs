@@ -3,9 +3,9 @@ use egui::{Align2, CursorIcon, Key, Rect, Sense, Stroke, StrokeKind, Ui, Vec2, p
 use nice_plug::prelude::{BoolParam, Enum, EnumParam, Param};
 
 use super::dial::button_info;
-use super::hand::Hand;
+use super::gestures::Gestures;
 use super::theme::{self, BACKGROUND, LABEL, LINE, NOISE, PANEL, TEXT, VOICE, WELL};
-use crate::plugin::params::{Control, Parameter};
+use crate::plugin::params::{EngineParameter, Parameter};
 
 /// One position of a [`row`].
 pub(super) struct Position<'a, T> {
@@ -23,7 +23,7 @@ pub(super) fn row<T: Enum + PartialEq + Copy + 'static>(
     rect: Rect,
     (parameter, param): (impl Into<Parameter> + Copy, &EnumParam<T>),
     positions: &[Position<'_, T>],
-    hand: &Hand<'_>,
+    gestures: &Gestures<'_>,
     enabled: bool,
 ) {
     let painter = ui.painter().clone();
@@ -63,14 +63,14 @@ pub(super) fn row<T: Enum + PartialEq + Copy + 'static>(
         let chosen = response.clicked()
             || (response.has_focus() && ui.input(|input| input.key_pressed(Key::Enter)));
         if chosen && enabled {
-            hand.change(&[(parameter, param.preview_normalized(position.value))]);
+            gestures.change(&[(parameter, param.preview_normalized(position.value))]);
         }
         response.on_hover_cursor(CursorIcon::PointingHand).on_hover_text(position.tooltip);
     }
 }
 
 /// The bypass button; lit while the sound passes unchanged.
-pub(super) fn bypass(ui: &mut Ui, rect: Rect, param: &BoolParam, hand: &Hand<'_>) {
+pub(super) fn bypass(ui: &mut Ui, rect: Rect, param: &BoolParam, gestures: &Gestures<'_>) {
     let painter = ui.painter().clone();
     let on = param.unmodulated_plain_value();
     let response = ui.interact(rect, ui.scope_id().with("bypass"), Sense::click());
@@ -107,7 +107,7 @@ pub(super) fn bypass(ui: &mut Ui, rect: Rect, param: &BoolParam, hand: &Hand<'_>
     let pressed = response.clicked()
         || (response.has_focus() && ui.input(|input| input.key_pressed(Key::Enter)));
     if pressed {
-        hand.change(&[(Control::Bypass, param.preview_normalized(!on))]);
+        gestures.change(&[(EngineParameter::Bypass, param.preview_normalized(!on))]);
     }
     response.on_hover_cursor(CursorIcon::PointingHand).on_hover_text(
         "Passes the input through unchanged, with the same latency, for comparison.",

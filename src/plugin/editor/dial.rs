@@ -7,9 +7,9 @@ use egui::{
 };
 use nice_plug::prelude::{FloatParam, Param};
 
-use super::hand::Hand;
+use super::gestures::Gestures;
 use super::theme::{self, ALARM, BACKGROUND, LABEL, LINE, TEXT, VOICE};
-use crate::plugin::params::Control;
+use crate::plugin::params::EngineParameter;
 
 /// The arc leaves a quarter open at the bottom.
 const START: f32 = TAU * 0.375;
@@ -21,7 +21,7 @@ const FINE: f32 = 0.1;
 
 /// Appearance and behaviour of a dial.
 pub(super) struct Dial<'a> {
-    pub control: Control,
+    pub parameter: EngineParameter,
     pub param: &'a FloatParam,
     pub tooltip: &'a str,
     /// The step of a wheel notch or an arrow key, in the parameter's unit.
@@ -60,7 +60,7 @@ struct Drag {
 
 impl Dial<'_> {
     /// Draws the dial into `rect` and lets the pointer and the keyboard turn it.
-    pub(super) fn show(&self, ui: &mut Ui, rect: Rect, hand: &Hand<'_>) -> Response {
+    pub(super) fn show(&self, ui: &mut Ui, rect: Rect, gestures: &Gestures<'_>) -> Response {
         let id = ui.scope_id().with(("dial", self.param.name()));
         let mut memory: Memory = ui.data_mut(|data| data.get_temp(id).unwrap_or_default());
         let geometry = Geometry::new(rect, self.large);
@@ -70,11 +70,11 @@ impl Dial<'_> {
         });
 
         if memory.typing.is_none() {
-            self.turn(ui, &response, &mut memory, hand);
+            self.turn(ui, &response, &mut memory, gestures);
         }
         self.paint(ui, &response, &geometry, memory.typing.is_some());
         if memory.typing.is_some() {
-            self.type_in(ui, id.with("text"), &mut memory, hand, geometry.value_rect);
+            self.type_in(ui, id.with("text"), &mut memory, gestures, geometry.value_rect);
             if memory.typing.is_none() {
                 response.request_focus();
             }
@@ -83,7 +83,7 @@ impl Dial<'_> {
         response.on_hover_cursor(CursorIcon::ResizeVertical).on_hover_text(self.tooltip)
     }
 
-    fn turn(&self, ui: &Ui, response: &Response, memory: &mut Memory, hand: &Hand<'_>) {
+    fn turn(&self, ui: &Ui, response: &Response, memory: &mut Memory, gestures: &Gestures<'_>) {
         let fine = if ui.input(|i| i.modifiers.shift) { FINE } else { 1.0 };
         let range = self.param.preview_plain(1.0) - self.param.preview_plain(0.0);
 
@@ -105,7 +105,7 @@ impl Dial<'_> {
             response.request_focus();
         }
         if response.double_clicked() {
-            self.set(hand, self.param.default_plain_value());
+            self.set(gestures, self.param.default_plain_value());
         }
         if response.secondary_clicked() {
             memory.typing = Some(self.plain_text());
@@ -113,7 +113,7 @@ impl Dial<'_> {
         }
         if response.drag_started() {
             response.request_focus();
-            hand.begin(self.control);
+            gestures.begin(self.parameter);
             let before = self.param.unmodulated_normalized_value();
             let plain = self.param.unmodulated_plain_value();
             memory.drag = Some(Drag { before, after: before, plain });
@@ -123,11 +123,11 @@ impl Dial<'_> {
             drag.plain += (delta.x - delta.y) / TRAVEL * range * fine;
             let target = self.param.preview_normalized(drag.plain);
             if target != drag.after {
-                hand.set(self.control, target);
+                gestures.set(self.parameter, target);
                 drag.after = target;
             }
             if response.drag_stopped() || !response.dragged() {
-                hand.end(self.control, drag.before, drag.after);
+                gestures.end(self.parameter, drag.before, drag.after);
                 memory.drag = None;
             }
             return;
@@ -155,17 +155,17 @@ impl Dial<'_> {
             let whole = memory.wheel.trunc();
             if whole != 0.0 {
                 memory.wheel -= whole;
-                self.nudge(hand, whole * fine);
+                self.nudge(gestures, whole * fine);
             }
         } else {
             memory.wheel = 0.0;
         }
         if response.has_focus() {
-            self.keys(ui, memory, hand, fine);
+            self.keys(ui, memory, gestures, fine);
         }
     }
 
-    fn keys(&self, ui: &Ui, memory: &mut Memory, hand: &Hand<'_>, fine: f32) {
+    fn keys(&self, ui: &Ui, memory: &mut Memory, gestures: &Gestures<'_>, fine: f32) {
         // Accumulated, because a host may be slow to report the first step.
         let mut steps = 0.0;
         let events = ui.input(|i| i.events.clone());
@@ -176,10 +176,10 @@ impl Dial<'_> {
                     Key::ArrowDown | Key::ArrowLeft => steps -= fine,
                     Key::PageUp => steps += 6.0,
                     Key::PageDown => steps -= 6.0,
-                    Key::Home => self.set(hand, self.param.preview_plain(0.0)),
-                    Key::End => self.set(hand, self.param.preview_plain(1.0)),
+                    Key::Home => self.set(gestures, self.param.preview_plain(0.0)),
+                    Key::End => self.set(gestures, self.param.preview_plain(1.0)),
                     Key::Delete | Key::Backspace => {
-                        self.set(hand, self.param.default_plain_value());
+                        self.set(gestures, self.param.default_plain_value());
                     }
                     Key::Enter => memory.typing = Some(self.plain_text()),
                     _ => {}
@@ -195,22 +195,29 @@ impl Dial<'_> {
             }
         }
         if steps != 0.0 {
-            self.nudge(hand, steps);
+            self.nudge(gestures, steps);
         }
     }
 
-    fn nudge(&self, hand: &Hand<'_>, steps: f32) {
+    fn nudge(&self, gestures: &Gestures<'_>, steps: f32) {
         let value = self.param.unmodulated_plain_value() + steps * self.step;
         // On a grid of tenths, so that fine steps do not accumulate rounding errors.
         let value = (value * 10.0).round() / 10.0;
-        self.set(hand, value);
+        self.set(gestures, value);
     }
 
-    fn set(&self, hand: &Hand<'_>, plain: f32) {
-        hand.change(&[(self.control, self.param.preview_normalized(plain))]);
+    fn set(&self, gestures: &Gestures<'_>, plain: f32) {
+        gestures.change(&[(self.parameter, self.param.preview_normalized(plain))]);
     }
 
-    fn type_in(&self, ui: &mut Ui, id: Id, memory: &mut Memory, hand: &Hand<'_>, rect: Rect) {
+    fn type_in(
+        &self,
+        ui: &mut Ui,
+        id: Id,
+        memory: &mut Memory,
+        gestures: &Gestures<'_>,
+        rect: Rect,
+    ) {
         let Some(text) = &mut memory.typing else { return };
         let size = if self.large { 22.0 } else { 13.0 };
         let color = if memory.wrong { ALARM } else { TEXT };
@@ -236,7 +243,7 @@ impl Dial<'_> {
             match value {
                 _ if escaped => memory.typing = None,
                 Some(value) => {
-                    hand.change(&[(self.control, value)]);
+                    gestures.change(&[(self.parameter, value)]);
                     memory.typing = None;
                 }
                 // Enter on invalid text keeps the field open and changes its colour.

@@ -3,7 +3,7 @@ use egui::{Align2, Rect, Ui, pos2};
 
 use super::button::{self, Sign};
 use super::choice;
-use super::hand::Hand;
+use super::gestures::Gestures;
 use super::layout::Layout;
 use super::menu::Notice;
 use super::theme::{self, NOISE, TEXT, VOICE};
@@ -11,23 +11,23 @@ use super::{NOTICE, Window};
 use crate::plugin::memory::Slot;
 
 impl Window {
-    pub(super) fn header(&mut self, ui: &mut Ui, layout: &Layout, hand: &Hand<'_>) {
+    pub(super) fn header(&mut self, ui: &mut Ui, layout: &Layout, gestures: &Gestures<'_>) {
         logo(ui.painter(), layout.logo);
-        if let Some(notice) = self.presets.show(ui, layout, hand) {
+        if let Some(notice) = self.presets.show(ui, layout, gestures) {
             self.notice = Some((notice, NOTICE));
         }
-        let can = (hand.can_undo(), hand.can_redo());
+        let can = (gestures.can_undo(), gestures.can_redo());
         if button::sign(ui, layout.undo, Sign::Undo, can.0, "Undo (Ctrl+Z)") {
-            hand.undo();
+            gestures.undo();
         }
         if button::sign(ui, layout.redo, Sign::Redo, can.1, "Redo (Ctrl+Shift+Z)") {
-            hand.redo();
+            gestures.redo();
         }
-        let slot = hand.params.sound_memory(|memory| memory.slot);
+        let slot = gestures.params.sound_memory(|memory| memory.slot);
         for (rect, text, this) in [(layout.slot_a, "A", Slot::A), (layout.slot_b, "B", Slot::B)] {
             let tooltip = "A and B hold two settings. Switch between them to compare.";
             if button::letter(ui, rect, text, slot == this, tooltip) {
-                hand.switch(this);
+                gestures.switch(this);
             }
         }
         let (tooltip, copied) = match slot {
@@ -35,10 +35,10 @@ impl Window {
             Slot::B => ("Copy B to A", "Copied B to A"),
         };
         if button::sign(ui, layout.copy, Sign::Copy, true, tooltip) {
-            hand.copy_to_other();
+            gestures.copy_to_other();
             self.notice = Some((Notice { text: copied.to_owned(), alarm: false }, NOTICE));
         }
-        choice::bypass(ui, layout.bypass, &hand.params.bypass, hand);
+        choice::bypass(ui, layout.bypass, &gestures.params.bypass, gestures);
     }
 }
 

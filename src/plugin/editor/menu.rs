@@ -6,7 +6,7 @@ use egui::{
 
 use super::button::{self, Sign};
 use super::dial::button_info;
-use super::hand::Hand;
+use super::gestures::Gestures;
 use super::layout::Layout;
 use super::theme::{self, LABEL, LINE, NOISE, PANEL, TEXT, VOICE};
 use crate::plugin::presets::{FACTORY, PresetError, Presets};
@@ -44,13 +44,18 @@ impl PresetMenu {
     }
 
     /// Draws name, arrows and menu; returns a message.
-    pub(super) fn show(&mut self, ui: &mut Ui, layout: &Layout, hand: &Hand<'_>) -> Option<Notice> {
+    pub(super) fn show(
+        &mut self,
+        ui: &mut Ui,
+        layout: &Layout,
+        gestures: &Gestures<'_>,
+    ) -> Option<Notice> {
         let mut notice = None;
-        let name = hand.params.sound_memory(|memory| memory.preset.name.clone());
+        let name = gestures.params.sound_memory(|memory| memory.preset.name.clone());
         let well = layout.previous_preset.union(layout.next_preset);
         ui.painter().rect_filled(well, 6.0, PANEL);
         if button::sign(ui, layout.previous_preset, Sign::Previous, true, "Previous preset") {
-            notice = self.step(&name, -1, hand);
+            notice = self.step(&name, -1, gestures);
         }
 
         let rect = layout.preset;
@@ -65,7 +70,7 @@ impl PresetMenu {
             (false, _) => (&*name, TEXT),
         };
         let mut text = text.to_owned();
-        if !name.is_empty() && hand.is_changed() {
+        if !name.is_empty() && gestures.is_changed() {
             text.push_str(" *");
         }
         let place = rect.center() - vec2(6.0, 0.0);
@@ -77,7 +82,7 @@ impl PresetMenu {
             .on_hover_text("Load or save a preset");
 
         if button::sign(ui, layout.next_preset, Sign::Next, true, "Next preset") {
-            notice = self.step(&name, 1, hand);
+            notice = self.step(&name, 1, gestures);
         }
 
         let popup = Popup::from_toggle_button_response(&response)
@@ -93,7 +98,7 @@ impl PresetMenu {
         let mut close = false;
         popup.show(|ui| {
             ui.spacing_mut().item_spacing.y = 0.0;
-            let (said, done) = self.lines(ui, &name, hand);
+            let (said, done) = self.lines(ui, &name, gestures);
             close = done;
             if said.is_some() {
                 notice = said;
@@ -112,7 +117,12 @@ impl PresetMenu {
     }
 
     /// Contents of the open menu; returns a message, and whether to close the menu.
-    fn lines(&mut self, ui: &mut Ui, name: &str, hand: &Hand<'_>) -> (Option<Notice>, bool) {
+    fn lines(
+        &mut self,
+        ui: &mut Ui,
+        name: &str,
+        gestures: &Gestures<'_>,
+    ) -> (Option<Notice>, bool) {
         let mut chosen = None;
         heading(ui, "FACTORY");
         for preset in &FACTORY {
@@ -131,11 +141,11 @@ impl PresetMenu {
             });
         }
         if let Some(chosen) = chosen {
-            return (self.load(&chosen, hand), true);
+            return (self.load(&chosen, gestures), true);
         }
         rule(ui);
         if self.saving.is_some() {
-            return self.save_line(ui, hand);
+            return self.save_line(ui, gestures);
         }
         let folder = self.presets.as_ref().map(|p| p.folder().display().to_string());
         let tooltip = match &folder {
@@ -151,7 +161,7 @@ impl PresetMenu {
     }
 
     /// The field for the name; Enter or the button saves.
-    fn save_line(&mut self, ui: &mut Ui, hand: &Hand<'_>) -> (Option<Notice>, bool) {
+    fn save_line(&mut self, ui: &mut Ui, gestures: &Gestures<'_>) -> (Option<Notice>, bool) {
         let Some(saving) = &mut self.saving else { return (None, false) };
         let (rect, _) = ui.allocate_exact_size(vec2(WIDTH, 36.0), Sense::hover());
         let word = if saving.asked { "Replace" } else { "Save" };
@@ -190,12 +200,12 @@ impl PresetMenu {
 
         let name = saving.name.trim().to_owned();
         let result = match &self.presets {
-            Ok(presets) => presets.save(&name, hand.params, saving.asked),
+            Ok(presets) => presets.save(&name, gestures.params, saving.asked),
             Err(_) => Err(PresetError::NoFolder),
         };
         match result {
             Ok(()) => {
-                hand.saved(&name);
+                gestures.saved(&name);
                 self.saving = None;
                 self.read();
                 (Some(Notice { text: format!("Saved “{name}”"), alarm: false }), true)
@@ -210,7 +220,7 @@ impl PresetMenu {
     }
 
     /// Steps through the presets, forwards or backwards.
-    fn step(&mut self, name: &str, by: isize, hand: &Hand<'_>) -> Option<Notice> {
+    fn step(&mut self, name: &str, by: isize, gestures: &Gestures<'_>) -> Option<Notice> {
         self.read();
         let own = self.names.iter().map(String::as_str);
         let all: Vec<&str> = FACTORY.iter().map(|preset| preset.name).chain(own).collect();
@@ -221,19 +231,19 @@ impl PresetMenu {
             None => 0,
         };
         let next = all[next as usize].to_owned();
-        self.load(&next, hand)
+        self.load(&next, gestures)
     }
 
-    fn load(&self, name: &str, hand: &Hand<'_>) -> Option<Notice> {
+    fn load(&self, name: &str, gestures: &Gestures<'_>) -> Option<Notice> {
         let values = match (FACTORY.iter().find(|preset| preset.name == name), &self.presets) {
-            (Some(preset), _) => preset.values(hand.params),
-            (None, Ok(presets)) => match presets.load(name, hand.params) {
+            (Some(preset), _) => preset.values(gestures.params),
+            (None, Ok(presets)) => match presets.load(name, gestures.params) {
                 Ok(values) => values,
                 Err(error) => return Some(Notice { text: error.to_string(), alarm: true }),
             },
             (None, Err(error)) => return Some(Notice { text: error.to_string(), alarm: true }),
         };
-        hand.load(name, &values);
+        gestures.load(name, &values);
         None
     }
 }

@@ -3,7 +3,7 @@ mod button;
 mod choice;
 mod dial;
 mod footer;
-mod hand;
+mod gestures;
 mod header;
 pub mod layout;
 mod level;
@@ -29,7 +29,7 @@ use nice_plug_egui::{
 
 use self::choice::Position;
 use self::dial::Dial;
-use self::hand::{Hand, Histories};
+use self::gestures::{Gestures, Histories};
 use self::layout::Layout;
 use self::level::{LevelMeter, ReductionMeter};
 use self::menu::{Notice, PresetMenu};
@@ -37,7 +37,9 @@ use self::spectrogram::Spectrogram;
 use self::theme::{BACKGROUND, CORNER, LABEL, LINE, NOISE, PANEL};
 use super::memory::EditorMemory;
 use super::meters::Meters;
-use super::params::{Control, Listen, Parameter, Quality, REDUCTION_FULL, Stereo, WispParams};
+use super::params::{
+    EngineParameter, Listen, Parameter, Quality, REDUCTION_FULL, Stereo, WispParams,
+};
 use super::window::{self, ClosingHandle, OnClose};
 
 /// Seconds between frames.
@@ -103,7 +105,7 @@ impl Editor for WispEditor {
         let closed = OnClose::new(move || {
             // If the instance is gone, so is the host's side of the editor.
             if alive.upgrade().is_some() {
-                Hand::new(&params, context.param_setter(), &histories).let_go();
+                Gestures::new(&params, context.param_setter(), &histories).let_go();
             }
         });
         let spawned = window::spawn(
@@ -221,8 +223,8 @@ impl NiceEguiApp for App {
         let area = ui.ctx().content_rect();
         ui.painter().rect_filled(area, 0.0, BACKGROUND);
         let gui_context = window.gui_context.clone();
-        let hand = Hand::new(&self.params, gui_context.param_setter(), &self.histories);
-        window.show(ui, area, &hand, &self.meters);
+        let gestures = Gestures::new(&self.params, gui_context.param_setter(), &self.histories);
+        window.show(ui, area, &gestures, &self.meters);
         resize_corner(ui, area);
         // Early, because the window layer is up to 15 ms late (X11 without Present).
         ui.ctx().request_repaint_after(FRAME / 2);
@@ -273,26 +275,26 @@ impl Window {
         }
     }
 
-    fn show(&mut self, ui: &mut Ui, area: Rect, hand: &Hand<'_>, meters: &Meters) {
+    fn show(&mut self, ui: &mut Ui, area: Rect, gestures: &Gestures<'_>, meters: &Meters) {
         let layout = Layout::new(area.width(), area.height());
-        shortcuts(ui, hand);
-        self.header(ui, &layout, hand);
-        self.controls(ui, &layout, hand, meters.channels() == 2);
+        shortcuts(ui, gestures);
+        self.header(ui, &layout, gestures);
+        self.controls(ui, &layout, gestures, meters.channels() == 2);
         panel(ui, layout.picture);
         let picture = layout.picture.shrink(6.0);
         self.spectrogram.show(&ui.painter_at(layout.picture), picture, meters.sample_rate());
-        if let Some(text) = heard(hand.params, meters) {
+        if let Some(text) = heard(gestures.params, meters) {
             pill(ui, picture, text);
         }
         self.levels(ui, layout.levels, meters.channels());
-        self.footer(ui, layout.footer, hand.params, meters);
+        self.footer(ui, layout.footer, gestures.params, meters);
     }
 
-    fn controls(&self, ui: &mut Ui, layout: &Layout, hand: &Hand<'_>, stereo: bool) {
+    fn controls(&self, ui: &mut Ui, layout: &Layout, gestures: &Gestures<'_>, stereo: bool) {
         panel(ui, layout.controls);
-        let params = hand.params;
+        let params = gestures.params;
         Dial {
-            control: Control::Reduction,
+            parameter: EngineParameter::Reduction,
             param: &params.reduction,
             tooltip: "Limits how far noise is turned down. Drag, scroll or type a number. Shift: \
                       fine steps. Double-click: reset. Right-click: type a value.",
@@ -301,9 +303,9 @@ impl Window {
             large: true,
             ticks: &[(0.0, "0"), (20.0, "20"), (40.0, "40"), (REDUCTION_FULL, "Full")],
         }
-        .show(ui, layout.reduction, hand);
-        let small = |control, param, tooltip, step| Dial {
-            control,
+        .show(ui, layout.reduction, gestures);
+        let small = |parameter, param, tooltip, step| Dial {
+            parameter,
             param,
             tooltip,
             step,
@@ -312,29 +314,26 @@ impl Window {
             ticks: &[],
         };
         small(
-            Control::Sensitivity,
+            EngineParameter::Sensitivity,
             &params.sensitivity,
             "Decides doubtful sounds. Up: treat them as noise. Down: keep them.",
             0.5,
         )
-        .show(ui, layout.sensitivity, hand);
+        .show(ui, layout.sensitivity, gestures);
         small(
-            Control::Ambience,
+            EngineParameter::Ambience,
             &params.ambience,
             "Keeps some of the room's steady noise at a constant level. Keyboards, doors and other \
              sudden noises are still removed.",
             1.0,
         )
-        .show(ui, layout.ambience, hand);
-        small(Control::Output, &params.output, "Output level, after noise reduction.", 0.5).show(
-            ui,
-            layout.output,
-            hand,
-        );
+        .show(ui, layout.ambience, gestures);
+        small(EngineParameter::Output, &params.output, "Output level, after noise reduction.", 0.5)
+            .show(ui, layout.output, gestures);
         choice::row(
             ui,
             layout.listen,
-            (Control::Listen, &params.listen),
+            (EngineParameter::Listen, &params.listen),
             &[
                 Position {
                     value: Listen::Result,
@@ -347,13 +346,13 @@ impl Window {
                     tooltip: "Listen to what is removed. If you hear the voice in it, remove less.",
                 },
             ],
-            hand,
+            gestures,
             true,
         );
         choice::row(
             ui,
             layout.stereo,
-            (Control::Stereo, &params.stereo),
+            (EngineParameter::Stereo, &params.stereo),
             &[
                 Position {
                     value: Stereo::Linked,
@@ -366,7 +365,7 @@ impl Window {
                     tooltip: "Cleans each channel separately, for two voices on two channels.",
                 },
             ],
-            hand,
+            gestures,
             stereo,
         );
         // The standalone program cannot restart its engine.
@@ -377,7 +376,7 @@ impl Window {
             layout.quality,
             (Parameter::Quality, &params.quality),
             &[position(Quality::Live, "Live"), position(Quality::Studio, "Studio")],
-            hand,
+            gestures,
             switches,
         );
     }
@@ -399,16 +398,16 @@ impl Window {
 }
 
 /// Keyboard shortcuts for undo and redo, except while typing text.
-fn shortcuts(ui: &Ui, hand: &Hand<'_>) {
+fn shortcuts(ui: &Ui, gestures: &Gestures<'_>) {
     if ui.ctx().text_edit_focused() {
         return;
     }
     let pressed = |modifiers, key| ui.input_mut(|i| i.consume_key(modifiers, key));
     let shifted = Modifiers::COMMAND | Modifiers::SHIFT;
     if pressed(shifted, Key::Z) || pressed(Modifiers::COMMAND, Key::Y) {
-        hand.redo();
+        gestures.redo();
     } else if pressed(Modifiers::COMMAND, Key::Z) {
-        hand.undo();
+        gestures.undo();
     }
 }
 
@@ -503,9 +502,9 @@ mod tests {
     fn a_label_shows_while_the_output_is_not_the_result() {
         let (params, meters) = (WispParams::default(), Meters::default());
         assert_eq!(heard(&params, &meters), None);
-        params.handle(Control::Listen).put(1.0);
+        params.param(EngineParameter::Listen).put(1.0);
         assert!(heard(&params, &meters).is_some_and(|text| text.contains("REMOVED")));
-        params.handle(Control::Bypass).put(1.0);
+        params.param(EngineParameter::Bypass).put(1.0);
         assert_eq!(heard(&params, &meters), Some("BYPASSED"));
         // At such a rate the sound passes unchanged with any settings.
         let setup = |sample_rate, quality| Setup { sample_rate, latency: 0, channels: 2, quality };

@@ -1,11 +1,11 @@
-//! A ring of frames from one writer to one reader, built on plain atomics.
+//! A queue of frames from one writer to one reader, built on plain atomics.
 //!
-//! The atomics are the parent module's: the plugin's are those of the standard library, and `tests/ring.rs` compiles this file
+//! The atomics are the parent module's: the plugin's are those of the standard library, and `tests/queue.rs` compiles this file
 //! with loom's, which tries every order that the memory model allows.
 use super::{AtomicU8, AtomicUsize, Ordering};
 
 /// Frames of `WIDTH` bytes, `SLOTS` of them at most.
-pub(super) struct Ring<const SLOTS: usize, const WIDTH: usize> {
+pub(super) struct Queue<const SLOTS: usize, const WIDTH: usize> {
     bytes: Box<[AtomicU8]>,
     /// Frames ever written; only the writer stores it.
     written: AtomicUsize,
@@ -13,7 +13,7 @@ pub(super) struct Ring<const SLOTS: usize, const WIDTH: usize> {
     read: AtomicUsize,
 }
 
-impl<const SLOTS: usize, const WIDTH: usize> Ring<SLOTS, WIDTH> {
+impl<const SLOTS: usize, const WIDTH: usize> Queue<SLOTS, WIDTH> {
     pub(super) fn new() -> Self {
         Self {
             bytes: (0..SLOTS * WIDTH).map(|_| AtomicU8::new(0)).collect(),

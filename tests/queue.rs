@@ -4,12 +4,12 @@ use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use loom::thread;
 
-#[path = "../src/plugin/meters/ring.rs"]
-mod ring;
+#[path = "../src/plugin/meters/queue.rs"]
+mod queue;
 
 const SLOTS: usize = 2;
 const WIDTH: usize = 2;
-type Ring = ring::Ring<SLOTS, WIDTH>;
+type Queue = queue::Queue<SLOTS, WIDTH>;
 
 /// Two related bytes, so that a torn frame is detected.
 fn frame(n: u8) -> [u8; WIDTH] {
@@ -17,9 +17,9 @@ fn frame(n: u8) -> [u8; WIDTH] {
 }
 
 /// Takes all frames; each must be whole and newer than the one before.
-fn take(ring: &Ring, newest: &mut u8) -> usize {
+fn take(queue: &Queue, newest: &mut u8) -> usize {
     let mut taken = 0;
-    while let Some(seen) = ring.pop() {
+    while let Some(seen) = queue.pop() {
         assert_eq!(seen, frame(seen[0]), "a torn frame");
         assert!(seen[0] > *newest, "frame {} after {newest}", seen[0]);
         *newest = seen[0];
@@ -31,8 +31,8 @@ fn take(ring: &Ring, newest: &mut u8) -> usize {
 #[test]
 fn frames_come_whole_and_in_order_and_none_is_lost_unsaid() {
     loom::model(|| {
-        let ring = Arc::new(Ring::new());
-        let (to_write, to_read) = (Arc::clone(&ring), Arc::clone(&ring));
+        let queue = Arc::new(Queue::new());
+        let (to_write, to_read) = (Arc::clone(&queue), Arc::clone(&queue));
         // More frames than slots, so one is reused while the reader is active. The reader runs second because loom explores
         // alternatives for a read after a write, but not for a write after a read.
         let writer = thread::spawn(move || (1..=3).filter(|&n| to_write.push(frame(n))).count());
@@ -42,7 +42,7 @@ fn frames_come_whole_and_in_order_and_none_is_lost_unsaid() {
         });
         let written = writer.join().unwrap();
         let (mut taken, mut newest) = reader.join().unwrap();
-        taken += take(&ring, &mut newest);
+        taken += take(&queue, &mut newest);
         assert_eq!(taken, written);
         assert!(written >= SLOTS);
     });
@@ -51,21 +51,21 @@ fn frames_come_whole_and_in_order_and_none_is_lost_unsaid() {
 #[test]
 fn an_editor_that_opens_meanwhile_sees_whole_frames() {
     loom::model(|| {
-        let ring = Arc::new(Ring::new());
-        assert!(ring.push(frame(1)));
+        let queue = Arc::new(Queue::new());
+        assert!(queue.push(frame(1)));
         let writer = {
-            let ring = Arc::clone(&ring);
+            let queue = Arc::clone(&queue);
             thread::spawn(move || {
-                ring.push(frame(2));
-                ring.push(frame(3));
+                queue.push(frame(2));
+                queue.push(frame(3));
             })
         };
-        ring.clear();
+        queue.clear();
         // The earlier frame is gone.
         let mut newest = 1;
-        take(&ring, &mut newest);
+        take(&queue, &mut newest);
         writer.join().unwrap();
-        take(&ring, &mut newest);
-        assert!(ring.pop().is_none() && ring.push(frame(4)));
+        take(&queue, &mut newest);
+        assert!(queue.pop().is_none() && queue.push(frame(4)));
     });
 }

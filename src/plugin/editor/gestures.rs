@@ -6,7 +6,7 @@ use nice_plug::prelude::{ParamSetter, PluginApi};
 
 use crate::plugin::history::{Change, History};
 use crate::plugin::memory::{LoadedPreset, OtherSetting, Slot, SoundMemory, Values};
-use crate::plugin::params::{Control, Parameter, WispParams};
+use crate::plugin::params::{EngineParameter, Parameter, WispParams};
 
 /// State that outlives the window: the histories of both settings, and unfinished gestures.
 pub(super) struct Histories {
@@ -24,13 +24,13 @@ impl Default for Histories {
 }
 
 /// Changes parameters.
-pub(super) struct Hand<'a> {
+pub(super) struct Gestures<'a> {
     pub params: &'a WispParams,
     setter: ParamSetter<'a>,
     histories: &'a Mutex<Histories>,
 }
 
-impl<'a> Hand<'a> {
+impl<'a> Gestures<'a> {
     pub(super) fn new(
         params: &'a WispParams,
         setter: ParamSetter<'a>,
@@ -43,8 +43,8 @@ impl<'a> Hand<'a> {
     pub(super) fn let_go(&self) {
         let open = std::mem::take(&mut self.histories().open);
         for (parameter, before) in open {
-            self.params.handle(parameter).end(&self.setter);
-            let after = self.params.handle(parameter).normalized();
+            self.params.param(parameter).end(&self.setter);
+            let after = self.params.param(parameter).normalized();
             self.record(vec![Change { parameter, before, after }]);
         }
         self.histories().each.iter_mut().for_each(History::seal);
@@ -53,13 +53,13 @@ impl<'a> Hand<'a> {
     /// A gesture begins.
     pub(super) fn begin(&self, parameter: impl Into<Parameter>) {
         let parameter = parameter.into();
-        self.histories().open.push((parameter, self.params.handle(parameter).normalized()));
-        self.params.handle(parameter).begin(&self.setter);
+        self.histories().open.push((parameter, self.params.param(parameter).normalized()));
+        self.params.param(parameter).begin(&self.setter);
     }
 
     /// Within a gesture.
     pub(super) fn set(&self, parameter: impl Into<Parameter>, normalized: f32) {
-        self.params.handle(parameter).set(&self.setter, normalized);
+        self.params.param(parameter).set(&self.setter, normalized);
     }
 
     /// Ends a gesture that led from one value to another.
@@ -74,7 +74,7 @@ impl<'a> Hand<'a> {
         let values: Vec<_> =
             values.iter().map(|&(parameter, value)| (parameter.into(), value)).collect();
         let step = values.iter().map(|&(parameter, after)| {
-            let before = self.params.handle(parameter).normalized();
+            let before = self.params.param(parameter).normalized();
             Change { parameter, before, after }
         });
         self.record(step.collect());
@@ -82,7 +82,7 @@ impl<'a> Hand<'a> {
     }
 
     fn release(&self, parameter: Parameter) {
-        self.params.handle(parameter).end(&self.setter);
+        self.params.param(parameter).end(&self.setter);
         self.histories().open.retain(|(open, _)| *open != parameter);
         // A CLAP host is asked once the change has reached the plugin; a VST3 host is asked here, on its main thread if possible.
         if parameter == Parameter::Quality
@@ -99,7 +99,7 @@ impl<'a> Hand<'a> {
 
     fn apply(&self, values: &[(Parameter, f32)]) {
         for &(parameter, value) in values {
-            if self.params.handle(parameter).normalized() != value {
+            if self.params.param(parameter).normalized() != value {
                 self.begin(parameter);
                 self.set(parameter, value);
                 self.release(parameter);
@@ -138,7 +138,7 @@ impl<'a> Hand<'a> {
     }
 
     /// Loads a preset's values as one step.
-    pub(super) fn load(&self, name: &str, values: &[(Control, f32)]) {
+    pub(super) fn load(&self, name: &str, values: &[(EngineParameter, f32)]) {
         self.change(values);
         let preset = LoadedPreset { name: name.to_owned(), values: by_id(values) };
         self.params
@@ -147,7 +147,7 @@ impl<'a> Hand<'a> {
 
     /// Marks the current values as a preset's.
     pub(super) fn saved(&self, name: &str) {
-        let values = self.params.values(&Control::SOUND);
+        let values = self.params.values(&EngineParameter::SOUND);
         let preset = LoadedPreset { name: name.to_owned(), values };
         self.params
             .set_sound_memory(SoundMemory { preset, ..self.params.sound_memory(Clone::clone) });
@@ -156,9 +156,9 @@ impl<'a> Hand<'a> {
     /// Whether the values differ from the loaded preset's.
     pub(super) fn is_changed(&self) -> bool {
         self.params.sound_memory(|memory| {
-            Control::SOUND.iter().any(|&control| {
-                let now = self.params.handle(control).normalized();
-                let value = memory.preset.values.get(control.id());
+            EngineParameter::SOUND.iter().any(|&parameter| {
+                let now = self.params.param(parameter).normalized();
+                let value = memory.preset.values.get(parameter.id());
                 value.is_some_and(|value| (value - now).abs() > 1e-4)
             })
         })
@@ -194,6 +194,6 @@ impl<'a> Hand<'a> {
     }
 }
 
-fn by_id(values: &[(Control, f32)]) -> Values {
-    values.iter().map(|&(control, value)| (control.id().to_owned(), value)).collect()
+fn by_id(values: &[(EngineParameter, f32)]) -> Values {
+    values.iter().map(|&(parameter, value)| (parameter.id().to_owned(), value)).collect()
 }
