@@ -2,7 +2,6 @@
 //!
 //! Its library is the plugin's with the feature `au`, built on its own: the C++ in it runs code as soon as it is loaded, and a host
 //! that loads two libraries with the same Objective-C classes gets the view of either.
-use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -142,6 +141,8 @@ fn number(version: &str) -> Result<u32> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     /// The texts of a plist by their keys, empty for true and false; fails if it is not well formed.
@@ -231,7 +232,8 @@ mod tests {
     #[test]
     fn the_workflow_validates_this_audio_unit() {
         crate::paths::go_to_workspace().expect("the workspace");
-        let workflow = files::read_text(Path::new(".github/workflows/ci.yml")).expect("the workflow");
+        let workflow =
+            files::read_text(Path::new(".github/workflows/ci.yml")).expect("the workflow");
         let validate = format!("auval -v {TYPE} {SUBTYPE} {MANUFACTURER}");
         assert!(workflow.lines().any(|line| line.ends_with(&validate)), "no {validate}");
     }
