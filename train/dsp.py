@@ -14,6 +14,7 @@ LOW_BANDS = 24  # 0 .. 8 kHz, for the envelope
 HIGH_BINS = 240  # bins 161..=400, 8.05 .. 20 kHz
 HIGH_BANDS = 24  # 8 .. 20 kHz
 COMPRESSION = 0.3
+EDGE = 3  # high bands below the end of a spectrum that ends within them
 MAGNITUDE_FLOOR = 1e-12  # added to |X|^2 before the power law
 ENERGY_FLOOR = 1e-12  # added to a band's mean |X|^2 before the logarithm
 SILENT_BAND = (math.log10(ENERGY_FLOOR) + 8) / 4  # `band_features` of silence
@@ -82,6 +83,16 @@ def band_matrix() -> Tensor:
 def gain_matrix() -> Tensor:
     """(24, 240): gains of the high bands, interpolated between their centres."""
     return band_interpolation(band_edges())
+
+
+def at_the_edge(gains: Tensor, bins: int) -> Tensor:
+    """Gains (B, T, 24) for a spectrum of `bins` bins that ends within the high band: from EDGE whole bands below its end on, none is
+    above the largest of those before. The network sees nothing past the end, and beside it leaves more noise than elsewhere."""
+    whole = sum(edge <= bins for edge in band_edges()[1:])
+    if whole == HIGH_BANDS or whole < 2 * EDGE:
+        return gains
+    below = gains[..., : whole - EDGE]
+    return torch.cat([below, torch.minimum(gains[..., whole - EDGE :], below.amax(-1, keepdim=True))], -1)
 
 
 def window(n: int, like: Tensor) -> Tensor:
@@ -235,7 +246,7 @@ def _kept(frame: Tensor, mask: Tensor, gains: Tensor, spectrum: Tensor, ahead: i
     count = min(LOW_BINS + 1, y.shape[-1])
     y[..., :count] = filter_low(mask, spectrum, ahead)[..., :count]
     if y.shape[-1] > LOW_BINS + 1:
-        g = gains @ gain_matrix().to(gains.device)
+        g = at_the_edge(gains, y.shape[-1]) @ gain_matrix().to(gains.device)
         g = torch.cat([g, g[..., -1:].expand(*g.shape[:2], max(y.shape[-1] - LOW_BINS - 1 - HIGH_BINS, 0))], -1)
         y[..., LOW_BINS + 1 :] = frame[..., LOW_BINS + 1 :] * g[..., : y.shape[-1] - LOW_BINS - 1]
     return y

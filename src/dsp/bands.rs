@@ -9,6 +9,8 @@ const LOW: usize = 160;
 const BANDS: usize = 24;
 /// One past the last bin of the high band, 20 kHz.
 const HIGH_END: usize = 401;
+/// Whole bands below the end of a spectrum that ends within the high band, beside which the network leaves more noise.
+const EDGE: usize = 3;
 /// Bin spacing, Hz.
 pub(crate) const BIN_HZ: f64 = 50.0;
 
@@ -64,13 +66,16 @@ pub(crate) fn interpolate<'a>(
 pub struct Bands {
     edges: [usize; BANDS + 1],
     weights: Vec<(usize, f32)>, // per bin from 161 on: a band, and the share of the one above it
+    edge: usize,                // the first band that `at_the_edge` limits
 }
 
 impl Bands {
     /// For spectra of `bins` bins, including DC and Nyquist.
     pub fn new(bins: usize) -> Self {
-        let edges = erb_edges(LOW + 1, HIGH_END);
-        Self { weights: between_centres(&edges, LOW + 1..bins), edges }
+        let edges: [usize; BANDS + 1] = erb_edges(LOW + 1, HIGH_END);
+        let whole = edges[1..].iter().filter(|&&edge| edge <= bins).count();
+        let edge = if (2 * EDGE..BANDS).contains(&whole) { whole - EDGE } else { BANDS };
+        Self { weights: between_centres(&edges, LOW + 1..bins), edges, edge }
     }
 
     /// Bins 1..=160; zero where the spectrum has fewer.
@@ -86,6 +91,16 @@ impl Bands {
             let bins = spectrum.iter().take(edge[1]).skip(edge[0]);
             *energy = bins.map(|x| x.norm_sqr()).sum::<f32>() / (edge[1] - edge[0]) as f32;
         }
+    }
+
+    /// Gains for a spectrum that ends within the high band: from three whole bands below its end on, none is above the
+    /// largest of those before. The network sees nothing past the end, and beside it leaves more noise than elsewhere.
+    pub fn at_the_edge(&self, gains: &[f32; BANDS]) -> [f32; BANDS] {
+        let mut limited = *gains;
+        let (below, top) = limited.split_at_mut(self.edge);
+        let most = below.iter().copied().fold(0.0, f32::max);
+        top.iter_mut().for_each(|gain| *gain = gain.min(most));
+        limited
     }
 
     /// Gains of the bands -> gains of the bins from 161 on: interpolated between the bands' centres, constant beyond the
@@ -128,6 +143,21 @@ mod tests {
             (around.iter().sum::<f32>() / around.len() as f32 - 5.0).abs() < 0.02,
             "{around:?}"
         );
+    }
+
+    #[test]
+    fn the_top_of_a_spectrum_that_ends_within_the_bands_has_no_gain_above_the_others() {
+        let gains: [f32; BANDS] = std::array::from_fn(|k| k as f32 / 100.0);
+        let highest = |bins: usize| {
+            let limited = Bands::new(bins).at_the_edge(&gains);
+            assert!(limited.iter().zip(&gains).all(|(a, b)| a <= b));
+            limited.iter().copied().fold(0.0, f32::max)
+        };
+        // 22 kHz: eight whole bands, of which the lower five count.
+        assert_eq!(highest(221), 0.04);
+        for bins in [961, 401, 161, 171] {
+            assert_eq!(highest(bins), 0.23, "{bins}");
+        }
     }
 
     #[test]

@@ -81,7 +81,8 @@ pub(crate) fn removed(
         (r.re, r.im) = (*re, *im);
     }
     let high = removed.iter_mut().skip(1 + LOW_BINS);
-    for (y, gain) in high.zip(bands.interpolate(mask.gains(head))) {
+    let gains = bands.at_the_edge(mask.gains(head));
+    for (y, gain) in high.zip(bands.interpolate(&gains)) {
         *y *= 1.0 - gain;
     }
 }
