@@ -129,3 +129,10 @@ def test_sensitivity_moves_the_doubtful_and_leaves_the_sure(db):
     assert not kept(0.0).any()
     torch.testing.assert_close(kept(0.5), torch.full((1, 2, 481), 1 / (1 + 10 ** (db / 20))))
     assert not dsp.lean(0 * spectrum, 0 * spectrum, db).abs().any()
+
+
+def test_no_gain_is_larger_at_the_edge_of_a_spectrum_than_below_it():
+    gains = torch.arange(24).expand(1, 1, 24) / 100
+    assert dsp.at_the_edge(gains, 221).max() == 0.04  # 22 kHz: eight whole bands, of which the lower five count
+    for bins in (961, 401, 161, 171):
+        assert torch.equal(dsp.at_the_edge(gains, bins), gains), bins
