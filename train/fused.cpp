@@ -530,6 +530,19 @@ namespace compressed {
 
 constexpr float kFloor = 1e-9f;
 
+struct Difference {
+  float power, magnitude, gain;  // of y; its compressed magnitude, and what it is multiplied by
+  float more, real, imaginary;   // the differences of compressed magnitudes and spectra
+  float less() const { return more < 0.f ? more : 0.f; }
+};
+
+inline Difference differ(const float* y, const float* s, float half) {
+  const float p = y[0] * y[0] + y[1] * y[1] + kFloor, q = s[0] * s[0] + s[1] * s[1] + kFloor;
+  const float ym = fast_exp(half * fast_log(p)), sm = fast_exp(half * fast_log(q));
+  const float yg = ym / std::sqrt(p), sg = sm / std::sqrt(q);
+  return {p, ym, yg, ym - sm, y[0] * yg - s[0] * sg, y[1] * yg - s[1] * sg};
+}
+
 Tensor forward(Tensor y, Tensor s, Tensor known, double exponent) {
   const int64_t b = y.size(0), t = y.size(1), f = y.size(2);
   const float half = static_cast<float>(exponent / 2);
@@ -539,14 +552,10 @@ Tensor forward(Tensor y, Tensor s, Tensor known, double exponent) {
     const float* k = known.data_ptr<float>() + row / t * f;
     float magnitude = 0.f, spectrum = 0.f, cut = 0.f;
     for (int64_t j = 0; j < f; ++j) {
-      const float a = yr[2 * j], bi = yr[2 * j + 1], c = sr[2 * j], d = sr[2 * j + 1];
-      const float p = a * a + bi * bi + kFloor, q = c * c + d * d + kFloor;
-      const float ym = fast_exp(half * fast_log(p)), sm = fast_exp(half * fast_log(q));
-      const float yg = ym / std::sqrt(p), sg = sm / std::sqrt(q);
-      const float e = ym - sm, er = a * yg - c * sg, ei = bi * yg - d * sg, less = e < 0.f ? e : 0.f;
-      magnitude += k[j] * e * e;
-      spectrum += k[j] * (er * er + ei * ei);
-      cut += k[j] * less * less;
+      const Difference d = differ(yr + 2 * j, sr + 2 * j, half);
+      magnitude += k[j] * d.more * d.more;
+      spectrum += k[j] * (d.real * d.real + d.imaginary * d.imaginary);
+      cut += k[j] * d.less() * d.less();
     }
     all[0] += magnitude;
     all[1] += spectrum;
@@ -567,15 +576,12 @@ Tensor backward(Tensor grad, Tensor y, Tensor s, Tensor known, double exponent) 
     float* o = out.data_ptr<float>() + row * f * 2;
 #pragma GCC ivdep
     for (int64_t j = 0; j < f; ++j) {
-      const float a = yr[2 * j], bi = yr[2 * j + 1], c = sr[2 * j], d = sr[2 * j + 1];
-      const float p = a * a + bi * bi + kFloor, q = c * c + d * d + kFloor;
-      const float ym = fast_exp(half * fast_log(p)), sm = fast_exp(half * fast_log(q));
-      const float yg = ym / std::sqrt(p), sg = sm / std::sqrt(q);
-      const float e = ym - sm, er = a * yg - c * sg, ei = bi * yg - d * sg, less = e < 0.f ? e : 0.f;
+      const Difference d = differ(yr + 2 * j, sr + 2 * j, half);
       // d|Y|^c = c |Y|^(c-2) Y dY; d(Y |Y|^(c-1)) has a part along Y and one along dY.
-      const float along = power * ym / p * (g0 * e + g2 * less) + g1 * (er * a + ei * bi) * (power - 1.f) * yg / p;
-      o[2 * j] = k[j] * (along * a + g1 * yg * er);
-      o[2 * j + 1] = k[j] * (along * bi + g1 * yg * ei);
+      const float re = yr[2 * j], im = yr[2 * j + 1], parallel = (d.real * re + d.imaginary * im) * (power - 1.f);
+      const float along = (power * d.magnitude * (g0 * d.more + g2 * d.less()) + g1 * parallel * d.gain) / d.power;
+      o[2 * j] = k[j] * (along * re + g1 * d.gain * d.real);
+      o[2 * j + 1] = k[j] * (along * im + g1 * d.gain * d.imaginary);
     }
   }
   return out;
