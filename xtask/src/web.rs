@@ -27,6 +27,8 @@ pub(crate) fn folder() -> PathBuf {
     target_dir().join("web")
 }
 
+/// What a page may have to load, MB after gzip.
+const MOST_MB: f64 = 1.0;
 /// Why it cannot be built here.
 const MISSING: &str = "Rust's standard library for WebAssembly is missing: `rustup target add wasm32-unknown-unknown`";
 
@@ -105,7 +107,12 @@ pub(crate) fn test() -> Result<()> {
     let size = "const gzip = require('zlib').gzipSync(require('fs').readFileSync(process.argv[1]), { level: 9 }); \
                 console.log((gzip.length / 1e6).toFixed(3))";
     let size = output_of(Command::new("node").args(["-e", size]).arg(folder.join("wisp.wasm")))?;
-    println!("{NOTE}wisp.wasm takes {} MB after gzip", size.trim());
+    let size: f64 = size.trim().parse()?;
+    println!("{NOTE}wisp.wasm takes {size} MB after gzip");
+    ensure!(
+        size < MOST_MB,
+        "wisp.wasm takes {size} MB after gzip, expected less than {MOST_MB} MB"
+    );
     in_browser(&reference, &folder)
 }
 
