@@ -12,6 +12,7 @@ ones, real parts first. Layers have the same names in Rust (`src/nn`).
 """
 
 import functools
+import math
 from dataclasses import asdict, dataclass, replace
 
 import torch
@@ -542,15 +543,18 @@ def silence_after(low: Tensor, bands: Tensor, frames: int) -> tuple[Tensor, Tens
 
 @torch.no_grad()
 def grow(model: Dccrn, sizes: Sizes) -> Dccrn:
-    """The same network with more blocks, more frames in its filter, look-ahead, or a memory for the lowest bins, which have no
-    effect yet: both layers of a new block are the identity (a norm of zero gain in front of the residual), new coefficients of the
-    filter and weights of later frames are zero."""
+    """The same network with more blocks, more frames in its filter, look-ahead, a memory for the lowest bins, or more units in the
+    full-band memory, which have no effect yet: both layers of a new block are the identity (a norm of zero gain in front of the
+    residual), new coefficients of the filter and weights of later frames are zero, and so is what others take from new units."""
     own = model.sizes
-    growing = ("blocks", "taps", "look_ahead", "taps_ahead")
+    growing = ("blocks", "taps", "look_ahead", "taps_ahead", "full_hidden")
     same = replace(own, low_hidden=own.low_hidden or sizes.low_hidden, **{k: getattr(sizes, k) for k in growing}) == sizes
     before = own.taps - own.taps_ahead, sizes.taps - sizes.taps_ahead
-    if not same or any(getattr(sizes, k) < getattr(own, k) for k in growing) or before[0] > before[1]:
-        raise ValueError(f"{sizes} is not {own} with more blocks, taps or look-ahead, or a memory for the lowest bins")
+    fits = all(getattr(sizes, k) >= getattr(own, k) for k in growing) and bool(sizes.full_hidden) == bool(own.full_hidden)
+    if not same or not fits or before[0] > before[1]:
+        raise ValueError(
+            f"{sizes} is not {own} with more blocks, taps or look-ahead, a memory for the lowest bins, or a larger one for the full band"
+        )
     grown = Dccrn(sizes)
     state = grown.state_dict()
     first = sizes.taps_ahead - own.taps_ahead
@@ -559,10 +563,12 @@ def grow(model: Dccrn, sizes: Sizes) -> Dccrn:
         if state[name].shape == value.shape:
             state[name].copy_(value)
             continue
-        new, old = state[name].zero_(), value
-        if name == "full_memory.gru.w":
-            new[:, : value.shape[1]] = value
-        elif name.startswith("encoder."):
+        new, old = state[name], value
+        if name.startswith("full_memory."):
+            _widen(new, old, name.removeprefix("full_memory."), own, sizes)
+            continue
+        new.zero_()
+        if name.startswith("encoder."):
             new[:, :, : value.shape[2]] = value
         else:  # the filter: (real and imaginary parts,) heads, taps
             parts = (LOWEST_BINS, 2) if name == "low_memory.linear.weight" else (2,) if name.endswith(".bias") else ()
@@ -574,13 +580,27 @@ def grow(model: Dccrn, sizes: Sizes) -> Dccrn:
     return grown.train(model.training)
 
 
+def _widen(new: Tensor, old: Tensor, name: str, own: Sizes, sizes: Sizes) -> None:
+    """Copies a weight of the full-band memory into one with more units or inputs; what is copied ignores the new ones."""
+    (before, m_before), (_, m) = ((s.full_hidden, s.full_hidden // s.ratio) for s in (own, sizes))
+    gates = torch.cat([gate * m + torch.arange(m_before) for gate in range(3)])
+    state = torch.cat([torch.arange(m_before), m + torch.arange(before - m_before)])  # intrinsic units, then ghosts
+    rows = gates if name in ("gru.w", "gru.u", "gru.b") else torch.arange(len(old))
+    if old.dim() == 1:
+        new[rows] = old
+        return
+    columns = state if name in ("gru.u", "gains.weight", "tell.weight") else torch.arange(old.shape[1])
+    new[rows] = 0
+    new[rows[:, None], columns] = old
+
+
 @torch.no_grad()
 def grown(own: Sizes, sizes: Sizes) -> dict[str, Tensor]:
     """1 where `grow` adds a weight to a parameter of a network of `own` sizes, 0 where it keeps one; parameters with both."""
     model = Dccrn(own)
     for p in model.parameters():
-        p.fill_(1.0)
-    new = {name: (p == 0).float() for name, p in grow(model, sizes).named_parameters()}
+        p.fill_(math.nan)
+    new = {name: (~p.isnan()).float() for name, p in grow(model, sizes).named_parameters()}
     return {name: mask for name, mask in new.items() if 0 < mask.sum() < mask.numel()}
 
 

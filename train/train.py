@@ -62,7 +62,7 @@ def parse() -> argparse.Namespace:
     sizes.add_argument("--blocks", type=int, help=f"dual-path blocks; --init may have fewer (default {Sizes.blocks})")
     low = f"units of the memory for the lowest bins; --init may have none (default {Sizes.low_hidden})"
     sizes.add_argument("--low-hidden", type=int, help=low)
-    sizes.add_argument("--full-hidden", type=int, help=f"units of the full-band memory (default {Sizes.full_hidden})")
+    sizes.add_argument("--full-hidden", type=int, help=f"units of the full-band memory; --init may have fewer (default {Sizes.full_hidden})")
     sizes.add_argument("--heads", type=int, help=f"2 also filters the previous frame, one hop later (default {Sizes.heads})")
     sizes.add_argument("--taps", type=int, help=f"frames in the complex filter; --init may have fewer (default {Sizes.taps})")
     ahead = f"frames of look-ahead past the filtered one; --init may have fewer (default {Sizes.look_ahead})"

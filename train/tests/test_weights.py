@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 
 import dsp
 import export
-from model import Dccrn, Sizes, grow
+from model import Dccrn, Sizes, grow, grown
 from weights import Folded, calibrate, fold, unfold
 
 SMALL = Sizes(channels=(4, 8), mix_hidden=3, hidden=8, blocks=1, high_positions=2, taps=2)
@@ -66,15 +66,37 @@ def test_what_learns_to_look_ahead_is_the_same_at_first(tmp_path):
     torch.manual_seed(7)
     model = Dccrn(replace(SMALL, heads=2, taps=2, low_hidden=8, full_hidden=16)).eval()
     torch.nn.init.normal_(model.low_memory.linear.weight)
-    grown = grow(model, replace(model.sizes, look_ahead=5, taps=5, taps_ahead=2))
+    ahead = grow(model, replace(model.sizes, look_ahead=5, taps=5, taps_ahead=2))
     x = 0.1 * torch.randn(1, 9600)
     want = dsp.denoise(model, x, 48000)
-    torch.testing.assert_close(dsp.denoise(grown, x, 48000), want, rtol=0, atol=1e-6)
-    for parameter in grown.parameters():
+    torch.testing.assert_close(dsp.denoise(ahead, x, 48000), want, rtol=0, atol=1e-6)
+    for parameter in ahead.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
-    export.export(grown, {}, tmp_path / "w", tmp_path / "g")  # compares the folded with the unfolded
+    export.export(ahead, {}, tmp_path / "w", tmp_path / "g")  # compares the folded with the unfolded
     with pytest.raises(ValueError, match="is not"):
-        grow(grown, replace(grown.sizes, taps_ahead=1))
+        grow(ahead, replace(ahead.sizes, taps_ahead=1))
+
+
+@pytest.mark.parametrize("ratio", [1, 2])
+def test_a_wider_full_band_memory_is_the_same_at_first(ratio):
+    """Also with look-ahead added; the new units are not silent, and what they say is learnt from the first step on."""
+    torch.manual_seed(8)
+    model = Dccrn(replace(SMALL, heads=2, ratio=ratio, full_hidden=16)).eval()
+    sizes = replace(model.sizes, full_hidden=28, look_ahead=2)
+    wider = grow(model, sizes)
+    low, bands = 0.3 * torch.randn(2, 30, 160, dtype=torch.complex64), torch.rand(2, 30, 24)
+    for got, want in zip(wider(low, bands), model(low, bands)):
+        torch.testing.assert_close(got, want, rtol=0, atol=1e-6)
+    masks = grown(model.sizes, sizes)
+    m = 28 // ratio
+    assert masks["full_memory.gru.u"].sum() == 3 * m * 28 - 3 * (16 // ratio) * 16
+    assert masks["full_memory.gru.b"].sum() == 3 * (m - 16 // ratio)
+    torch.view_as_real(wider(low, bands)[0]).square().sum().backward()
+    taken = masks["full_memory.gains.weight"] * wider.full_memory.gains.weight.grad
+    assert (taken.abs().amax(0) > 0).sum() == 12
+    for smaller in (dict(full_hidden=12), dict(full_hidden=0)):
+        with pytest.raises(ValueError, match="is not"):
+            grow(model, replace(model.sizes, **smaller))
 
 
 def test_what_has_grown_learns(shaken_model):
