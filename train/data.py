@@ -425,8 +425,8 @@ class Mixer:
 class Batches(torch.utils.data.IterableDataset):
     """An endless stream of batches; batch k of worker w of rank r depends on (seed, k, w, r) alone.
 
-    With `taught`, a folder made by teacher.py, that share of the items comes from there; all items then have `wanted16`,
-    the teacher's output for them, or else the clean voice."""
+    With `taught`, a folder made by teacher.py, that share of the items comes from there; all items then have `wanted`, the
+    teacher's output for them, or else the clean voice."""
 
     def __init__(
         self, folder: str, split: str, recipe: Recipe, batch: int, seed: int, rank: int = 0, start: int = 0,
@@ -451,13 +451,11 @@ class Batches(torch.utils.data.IterableDataset):
                 "bandwidth": torch.tensor([i["bandwidth"] for i in items], dtype=torch.float32),
                 "reference": torch.tensor([i["reference"] for i in items], dtype=torch.float32),
             }
-            for name in ("noisy", "clean"):
+            for name in ("noisy", "clean", "wanted")[: 2 + (self.taught is not None)]:
                 if full:
                     out[name + "48"] = torch.from_numpy(np.stack([i[name] for i in items[:full]]))
                 if full < self.batch:
                     out[name + "16"] = torch.from_numpy(np.stack([i[name] for i in items[full:]]))
-            if self.taught is not None:
-                out["wanted16"] = torch.from_numpy(np.stack([i["wanted"] for i in items]))
             yield out
             k += workers
 
@@ -475,8 +473,7 @@ class Batches(torch.utils.data.IterableDataset):
             if rng.random() < self.share:
                 return taught.item(rng, full)
             item = mixer.item(rng, full)
-            clean = item["clean"]
-            return item | dict(wanted=soxr.resample(clean, 48000, 16000, quality="HQ") if full else clean)
+            return item | dict(wanted=item["clean"])
 
         return draw
 

@@ -15,6 +15,7 @@ MOST_DB = 40  # a distortion ratio beyond this is as good
 LONG = 1024  # samples at 16 kHz, 64 ms: a voice's harmonics stand apart
 ENVELOPE_BANDS = 12  # nearly three ERB wide
 ENVELOPE_FLOOR = 1e-8  # of a band's mean power, 60 dB or so below a voice
+HIGH_FLOOR = 1e-9  # the same above 8 kHz, where voices are softer
 ENVELOPE_MOST = 2.0  # decades between neighbouring errors that still count
 TALK_DB = 25.0  # frames within this of the loudest one count as speech
 RULES_DB = 5.0  # noise dominates a bin where it is this far above the voice
@@ -97,9 +98,13 @@ def _pesq_distance():
     return Distance(1.0, sample_rate=16000)
 
 
-def _log_error(y: Tensor, target: Tensor) -> Tensor:
+def _log_error(y: Tensor, target: Tensor, floor: float = ENVELOPE_FLOOR) -> Tensor:
     """Decades between two powers, with a floor at inaudible levels."""
-    return torch.log10(y + ENVELOPE_FLOOR) - torch.log10(target + ENVELOPE_FLOOR)
+    return torch.log10(y + floor) - torch.log10(target + floor)
+
+
+def _smooth(error: Tensor) -> Tensor:
+    return F.smooth_l1_loss(error, torch.zeros_like(error), reduction="none")
 
 
 def _masked_mean(x: Tensor, known: Tensor) -> Tensor:
@@ -127,7 +132,7 @@ def _residue(y: Tensor, target: Tensor, noise: Tensor, known: Tensor) -> Tensor:
     where = talk & (rival > voice) & (rival > ENVELOPE_FLOOR)
     excess = F.relu(_log_error(dsp.power(y), voice))
     where = where * known
-    return (F.smooth_l1_loss(excess, torch.zeros_like(excess), reduction="none") * where).sum() / where.sum().clamp_min(1)
+    return (_smooth(excess) * where).sum() / where.sum().clamp_min(1)
 
 
 class Loss:
@@ -140,13 +145,14 @@ class Loss:
     on gain and polarity.
 
     `envelope`: of the errors of log band energies, bands nearly three ERB wide, the squared differences between neighbouring
-    bands and, a third as heavy, between frames 20 ms apart; `level`: those errors themselves, and those that the full-band
-    memory's gains alone would leave. Patches that are cut or left are more audible than an even error.
+    bands and, a third as heavy, between frames 20 ms apart; `level`: those errors themselves, those that the full-band
+    memory's gains alone would leave, and, half as heavy, those of the bands above 8 kHz. Patches that are cut or left are more audible
+    than an even error; compressed magnitudes do not see how much noise stays above 8 kHz.
 
     `residue`: by how much the output exceeds the voice in those bins of the 64 ms spectrum where noise dominates during speech, mostly
     between harmonics. Compressed magnitudes are nearly blind there.
 
-    A batch may have `wanted16`, the low band of another denoiser's output for it (teacher.py): it is the target of the spectra
+    A batch may have `wanted48` and `wanted16`, another denoiser's output for it (teacher.py): it is the target of the spectra
     and the envelope; distortion, PESQ and STOI use the clean voice.
     """
 
@@ -157,25 +163,30 @@ class Loss:
         self.weights = dict(cut=400 * cut, high=400 * high, sdr=sdr, pesq=pesq, stoi=stoi, envelope=envelope, level=level, residue=residue)
         for name, weight in (("magnitude", magnitude), ("complex", complex_)):
             self.weights |= {name: 400 * (1 - long) * weight, "long_" + name: 400 * long * weight}
+        self.weights["high_level"] = level / 2
+        self.high_alone = False  # leaves out everything below 8 kHz
         self.perceptual = 1  # what the PESQ and STOI terms of the next call count, of their weights; 0 leaves them out
         self.pesq = _pesq_distance() if pesq else None
         self.stoi = _stoi_loss() if stoi else None
         self.bands, self.gains = dsp.band_matrix(), dsp.gain_matrix()
         wide, narrow = (erb_edges(1, LOW_BINS + 1, bands) for bands in (ENVELOPE_BANDS, LOW_BANDS))
         self.wide_means, self.narrow_means = band_means(wide), band_means(narrow)
-        self.wide_last, self.narrow_last = (torch.tensor([50.0 * (e - 1) for e in x[1:]]) for x in (wide, narrow))
+        self.wide_last, self.narrow_last, self.high_last = (
+            torch.tensor([50.0 * (e - 1) for e in x[1:]]) for x in (wide, narrow, dsp.band_edges())
+        )
 
     def to(self, device) -> "Loss":
         """Nothing is copied between devices after this: a CUDA graph could not hold it."""
-        for name in ("bands", "gains", "wide_means", "narrow_means", "wide_last", "narrow_last", "pesq", "stoi"):
+        for name in ("bands", "gains", "wide_means", "narrow_means", "wide_last", "narrow_last", "high_last", "pesq", "stoi"):
             value = getattr(self, name)
             setattr(self, name, value if value is None else value.to(device))
         return self
 
     def __call__(self, model, batch: dict) -> tuple[Tensor, dict]:
         """-> the loss, and its parts, detached."""
-        noisy, clean = {}, {}
-        for name, out in (("noisy", noisy), ("clean", clean)):
+        noisy, clean, wanted = {}, {}, {}
+        taught = "wanted48" in batch or "wanted16" in batch
+        for name, out in (("noisy", noisy), ("clean", clean), ("wanted", wanted))[: 2 + taught]:
             low, high = [], None
             if name + "48" in batch:
                 s = dsp.stft(batch[name + "48"], 48000)
@@ -194,27 +205,35 @@ class Loss:
             energy[:full] = dsp.power(noisy["high"]) @ self.bands
         trace: dict = {}
         mask, gains = model(dsp.compress(noisy["low"][..., 1:]), dsp.band_features(energy), trace)
-        heads = gains.shape[-1] // HIGH_BANDS
-        ahead = getattr(model, "module", model).sizes.taps_ahead  # DistributedDataParallel has the network inside
-        estimates = dsp.filter_heads(mask, noisy["low"], heads, ahead)
-
         level = (0.1 / batch["reference"]).view(-1, 1)
-        known = _below(torch.arange(LOW_BINS + 1, device=device) * 50, batch["bandwidth"])
-        wave = dsp.istft(estimates[0] * known, 16000, *(x * known for x in estimates[1:])) * level
-        target = dsp.istft(clean["low"] * known, 16000) * level
-        noise = dsp.istft(noisy["low"] * known, 16000) * level - target if self.weights["residue"] else None
-        goal = dsp.stft(batch["wanted16"], 16000) if "wanted16" in batch else clean["low"]
-        wanted = dsp.istft(goal * known, 16000) * level if "wanted16" in batch else None
-        part = self.compare(wave, target, noise, batch["bandwidth"], wanted)
-        if "envelope" in trace:
-            part["level"] = part["level"] + self._gains_alone(trace["envelope"], noisy["low"], goal, level, batch)
+        part = {}
+        if not self.high_alone:
+            ahead = getattr(model, "module", model).sizes.taps_ahead  # DistributedDataParallel has the network inside
+            estimates = dsp.filter_heads(mask, noisy["low"], gains.shape[-1] // HIGH_BANDS, ahead)
+            part = self._low(estimates, trace.get("envelope"), noisy["low"], clean["low"], wanted.get("low"), level, batch)
         if full:
-            part["high"] = self._high(gains[:full].float(), noisy["high"], clean["high"], level[:full], batch)
+            goal = wanted or clean
+            part["high"], part["high_level"] = self._high(gains[:full].float(), noisy["high"], goal["high"], level[:full], batch)
         else:
             part["high"] = 0 * gains.float().sum()  # every weight gets a gradient: DistributedDataParallel waits for it
         scale = {name: self.perceptual for name in ("pesq", "stoi")}
         total = sum(scale.get(k, 1) * self.weights[k] * part[k] for k in part)
         return total, {k: v.detach() for k, v in part.items()}
+
+    def _low(
+        self, estimates, gains: Tensor | None, noisy: Tensor, clean: Tensor, wanted: Tensor | None, level: Tensor, batch: dict
+    ) -> dict[str, Tensor]:
+        """The parts up to 8 kHz, of spectra (B, T, 161); `gains` are the full-band memory's."""
+        known = _below(torch.arange(LOW_BINS + 1, device=noisy.device) * 50, batch["bandwidth"])
+        wave = dsp.istft(estimates[0] * known, 16000, *(x * known for x in estimates[1:])) * level
+        target = dsp.istft(clean * known, 16000) * level
+        noise = dsp.istft(noisy * known, 16000) * level - target if self.weights["residue"] else None
+        followed = None if wanted is None else dsp.istft(wanted * known, 16000) * level
+        part = self.compare(wave, target, noise, batch["bandwidth"], followed)
+        if gains is not None:
+            goal = clean if wanted is None else wanted
+            part["level"] = part["level"] + self._gains_alone(gains, noisy, goal, level, batch)
+        return part
 
     def compare(
         self, wave: Tensor, target: Tensor, noise: Tensor | None, bandwidth: Tensor, wanted: Tensor | None = None
@@ -234,7 +253,7 @@ class Loss:
                 across = error.diff(dim=2).clamp(-ENVELOPE_MOST, ENVELOPE_MOST).square()
                 over_time = (error[:, 2:] - error[:, :-2]).clamp(-ENVELOPE_MOST, ENVELOPE_MOST).square()
                 part["envelope"] = _masked_mean(across, whole[..., 1:]) + _masked_mean(over_time, whole) / 3
-                part["level"] = _masked_mean(F.smooth_l1_loss(error, torch.zeros_like(error), reduction="none"), whole)
+                part["level"] = _masked_mean(_smooth(error), whole)
             elif noise is not None:
                 part["residue"] = _residue(y, s, stft(noise), known)
         voiced = target.square().mean(1) > 1e-6
@@ -265,17 +284,19 @@ class Loss:
         for head, g in enumerate(gains.chunk(gains.shape[-1] // LOW_BANDS, -1)):
             heard, there = (delay(x, head) if head else x for x in (before, wanted))
             error = _log_error(heard * g.square(), there)
-            error = F.smooth_l1_loss(error, torch.zeros_like(error), reduction="none")
-            total = total + _masked_mean(error, _below(self.narrow_last, batch["bandwidth"]))
+            total = total + _masked_mean(_smooth(error), _below(self.narrow_last, batch["bandwidth"]))
         return total * LOW_BANDS / gains.shape[-1]
 
-    def _high(self, gains: Tensor, noisy: Tensor, clean: Tensor, level: Tensor, batch: dict) -> Tensor:
-        """Compressed magnitudes of the bins 161..=400 under the gains (B, T, heads 24)."""
-        scale, heads = level[..., None], gains.shape[-1] // HIGH_BANDS
-        known = _below((LOW_BINS + 1 + torch.arange(dsp.HIGH_BINS, device=gains.device)) * 50, batch["bandwidth"][: len(gains)])
-        total = 0
+    def _high(self, gains: Tensor, noisy: Tensor, target: Tensor, level: Tensor, batch: dict) -> tuple[Tensor, Tensor]:
+        """The bins 161..=400 under the gains (B, T, heads 24): compressed magnitudes, and the log error of the 24 bands."""
+        scale, heads, bandwidth = level[..., None], gains.shape[-1] // HIGH_BANDS, batch["bandwidth"][: len(gains)]
+        known = _below((LOW_BINS + 1 + torch.arange(dsp.HIGH_BINS, device=gains.device)) * 50, bandwidth)
+        whole = _below(self.high_last, bandwidth)
+        magnitude, envelope = 0, 0
         for head, g in enumerate(gains.chunk(heads, -1)):
-            n_mag, c_mag = (dsp.power((delay(x, head) if head else x) * scale) + 1e-9 for x in (noisy, clean))
-            out = (n_mag * (g @ self.gains).square() + 1e-9).pow(COMPRESSION / 2)
-            total = total + _masked_mean((out - c_mag.pow(COMPRESSION / 2)).square(), known)
-        return total / heads
+            heard, there = (dsp.power((delay(x, head) if head else x) * scale) for x in (noisy, target))
+            out = heard * (g @ self.gains).square()
+            before, after = ((x + 1e-9).pow(COMPRESSION / 2) for x in (out, there))
+            magnitude = magnitude + _masked_mean((before - after).square(), known)
+            envelope = envelope + _masked_mean(_smooth(_log_error(out @ self.bands, there @ self.bands, HIGH_FLOOR)), whole)
+        return magnitude / heads, envelope / heads

@@ -8,7 +8,7 @@ A good denoiser's output can be predicted, because it is computed from the same 
 et al., Interspeech 2023, arXiv 2305.08227; weights MIT or Apache-2.0), its three networks run over whole items by
 onnxruntime, six times faster than frame by frame.
 
-The folder keeps only the teacher's output, 96 kB an item; the mixtures are recreated from the cache, which must be the same.
+The folder keeps only the teacher's output, 288 kB an item; the mixtures are recreated from the cache, which must be the same.
 """
 
 import argparse
@@ -136,12 +136,12 @@ def checksum(item: dict) -> int:
 
 
 def answer(teacher, item: dict) -> np.ndarray:
-    """The teacher's output for an item, at 16 kHz, for a reference level of 1."""
+    """The teacher's output for an item, at 48 kHz, for a reference level of 1."""
     gain = 10 ** (LEVEL / 20) / rms(item["noisy"])
     x = item["noisy"] * gain
     before = int(WARM * RATE)
     y = teacher(np.concatenate([x[:before][::-1], x]))[min(before, len(x)) :]
-    return soxr.resample(y, RATE, 16000, quality="HQ") / (gain * item["reference"])
+    return y / (gain * item["reference"])
 
 
 def write_part(cache: str, out: str, part: int, seed: int, first: int, count: int) -> None:
@@ -175,7 +175,7 @@ class Taught:
         self.counts = np.cumsum([len(answers) for _, answers in self.parts])
 
     def item(self, rng, full: bool) -> dict:
-        """Like Mixer's, plus `wanted`: the teacher's output, always at 16 kHz."""
+        """Like Mixer's, plus `wanted`: the teacher's output."""
         k = int(rng.integers(self.counts[-1]))
         part = int(np.searchsorted(self.counts, k, "right"))
         about, answers = self.parts[part]
@@ -185,9 +185,9 @@ class Taught:
             raise SystemExit(f"{self.folder}: made from another cache, or by another version of the mixer; make it again")
         item["wanted"] = answers[k].astype(np.float32) * item["reference"]
         if rms(item["clean"]) > 10 ** (CLEAR / 20) * rms(item["noisy"] - item["clean"]):
-            item["wanted"] = soxr.resample(item["clean"], RATE, 16000, quality="HQ")
+            item["wanted"] = item["clean"]
         if not full:
-            for name in ("noisy", "clean"):
+            for name in ("noisy", "clean", "wanted"):
                 item[name] = soxr.resample(item[name], RATE, 16000, quality="HQ")
         gain = min(10 ** (rng.normal(0, GAIN) / 20), RECIPE.peak / max(np.abs(item["noisy"]).max(), 1e-9))
         for name in ("noisy", "clean", "wanted", "reference"):

@@ -84,6 +84,8 @@ def parse() -> argparse.Namespace:
     p.add_argument("--init", help="start a new run from the weights in this checkpoint or weights file")
     grown_rate = "factor on the learning rate of weights that --init lacks, within parameters that it has"
     p.add_argument("--grown-rate", type=float, default=1.0, help=grown_rate)
+    alone = "train the gains above 8 kHz alone; what the network does below stays as it is, to the bit"
+    p.add_argument("--high-alone", action="store_true", help=alone)
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--workers", type=int, default=1, help="data processes per training process")
     p.add_argument("--bf16", nargs="?", choices=["auto", "on", "off"], const="on", default="auto", help="autocast the convolutions; "
@@ -137,7 +139,7 @@ def rate(step: int, done: float, a) -> float:
 
 
 def optimizer(model: Dccrn, a) -> torch.optim.Optimizer:
-    parameters = [p for p in model.parameters() if p.numel()]
+    parameters = [p for p in model.parameters() if p.numel() and p.requires_grad]
     if a.optimizer == "adamw":
         lr, capturable = torch.tensor(a.lr, device=parameters[0].device), parameters[0].is_cuda
         return torch.optim.AdamW(parameters, lr=lr, betas=(0.9, 0.98), weight_decay=a.weight_decay, capturable=capturable)
@@ -145,7 +147,20 @@ def optimizer(model: Dccrn, a) -> torch.optim.Optimizer:
 
 
 def criterion(a) -> Loss:
-    return Loss(cut=a.cut, sdr=a.sdr, pesq=a.pesq, stoi=a.stoi, long=a.long, envelope=a.envelope, level=a.level, residue=a.residue)
+    loss = Loss(cut=a.cut, sdr=a.sdr, pesq=a.pesq, stoi=a.stoi, long=a.long, envelope=a.envelope, level=a.level, residue=a.residue)
+    loss.high_alone = a.high_alone
+    return loss
+
+
+def high_gains(model: Dccrn) -> dict[torch.nn.Parameter, torch.Tensor]:
+    """The parameters that only gains above 8 kHz depend on, and where each of them does: 1, or 0 for gains below."""
+    found = {p: torch.ones_like(p) for p in model.high_out.parameters()}
+    if model.full_memory:
+        for p in model.full_memory.gains.parameters():
+            where = torch.ones_like(p)
+            where.view(model.sizes.heads, dsp.LOW_BANDS + dsp.HIGH_BANDS, -1)[:, : dsp.LOW_BANDS] = 0
+            found[p] = where
+    return found
 
 
 def asked_sizes(a) -> dict:
@@ -206,8 +221,9 @@ class Step:
 
     def __init__(self, net, model: Dccrn, ema: Dccrn, opt, loss: Loss, a, graph: bool, bf16: bool = False):
         self.net, self.opt, self.loss, self.a, self.bf16 = net, opt, loss, a, bf16
-        self.parameters = [p for p in model.parameters() if p.numel()]
+        self.parameters = [p for p in model.parameters() if p.numel() and p.requires_grad]
         self.faster = faster(model, a)
+        self.kept = [(p, where > 0, p.detach().clone()) for p, where in high_gains(model).items()] if getattr(a, "high_alone", False) else []
         floating = [(e, m) for e, m in zip(ema.state_dict().values(), model.state_dict().values()) if e.is_floating_point()]
         self.averages, self.sources = zip(*floating)
         self.graph, self.wanted, self.taken = None, graph, 0
@@ -233,6 +249,8 @@ class Step:
         with torch.no_grad():
             for (p, more), old in zip(self.faster, before):
                 p.addcmul_(p - old, more)
+            for p, where, old in self.kept:
+                p.copy_(torch.where(where, p, old))
             torch._foreach_lerp_(self.averages, self.sources, 1 - decay)
         return total.detach(), parts, norm.detach()
 
@@ -333,6 +351,10 @@ class Run:
         kept = load(source, device) if source else None
         self.model, self.before = going_on(a, source, kept) if kept else start(a)
         self.model.to(device)
+        if a.high_alone:
+            self.model.requires_grad_(False)
+            for p in high_gains(self.model):
+                p.requires_grad_(True)
         self.opt = optimizer(self.model, a)
         self.ema = copy.deepcopy(self.model).eval()
         self.step, self.hours = 0, 0.0
@@ -347,7 +369,7 @@ class Run:
             self.step, self.hours = kept["step"], kept["hours"]
         self.model.train()
         for norm in self.model.modules():
-            if a.freeze_norms and isinstance(norm, torch.nn.BatchNorm1d):
+            if (a.freeze_norms or a.high_alone) and isinstance(norm, torch.nn.BatchNorm1d):
                 norm.eval()
 
     def save(self, path: str) -> None:

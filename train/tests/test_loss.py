@@ -72,6 +72,33 @@ def test_loss_sees_polarity_and_level(rng):
     assert total(1) < total(-1) - 1
 
 
+def test_noise_above_8_khz_is_an_error_of_level(rng):
+    """Hiss 30 dB below the voice: every step towards silence counts, and nothing above the
+    bandwidth does."""
+    clean = voice(rng, 1, 48000)
+    spectrum = np.fft.rfft(clean)
+    spectrum[8000:] = 0
+    clean = np.fft.irfft(spectrum, len(clean)).astype(np.float32)
+    hiss = np.fft.rfft(rng.standard_normal(48000))
+    hiss[:8500] = 0
+    hiss = np.fft.irfft(hiss).astype(np.float32)
+    hiss *= 10 ** (-30 / 20) * active_rms(clean, 48000) / np.sqrt(np.mean(hiss**2))
+
+    def part(gain, bandwidth=20000.0):
+        def lowered(low, bands, trace):
+            mask, gains = open_network(low, bands)
+            return mask, gain * gains
+
+        lowered.sizes = open_network.sizes
+        batch = dict(noisy48=torch.from_numpy(clean + hiss)[None], clean48=torch.from_numpy(clean)[None])
+        batch |= dict(bandwidth=torch.tensor([bandwidth]), reference=torch.tensor([active_rms(clean, 48000)]))
+        return float(Loss(level=1.0)(lowered, batch)[1]["high_level"])
+
+    steps = [part(gain) for gain in (1, 0.3, 0.1)]
+    assert all(a > b + 0.05 for a, b in zip(steps, steps[1:])) and part(0) < 0.05
+    assert part(1, bandwidth=8050.0) == 0
+
+
 def test_loss_counts_quiet_items_alike(rng):
     clean = voice(rng, 1, 16000)
     noisy = clean + 0.05 * rng.standard_normal(16000).astype(np.float32)

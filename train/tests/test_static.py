@@ -27,7 +27,7 @@ def test_a_step_is_static(monkeypatch, optimizer):
             opt = Soap(parameters)
         else:
             opt = torch.optim.AdamW(parameters, lr=1e-3, foreach=True)
-        for name in ("bands", "gains", "wide_means", "narrow_means", "wide_last", "narrow_last"):
+        for name in ("bands", "gains", "wide_means", "narrow_means", "wide_last", "narrow_last", "high_last"):
             setattr(loss, name, torch.empty_like(getattr(loss, name)))
         batch = dict(bandwidth=torch.empty(4), reference=torch.empty(4))
         for name in ("noisy", "clean"):

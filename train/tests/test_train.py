@@ -218,6 +218,22 @@ def test_what_has_grown_learns_faster(cache, tmp_path, monkeypatch):
         run(monkeypatch, cache, tmp_path / "c", 1, "--grown-rate", 2)
 
 
+@pytest.mark.parametrize("full_hidden", [0, 16])
+def test_gains_above_8_khz_learn_alone(cache, tmp_path, monkeypatch, full_hidden):
+    """The mask and the gains below stay as they are, to the bit, and so does the average; those above change."""
+    run(monkeypatch, cache, tmp_path / "a", 1, "--full-hidden", full_hidden, "--heads", 2)
+    more = "--high-alone", "--level", 1, "--full-band", 1, "--lr", 0.01
+    run(monkeypatch, cache, tmp_path / "b", 6, "--init", tmp_path / "a/last.pt", *more)
+    low, bands = 0.3 * torch.randn(1, 9, 160, dtype=torch.complex64), torch.rand(1, 9, 24)
+    for averaged in (False, True):
+        traces = [{}, {}]
+        networks = load_network(tmp_path / "a/last.pt")[0], load_network(tmp_path / "b/last.pt", averaged)[0]
+        (mask, gains), (same, others) = (net(low, bands, trace) for net, trace in zip(networks, traces))
+        assert torch.equal(mask, same) and (gains - others).abs().max() > 1e-3
+        assert "envelope" not in traces[0] or torch.equal(traces[0]["envelope"], traces[1]["envelope"])
+    assert lines(tmp_path / "b")[-1].keys().isdisjoint({"sdr", "magnitude"})
+
+
 def test_init_brings_its_sizes(cache, tmp_path, monkeypatch):
     run(monkeypatch, cache, tmp_path / "a", 1, "--blocks", 1, "--channels", 8, 16, "--taps", 2)
     run(monkeypatch, cache, tmp_path / "b", 1, "--init", tmp_path / "a/last.pt", "--taps", 3)
