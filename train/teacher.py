@@ -181,8 +181,8 @@ class Taught:
         about, answers = self.parts[part]
         k -= self.counts[part] - len(answers)
         item = mixture(self.mixer, about["seed"], about["first"] + int(k))
-        if checksum(item) != about["sums"][k]:
-            raise SystemExit(f"{self.folder}: made from another cache, or by another version of the mixer; make it again")
+        if checksum(item) != about["sums"][k] or len(answers[k]) != len(item["noisy"]):
+            raise SystemExit(f"{self.folder}: made from another cache, or by another version of teacher.py or the mixer; make it again")
         item["wanted"] = answers[k].astype(np.float32) * item["reference"]
         if rms(item["clean"]) > 10 ** (CLEAR / 20) * rms(item["noisy"] - item["clean"]):
             item["wanted"] = item["clean"]

@@ -223,7 +223,8 @@ class Step:
         self.net, self.opt, self.loss, self.a, self.bf16 = net, opt, loss, a, bf16
         self.parameters = [p for p in model.parameters() if p.numel() and p.requires_grad]
         self.faster = faster(model, a)
-        self.kept = [(p, where > 0, p.detach().clone()) for p, where in high_gains(model).items()] if getattr(a, "high_alone", False) else []
+        alone = high_gains(model) if getattr(a, "high_alone", False) else {}
+        self.kept = [(p, where > 0, p.detach().clone()) for p, where in alone.items()]
         floating = [(e, m) for e, m in zip(ema.state_dict().values(), model.state_dict().values()) if e.is_floating_point()]
         self.averages, self.sources = zip(*floating)
         self.graph, self.wanted, self.taken = None, graph, 0

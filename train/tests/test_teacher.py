@@ -115,6 +115,13 @@ def test_another_cache_is_noticed(taught, cache):
         teacher.Taught(str(taught), Cache(cache, "train")).item(np.random.default_rng(0), False)
 
 
+def test_output_at_another_rate_is_noticed(taught, cache):
+    for part in taught.glob("*.f16"):
+        part.write_bytes(part.read_bytes()[: part.stat().st_size // 3])  # as long as at 16 kHz
+    with pytest.raises(SystemExit, match="another version"):
+        teacher.Taught(str(taught), Cache(cache, "train")).item(np.random.default_rng(0), False)
+
+
 def test_batches_have_what_is_wanted(taught, cache):
     alone = next(iter(Batches(cache, "train", PLAIN, 3, seed=4, taught=str(taught), share=0.0)))
     shared = next(iter(Batches(cache, "train", PLAIN, 3, seed=4, taught=str(taught), share=1.0)))
