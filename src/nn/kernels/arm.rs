@@ -10,7 +10,7 @@ impl Simd for V128 {
     const WIDTH: usize = 4;
     const ACROSS: usize = 4;
     const ROWS: usize = 4;
-    const HALVES: bool = true;
+    const PAIRS: bool = true;
 
     forward! {
         add(o) = vaddq_f32;
@@ -35,8 +35,10 @@ impl Simd for V128 {
         Self(vld1q_f32(p))
     }
     #[inline(always)]
-    unsafe fn load_halves(p: *const u16) -> Self {
-        Self(vreinterpretq_f32_u32(vshll_n_u16::<16>(vld1_u16(p))))
+    unsafe fn load_pairs(p: *const f32) -> (Self, Self) {
+        let words = vld1q_u32(p.cast());
+        let upper = vandq_u32(words, vdupq_n_u32(0xffff_0000));
+        (Self(vreinterpretq_f32_u32(vshlq_n_u32::<16>(words))), Self(vreinterpretq_f32_u32(upper)))
     }
     #[inline(always)]
     unsafe fn store(self, p: *mut f32) {

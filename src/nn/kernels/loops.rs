@@ -14,7 +14,7 @@ pub(super) struct MatMul {
     pub(super) y_stride: usize,
     pub(super) add: bool,
     pub(super) w: *const f32,
-    pub(super) halves: *const u16, // null: `w` holds the weights
+    pub(super) pairs: *const f32, // of weights; null: only `w` holds them
     pub(super) bias: *const f32,
     pub(super) slope: *const f32, // null: no PReLU
     pub(super) inputs: usize,
@@ -88,14 +88,14 @@ unsafe fn block<S: Simd, const R: usize, const V: usize>(job: &MatMul, row: usiz
     }
 }
 
-/// V vectors of a single-row [`matmul`] with halved weights, from column `first` on; whole panels, no PReLU.
+/// V vectors of a single-row [`matmul`] with weights in pairs, from column `first` on; whole panels, no PReLU.
 #[inline(always)]
-unsafe fn halved<S: Simd, const V: usize>(job: &MatMul, first: usize) {
-    let at = |v: usize| {
+unsafe fn paired<S: Simd, const V: usize>(job: &MatMul, first: usize) {
+    let pairs = job.inputs.div_ceil(2);
+    let w: [*const f32; V] = std::array::from_fn(|v| {
         let column = first + v * S::WIDTH;
-        column / PANEL * job.inputs * PANEL + column % PANEL
-    };
-    let w: [*const u16; V] = std::array::from_fn(|v| job.halves.add(at(v)));
+        job.pairs.add(column / PANEL * pairs * PANEL + column % PANEL)
+    });
     let y = job.y.add(first);
     let mut acc = [S::splat(0.0); V];
     for v in 0..V {
@@ -104,10 +104,18 @@ unsafe fn halved<S: Simd, const V: usize>(job: &MatMul, first: usize) {
             acc[v] = acc[v].add(S::load(y.add(v * S::WIDTH)));
         }
     }
-    for k in 0..job.inputs {
-        let x = S::splat(*job.a.add(k));
+    for pair in 0..job.inputs / 2 {
+        let [even, odd] = [0, 1].map(|k| S::splat(*job.a.add(2 * pair + k)));
         for v in 0..V {
-            acc[v] = x.mul_add(S::load_halves(w[v].add(k * PANEL)), acc[v]);
+            let (w_even, w_odd) = S::load_pairs(w[v].add(pair * PANEL));
+            acc[v] = even.mul_add(w_even, acc[v]);
+            acc[v] = odd.mul_add(w_odd, acc[v]);
+        }
+    }
+    if job.inputs % 2 == 1 {
+        let last = S::splat(*job.a.add(job.inputs - 1));
+        for v in 0..V {
+            acc[v] = last.mul_add(S::load_pairs(w[v].add((pairs - 1) * PANEL)).0, acc[v]);
         }
     }
     for v in 0..V {
@@ -150,13 +158,13 @@ unsafe fn columns<S: Simd, const V: usize>(job: &MatMul, first: usize) {
 pub(super) unsafe fn matmul<S: Simd>(job: &MatMul) {
     let vectors = padded(job.outputs) / S::WIDTH;
     let mut v = 0;
-    if S::HALVES && !job.halves.is_null() {
+    if S::PAIRS && !job.pairs.is_null() {
         while vectors - v >= 8 {
-            halved::<S, 8>(job, v * S::WIDTH);
+            paired::<S, 8>(job, v * S::WIDTH);
             v += 8;
         }
         while v < vectors {
-            halved::<S, 1>(job, v * S::WIDTH);
+            paired::<S, 1>(job, v * S::WIDTH);
             v += 1;
         }
     }

@@ -64,11 +64,11 @@ impl Kernels {
             y_stride,
             add,
             w: w.data.as_ptr(),
-            halves: w
-                .halves
+            pairs: w
+                .pairs
                 .as_ref()
                 .filter(|_| rows == 1)
-                .map_or(std::ptr::null(), |h| h.as_ptr()),
+                .map_or(std::ptr::null(), |pairs| pairs.as_ptr()),
             bias: w.bias.as_ptr(),
             slope: w.slope.as_ref().map_or(std::ptr::null(), |s| s.as_ptr()),
             inputs: w.inputs,

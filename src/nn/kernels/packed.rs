@@ -46,7 +46,7 @@ impl DerefMut for Buffer {
 #[derive(Clone, Debug)]
 pub(crate) struct Packed {
     pub(super) data: Buffer,
-    pub(super) halves: Option<Vec<u16>>, // panels as in `data`: the upper halves of the weights, whose lower halves are zero
+    pub(super) pairs: Option<Buffer>, // see `for_one_row`
     pub(super) bias: Buffer,
     pub(super) slope: Option<Buffer>,
     pub(super) inputs: usize,
@@ -64,15 +64,25 @@ impl Packed {
                     weight(output, input);
             }
         }
-        Self { data, halves: None, bias: Buffer::new(width), slope: None, inputs, outputs }
+        Self { data, pairs: None, bias: Buffer::new(width), slope: None, inputs, outputs }
     }
 
-    /// For single-row products, where loading the weights dominates: if all weights are bfloat16 numbers, instruction sets
-    /// with cheap widening read only the upper halves. The result is bit-identical.
+    /// For single-row products, where loading the weights dominates: if all weights are bfloat16 numbers, two of them are
+    /// kept in each word, `[panel][input / 2][16]`, the even input's in its lower half. The result is bit-identical.
     pub(crate) fn for_one_row(mut self) -> Self {
         let whole = self.outputs.is_multiple_of(PANEL) && self.slope.is_none();
         if whole && self.data.iter().all(|w| w.to_bits() & 0xffff == 0) {
-            self.halves = Some(self.data.iter().map(|w| (w.to_bits() >> 16) as u16).collect());
+            let mut pairs = Buffer::new(self.bias.len() * self.inputs.div_ceil(2));
+            let panels = self.data.chunks_exact(self.inputs * PANEL);
+            let inputs = panels.flat_map(|panel| panel.chunks(2 * PANEL));
+            for (pair, inputs) in pairs.chunks_exact_mut(PANEL).zip(inputs) {
+                let (even, odd) = inputs.split_at(PANEL);
+                for (i, y) in pair.iter_mut().enumerate() {
+                    let upper = odd.get(i).map_or(0, |w| w.to_bits());
+                    *y = f32::from_bits(upper | even[i].to_bits() >> 16);
+                }
+            }
+            self.pairs = Some(pairs);
         }
         self
     }

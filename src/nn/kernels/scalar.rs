@@ -16,7 +16,7 @@ impl Simd for Scalar {
     const WIDTH: usize = 4;
     const ACROSS: usize = 4;
     const ROWS: usize = 2;
-    const HALVES: bool = false;
+    const PAIRS: bool = false;
 
     #[inline(always)]
     unsafe fn splat(x: f32) -> Self {
@@ -27,9 +27,10 @@ impl Simd for Scalar {
         Self(p.cast::<[f32; 4]>().read())
     }
     #[inline(always)]
-    unsafe fn load_halves(p: *const u16) -> Self {
-        let halves = p.cast::<[u16; 4]>().read();
-        Self(halves.map(|half| f32::from_bits(u32::from(half) << 16)))
+    unsafe fn load_pairs(p: *const f32) -> (Self, Self) {
+        let words = p.cast::<[u32; 4]>().read();
+        let of = |widen: fn(u32) -> u32| Self(words.map(|word| f32::from_bits(widen(word))));
+        (of(|word| word << 16), of(|word| word & 0xffff_0000))
     }
     #[inline(always)]
     unsafe fn store(self, p: *mut f32) {

@@ -15,13 +15,13 @@ pub(super) trait Simd: Copy {
     const ACROSS: usize;
     /// Rows in a block of [`super::loops::matmul`].
     const ROWS: usize;
-    /// Whether a product with one row reads halved weights: widening them takes two instructions a vector.
-    const HALVES: bool;
+    /// Whether a product with one row reads its weights in pairs: widening them takes an instruction a vector.
+    const PAIRS: bool;
 
     unsafe fn splat(x: f32) -> Self;
     unsafe fn load(p: *const f32) -> Self;
-    /// From the upper halves of floats.
-    unsafe fn load_halves(p: *const u16) -> Self;
+    /// Two vectors of bfloat16 numbers, from the lower and the upper halves of words.
+    unsafe fn load_pairs(p: *const f32) -> (Self, Self);
     unsafe fn store(self, p: *mut f32);
     unsafe fn add(self, o: Self) -> Self;
     unsafe fn sub(self, o: Self) -> Self;

@@ -21,24 +21,26 @@ fn variants(data: &[f32], run: impl Fn(Kernels, &mut [f32])) -> Vec<(Kernels, Ve
 }
 
 #[test]
-fn halved_weights_give_the_same_bits() {
-    let (outputs, inputs) = (9 * PANEL, 37);
-    let halves = |x: f32| f32::from_bits(x.to_bits() & 0xffff_0000);
-    let weights: Vec<f32> = numbers(outputs * inputs, 1).into_iter().map(halves).collect();
-    let (a, bias) = (numbers(inputs, 2), numbers(outputs, 3));
-    let packed =
-        Packed::new(outputs, inputs, |o, i| weights[o * inputs + i]).with_bias(|o| bias[o]);
-    let halved = packed.clone().for_one_row();
-    assert!(packed.halves.is_none() && halved.halves.is_some());
-    assert!(Packed::new(outputs, inputs, |_, _| 0.1).for_one_row().halves.is_none());
-    for kernels in Kernels::available() {
-        for add in [false, true] {
-            let [expected, got] = [&packed, &halved].map(|w| {
-                let mut y = numbers(outputs, 4);
-                kernels.matmul(w, 1, &a, inputs, &mut y, outputs, add);
-                y.into_iter().map(f32::to_bits).collect::<Vec<_>>()
-            });
-            assert!(expected == got, "{kernels:?}");
+fn weights_in_pairs_give_the_same_bits() {
+    let outputs = 9 * PANEL;
+    for inputs in [1, 2, 37] {
+        let halves = |x: f32| f32::from_bits(x.to_bits() & 0xffff_0000);
+        let weights: Vec<f32> = numbers(outputs * inputs, 1).into_iter().map(halves).collect();
+        let (a, bias) = (numbers(inputs, 2), numbers(outputs, 3));
+        let packed =
+            Packed::new(outputs, inputs, |o, i| weights[o * inputs + i]).with_bias(|o| bias[o]);
+        let paired = packed.clone().for_one_row();
+        assert!(packed.pairs.is_none() && paired.pairs.is_some());
+        assert!(Packed::new(outputs, inputs, |_, _| 0.1).for_one_row().pairs.is_none());
+        for kernels in Kernels::available() {
+            for add in [false, true] {
+                let [expected, got] = [&packed, &paired].map(|w| {
+                    let mut y = numbers(outputs, 4);
+                    kernels.matmul(w, 1, &a, inputs, &mut y, outputs, add);
+                    y.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+                });
+                assert!(expected == got, "{kernels:?}, {inputs} inputs");
+            }
         }
     }
 }

@@ -10,7 +10,7 @@ impl Simd for V128 {
     const WIDTH: usize = 4;
     const ACROSS: usize = 4;
     const ROWS: usize = 2;
-    const HALVES: bool = false;
+    const PAIRS: bool = false;
 
     forward! {
         add(o) = f32x4_add;
@@ -41,8 +41,9 @@ impl Simd for V128 {
         Self(v128_load(p.cast()))
     }
     #[inline(always)]
-    unsafe fn load_halves(p: *const u16) -> Self {
-        Self(u32x4_shl(u32x4_load_extend_u16x4(p), 16))
+    unsafe fn load_pairs(p: *const f32) -> (Self, Self) {
+        let words = v128_load(p.cast());
+        (Self(u32x4_shl(words, 16)), Self(v128_and(words, u32x4_splat(0xffff_0000))))
     }
     #[inline(always)]
     unsafe fn store(self, p: *mut f32) {

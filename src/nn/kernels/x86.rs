@@ -27,13 +27,12 @@ intrinsics! {
     splat: _mm512_set1_ps, _mm256_set1_ps;
     load: _mm512_loadu_ps, _mm256_loadu_ps;
     store: _mm512_storeu_ps, _mm256_storeu_ps;
-    load_half_width: _mm256_loadu_si256, _mm_loadu_si128;
-    widen: _mm512_cvtepu16_epi32, _mm256_cvtepu16_epi32;
     to_float: _mm512_cvtepi32_ps, _mm256_cvtepi32_ps;
     bits: _mm512_castps_si512, _mm256_castps_si256;
     from_bits: _mm512_castsi512_ps, _mm256_castsi256_ps;
     add_whole: _mm512_add_epi32, _mm256_add_epi32;
     sub_whole: _mm512_sub_epi32, _mm256_sub_epi32;
+    and: _mm512_and_si512, _mm256_and_si256;
     splat_whole: _mm512_set1_epi32, _mm256_set1_epi32;
     shift_left: _mm512_slli_epi32, _mm256_slli_epi32;
     shift_right: _mm512_srai_epi32, _mm256_srai_epi32;
@@ -67,9 +66,10 @@ macro_rules! vector {
                 Self($set::load(p))
             }
             #[inline(always)]
-            unsafe fn load_halves(p: *const u16) -> Self {
-                let wide = $set::widen($set::load_half_width(p.cast()));
-                Self($set::from_bits($set::shift_left::<16>(wide)))
+            unsafe fn load_pairs(p: *const f32) -> (Self, Self) {
+                let words = $set::bits($set::load(p));
+                let upper = $set::and($set::splat_whole(0xffff_0000_u32 as i32), words);
+                (Self($set::from_bits($set::shift_left::<16>(words))), Self($set::from_bits(upper)))
             }
             #[inline(always)]
             unsafe fn store(self, p: *mut f32) {
@@ -96,7 +96,7 @@ vector!(V512(__m512), wide, {
     const WIDTH: usize = 16;
     const ACROSS: usize = 3;
     const ROWS: usize = 8;
-    const HALVES: bool = true;
+    const PAIRS: bool = true;
 
     #[inline(always)]
     unsafe fn load_some(p: *const f32, count: usize) -> Self {
@@ -125,7 +125,7 @@ vector!(V256(__m256), narrow, {
     const WIDTH: usize = 8;
     const ACROSS: usize = 2;
     const ROWS: usize = 6;
-    const HALVES: bool = false;
+    const PAIRS: bool = false;
 
     #[inline(always)]
     unsafe fn load_some(p: *const f32, count: usize) -> Self {
