@@ -14,16 +14,13 @@ impl DelayLine {
 
     /// input -> output, of equal lengths.
     pub fn process(&mut self, input: &[f32], output: &mut [f32]) {
-        for (x, y) in input.iter().zip(output) {
-            let Some(slot) = self.ring.get_mut(self.at) else {
-                *y = *x; // no delay
-                continue;
-            };
-            *y = std::mem::replace(slot, *x);
-            self.at += 1;
-            if self.at == self.ring.len() {
-                self.at = 0;
-            }
+        output.copy_from_slice(input);
+        let mut rest = output;
+        while !rest.is_empty() && !self.ring.is_empty() {
+            let (now, later) = rest.split_at_mut(rest.len().min(self.ring.len() - self.at));
+            now.swap_with_slice(&mut self.ring[self.at..self.at + now.len()]);
+            self.at = (self.at + now.len()) % self.ring.len();
+            rest = later;
         }
     }
 

@@ -109,6 +109,10 @@ impl Ramp {
         }
     }
 
+    fn moves(&self) -> bool {
+        self.left > 0
+    }
+
     fn next(&mut self) -> f32 {
         if self.left > 0 {
             self.left -= 1;
@@ -162,13 +166,22 @@ impl Mixer {
     }
 
     pub(crate) fn fill(&mut self, dry_gain: &mut [f32], removed_gain: &mut [f32]) {
-        for (dry, removed) in dry_gain.iter_mut().zip(removed_gain) {
-            let (amount, listen) = (self.amount.next(), self.removed.next());
-            let (bypass, gain) = (self.bypass.next(), self.gain.next());
-            let gain = (1.0 - bypass) * gain;
-            *dry = gain * (1.0 - listen) + bypass;
-            *removed = gain * (2.0 * listen - 1.0) * amount;
+        if ![&self.amount, &self.gain, &self.removed, &self.bypass].iter().any(|r| r.moves()) {
+            let (dry, removed) = self.next();
+            dry_gain.fill(dry);
+            removed_gain.fill(removed);
+            return;
         }
+        for (dry, removed) in dry_gain.iter_mut().zip(removed_gain) {
+            (*dry, *removed) = self.next();
+        }
+    }
+
+    fn next(&mut self) -> (f32, f32) {
+        let (amount, listen) = (self.amount.next(), self.removed.next());
+        let (bypass, gain) = (self.bypass.next(), self.gain.next());
+        let gain = (1.0 - bypass) * gain;
+        (gain * (1.0 - listen) + bypass, gain * (2.0 * listen - 1.0) * amount)
     }
 
     pub(crate) fn reset(&mut self) {

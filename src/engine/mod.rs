@@ -271,7 +271,7 @@ impl Engine {
         for (i, channel) in self.channels.iter_mut().enumerate() {
             let (input, dry, removed) =
                 (&mut s.input[..samples], &mut s.dry[..samples], &mut s.removed[..samples]);
-            let mut block = channels.get_mut(i).map(|c| &mut c[at..at + samples]);
+            let block = channels.get_mut(i).map(|c| &mut c[at..at + samples]);
             match &block {
                 Some(block) => input.iter_mut().zip(block.iter()).for_each(|(y, x)| *y = sane(*x)),
                 None => input.fill(0.0),
@@ -282,14 +282,11 @@ impl Engine {
                 None => removed.fill(0.0),
             }
             let gains = dry_gain.iter().zip(removed_gain.iter());
-            for ((y, (a, b)), (d, r)) in block
-                .iter_mut()
-                .flat_map(|b| b.iter_mut())
-                .zip(gains)
-                .zip(dry.iter().zip(removed.iter()))
-            {
+            let paths = dry.iter().zip(removed.iter());
+            for ((y, (a, b)), (d, r)) in block.unwrap_or_default().iter_mut().zip(gains).zip(paths) {
+                let (dry, removed) = (a * d, b * r);
                 // The sum would turn -0 into 0.
-                *y = if *b == 0.0 { a * d } else { a * d + b * r };
+                *y = if *b == 0.0 { dry } else { dry + removed };
             }
         }
     }

@@ -100,17 +100,24 @@ impl Meter {
         let mut count = 0.0f32;
         for (spectrum, removed) in channels {
             count += 1.0;
-            for (x, r) in spectrum.iter().zip(removed) {
-                before += x.norm_sqr();
-                after += (x - r * amount).norm_sqr();
-            }
+            let powers = |from: usize, to: usize| {
+                let bins = spectrum.iter().zip(removed).take(to).skip(from);
+                bins.fold((0.0, 0.0), |(input, output), (x, r)| {
+                    (input + x.norm_sqr(), output + (x - r * amount).norm_sqr())
+                })
+            };
+            let mut add = |(input, output)| {
+                before += input;
+                after += output;
+            };
+            add(powers(0, self.edges[0]));
             for (band, edge) in self.edges.windows(2).enumerate() {
-                let bins = spectrum.iter().zip(removed).take(edge[1]).skip(edge[0]);
-                for (x, r) in bins {
-                    t.input[band] += x.norm_sqr();
-                    t.output[band] += (x - r * amount).norm_sqr();
-                }
+                let (input, output) = powers(edge[0], edge[1]);
+                t.input[band] += input;
+                t.output[band] += output;
+                add((input, output));
             }
+            add(powers(LAST_BIN + 1, spectrum.len()));
         }
         for (band, edge) in self.edges.windows(2).enumerate() {
             let scale = 1.0 / (count.max(1.0) * (edge[1] - edge[0]) as f32);

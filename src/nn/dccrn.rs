@@ -503,13 +503,7 @@ impl Dccrn {
         if let Some(scratch) = &s.low_scratch {
             s.output.iter_mut().zip(scratch.out.iter()).for_each(|(y, x)| *y += x);
         }
-        let coefficients = self.sizes.coefficients();
-        for (bin, y) in s.output.chunks_exact(2 * coefficients).enumerate() {
-            for k in 0..coefficients {
-                mask.real[k * LOW_BINS + bin] = y[k];
-                mask.imag[k * LOW_BINS + bin] = y[coefficients + k];
-            }
-        }
+        transpose(&s.output, &mut mask.real, &mut mask.imag);
         kernels.bound(&mut mask.real, &mut mask.imag);
         self.gains(s, mask);
         if self.full_memory.is_some() {
@@ -582,6 +576,19 @@ fn encoder_output<'a>(
         None => encoded,
     };
     (&before[i], y)
+}
+
+/// The last decoder's output, (160, real coefficients | imaginary ones) -> planes of 160 bins, eight bins at a time.
+fn transpose(x: &[f32], real: &mut [f32], imag: &mut [f32]) {
+    const BINS: usize = 8;
+    let width = x.len() / LOW_BINS;
+    for (block, rows) in x.chunks_exact(BINS * width).enumerate() {
+        let planes = real.chunks_exact_mut(LOW_BINS).chain(imag.chunks_exact_mut(LOW_BINS));
+        for (k, plane) in planes.enumerate() {
+            let bins: [f32; BINS] = std::array::from_fn(|bin| rows[bin * width + k]);
+            plane[block * BINS..][..BINS].copy_from_slice(&bins);
+        }
+    }
 }
 
 /// y = a + b; `y` may be longer.
