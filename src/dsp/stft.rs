@@ -73,11 +73,13 @@ impl Stft {
     pub fn amend(&mut self, spectrum: &mut [Complex32], overlap: &mut [f32]) {
         self.invert(spectrum);
         let (hop, fade) = (overlap.len(), seam(overlap.len()));
-        let windowed =
+        let mut windowed =
             self.frame[hop..].iter().zip(&self.window[hop..]).map(|(x, w)| x * (0.5 * w));
-        for (i, (y, x)) in overlap.iter_mut().zip(windowed).enumerate() {
-            *y = if i < fade { *y + (x - *y) * (i as f32 / fade as f32) } else { x };
+        let (faded, rest) = overlap.split_at_mut(fade);
+        for (i, (y, x)) in faded.iter_mut().zip(windowed.by_ref()).enumerate() {
+            *y += (x - *y) * (i as f32 / fade as f32);
         }
+        rest.iter_mut().zip(windowed).for_each(|(y, x)| *y = x);
     }
 
     /// spectrum, used up -> frame, not windowed.

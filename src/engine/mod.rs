@@ -283,7 +283,8 @@ impl Engine {
             }
             let gains = dry_gain.iter().zip(removed_gain.iter());
             let paths = dry.iter().zip(removed.iter());
-            for ((y, (a, b)), (d, r)) in block.unwrap_or_default().iter_mut().zip(gains).zip(paths) {
+            for ((y, (a, b)), (d, r)) in block.unwrap_or_default().iter_mut().zip(gains).zip(paths)
+            {
                 let (dry, removed) = (a * d, b * r);
                 // The sum would turn -0 into 0.
                 *y = if *b == 0.0 { dry } else { dry + removed };

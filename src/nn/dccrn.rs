@@ -578,15 +578,28 @@ fn encoder_output<'a>(
     (&before[i], y)
 }
 
-/// The last decoder's output, (160, real coefficients | imaginary ones) -> planes of 160 bins, eight bins at a time.
+/// The last decoder's output, (160, real coefficients | imaginary ones) -> planes of 160 bins; four by four, which compiles to
+/// shuffles of vectors.
 fn transpose(x: &[f32], real: &mut [f32], imag: &mut [f32]) {
-    const BINS: usize = 8;
-    let width = x.len() / LOW_BINS;
-    for (block, rows) in x.chunks_exact(BINS * width).enumerate() {
-        let planes = real.chunks_exact_mut(LOW_BINS).chain(imag.chunks_exact_mut(LOW_BINS));
-        for (k, plane) in planes.enumerate() {
-            let bins: [f32; BINS] = std::array::from_fn(|bin| rows[bin * width + k]);
-            plane[block * BINS..][..BINS].copy_from_slice(&bins);
+    const SIDE: usize = 4;
+    let coefficients = x.len() / (2 * LOW_BINS);
+    for (block, rows) in x.chunks_exact(SIDE * 2 * coefficients).enumerate() {
+        let bins = block * SIDE..(block + 1) * SIDE;
+        for (part, planes) in [&mut *real, &mut *imag].into_iter().enumerate() {
+            let row = |bin: usize| &rows[(2 * bin + part) * coefficients..][..coefficients];
+            let rows: [&[f32]; SIDE] = std::array::from_fn(row);
+            let tiles = rows.map(|row| row.as_chunks::<SIDE>().0);
+            let mut planes =
+                planes.chunks_exact_mut(LOW_BINS).map(|plane| &mut plane[bins.clone()]);
+            for tile in 0..coefficients / SIDE {
+                let tile = tiles.map(|tiles| tiles[tile]);
+                for (k, plane) in planes.by_ref().take(SIDE).enumerate() {
+                    plane.copy_from_slice(&tile.map(|row| row[k]));
+                }
+            }
+            for (k, plane) in (coefficients / SIDE * SIDE..).zip(planes) {
+                plane.copy_from_slice(&rows.map(|row| row[k]));
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 // Registers are indexed by row and vector together; iterating over one array would hide the other.
 #![allow(clippy::needless_range_loop)]
 use super::math;
-use super::packed::{PANEL, padded};
+use super::packed::{BLOCK, PANEL, padded};
 use super::simd::Simd;
 
 /// Arguments of [`matmul`]: those of [`super::Kernels::matmul`], as pointers.
@@ -88,14 +88,13 @@ unsafe fn block<S: Simd, const R: usize, const V: usize>(job: &MatMul, row: usiz
     }
 }
 
-/// V vectors of a single-row [`matmul`] with weights in pairs, from column `first` on; whole panels, no PReLU.
+/// V vectors of a single-row [`matmul`] with weights in pairs, from column `first` on; whole panels, no PReLU. Returns V.
 #[inline(always)]
-unsafe fn paired<S: Simd, const V: usize>(job: &MatMul, first: usize) {
+unsafe fn paired<S: Simd, const V: usize>(job: &MatMul, first: usize) -> usize {
     let pairs = job.inputs.div_ceil(2);
-    let w: [*const f32; V] = std::array::from_fn(|v| {
-        let column = first + v * S::WIDTH;
-        job.pairs.add(column / PANEL * pairs * PANEL + column % PANEL)
-    });
+    let block = first / (BLOCK * PANEL) * BLOCK * PANEL;
+    let width = (padded(job.outputs) - block).min(BLOCK * PANEL);
+    let w = job.pairs.add(block * pairs + first - block);
     let y = job.y.add(first);
     let mut acc = [S::splat(0.0); V];
     for v in 0..V {
@@ -107,7 +106,7 @@ unsafe fn paired<S: Simd, const V: usize>(job: &MatMul, first: usize) {
     for pair in 0..job.inputs / 2 {
         let [even, odd] = [0, 1].map(|k| S::splat(*job.a.add(2 * pair + k)));
         for v in 0..V {
-            let (w_even, w_odd) = S::load_pairs(w[v].add(pair * PANEL));
+            let (w_even, w_odd) = S::load_pairs(w.add(pair * width + v * S::WIDTH));
             acc[v] = even.mul_add(w_even, acc[v]);
             acc[v] = odd.mul_add(w_odd, acc[v]);
         }
@@ -115,12 +114,14 @@ unsafe fn paired<S: Simd, const V: usize>(job: &MatMul, first: usize) {
     if job.inputs % 2 == 1 {
         let last = S::splat(*job.a.add(job.inputs - 1));
         for v in 0..V {
-            acc[v] = last.mul_add(S::load_pairs(w[v].add((pairs - 1) * PANEL)).0, acc[v]);
+            acc[v] =
+                last.mul_add(S::load_pairs(w.add((pairs - 1) * width + v * S::WIDTH)).0, acc[v]);
         }
     }
     for v in 0..V {
         acc[v].store(y.add(v * S::WIDTH));
     }
+    V
 }
 
 #[inline(always)]
@@ -159,13 +160,18 @@ pub(super) unsafe fn matmul<S: Simd>(job: &MatMul) {
     let vectors = padded(job.outputs) / S::WIDTH;
     let mut v = 0;
     if S::PAIRS && !job.pairs.is_null() {
-        while vectors - v >= 8 {
-            paired::<S, 8>(job, v * S::WIDTH);
-            v += 8;
-        }
         while v < vectors {
-            paired::<S, 1>(job, v * S::WIDTH);
-            v += 1;
+            // Blocks are whole numbers of vectors, so no step ends in the next block.
+            let block = BLOCK * PANEL / S::WIDTH;
+            let first = v * S::WIDTH;
+            v += match (vectors - v).min(block - v % block) {
+                9.. => paired::<S, 9>(job, first),
+                8 => paired::<S, 8>(job, first),
+                6..8 => paired::<S, 6>(job, first),
+                4..6 => paired::<S, 4>(job, first),
+                2..4 => paired::<S, 2>(job, first),
+                _ => paired::<S, 1>(job, first),
+            };
         }
     }
     while v < vectors {
@@ -232,42 +238,36 @@ pub(super) unsafe fn scan<S: Simd>(
     zero: *const f32,
 ) {
     for step in 0..rows {
-        let row = [step, rows - 1 - step];
-        let (first, mut before) = (step == 0, [zero; 2]);
-        if !first {
-            before = [out.add((row[0] - 1) * 2 * width), out.add((row[1] + 1) * 2 * width + width)];
-        }
-        let mut i = 0;
-        while i < width {
-            // Twelve independent chains: three gates, up and down, even and odd inputs.
-            let mut acc = [[S::splat(0.0); 3]; 2];
-            let mut odd = [[S::splat(0.0); 3]; 2];
-            let mut w = [zero; 2];
-            let mut gate_n = [S::splat(0.0); 2];
-            for d in 0..2 {
-                let g = gates.add(row[d] * 6 * width + d * 3 * width + i);
-                acc[d] = [S::load(g), S::load(g.add(width)), S::load(cn.add(d * width + i))];
-                gate_n[d] = S::load(g.add(2 * width));
-                w[d] = u.add((d * (width / PANEL) + i / PANEL) * width * 3 * PANEL + i % PANEL);
-            }
-            for k in (0..width).step_by(2) {
-                for (k, acc) in [(k, &mut acc), (k + 1, &mut odd)] {
-                    for d in 0..2 {
-                        let h = S::splat(*before[d].add(k));
-                        for (gate, acc) in acc[d].iter_mut().enumerate() {
-                            *acc = h.mul_add(S::load(w[d].add((k * 3 + gate) * PANEL)), *acc);
+        // One direction after the other: while one waits for its sigmoids, the processor multiplies for the other.
+        for (d, row) in [step, rows - 1 - step].into_iter().enumerate() {
+            let out = out.add(d * width);
+            let before = match (step, d) {
+                (0, _) => zero,
+                (_, 0) => out.add((row - 1) * 2 * width),
+                _ => out.add((row + 1) * 2 * width),
+            };
+            let mut i = 0;
+            while i < width {
+                let g = gates.add(row * 6 * width + d * 3 * width + i);
+                let w = u.add((d * (width / PANEL) + i / PANEL) * width * 3 * PANEL + i % PANEL);
+                // Six independent chains: three gates, even and odd inputs.
+                let mut acc = [S::load(g), S::load(g.add(width)), S::load(cn.add(d * width + i))];
+                let mut odd = [S::splat(0.0); 3];
+                for k in (0..width).step_by(2) {
+                    for (k, acc) in [(k, &mut acc), (k + 1, &mut odd)] {
+                        let h = S::splat(*before.add(k));
+                        for (gate, acc) in acc.iter_mut().enumerate() {
+                            *acc = h.mul_add(S::load(w.add((k * 3 + gate) * PANEL)), *acc);
                         }
                     }
                 }
-            }
-            for d in 0..2 {
-                let [r, z, an] = std::array::from_fn(|gate| acc[d][gate].add(odd[d][gate]));
+                let [r, z, an] = std::array::from_fn(|gate| acc[gate].add(odd[gate]));
                 let (r, z) = (math::sigmoid(r), math::sigmoid(z));
-                let n = math::tanh(r.mul_add(an, gate_n[d]));
-                let h = S::load(before[d].add(i));
-                z.mul_add(h.sub(n), n).store(out.add(row[d] * 2 * width + d * width + i));
+                let n = math::tanh(r.mul_add(an, S::load(g.add(2 * width))));
+                let h = S::load(before.add(i));
+                z.mul_add(h.sub(n), n).store(out.add(row * 2 * width + i));
+                i += S::WIDTH;
             }
-            i += S::WIDTH;
         }
     }
 }
@@ -297,8 +297,7 @@ pub(super) unsafe fn bound<S: Simd>(real: *mut f32, imag: *mut f32, len: usize) 
         // Also if weights are so large that something overflowed.
         let tame = |x: S| x.min(S::splat(1e15)).max(S::splat(-1e15));
         let (re, im) = (tame(S::load(real.add(i))), tame(S::load(imag.add(i))));
-        let size = re.mul_add(re, im.mul_add(im, S::splat(1e-12))).sqrt();
-        let scale = math::tanh(size).div(size);
+        let scale = math::tanh_ratio(re.mul_add(re, im.mul(im)));
         re.mul(scale).store(real.add(i));
         im.mul(scale).store(imag.add(i));
         i += S::WIDTH;

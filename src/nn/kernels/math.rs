@@ -71,16 +71,22 @@ const HALF_TANH: Rational = {
     f
 };
 
-/// NaN reads as the limit.
+/// p(t) and q(t).
 #[inline(always)]
-unsafe fn rational<S: Simd>(f: &Rational, x: S) -> S {
-    let x = x.min(S::splat(f.limit)).max(S::splat(-f.limit));
-    let t = x.mul(x);
+unsafe fn polynomials<S: Simd>(f: &Rational, t: S) -> (S, S) {
     let (mut p, mut q) = (S::splat(f.p[0]), S::splat(f.q[0]));
     for i in 1..5 {
         p = p.mul_add(t, S::splat(f.p[i]));
         q = q.mul_add(t, S::splat(f.q[i]));
     }
+    (p, q)
+}
+
+/// NaN reads as the limit.
+#[inline(always)]
+unsafe fn rational<S: Simd>(f: &Rational, x: S) -> S {
+    let x = x.min(S::splat(f.limit)).max(S::splat(-f.limit));
+    let (p, q) = polynomials(f, x.mul(x));
     x.mul(p).ratio(q)
 }
 
@@ -94,4 +100,14 @@ pub(super) unsafe fn sigmoid<S: Simd>(x: S) -> S {
 #[inline(always)]
 pub(super) unsafe fn tanh<S: Simd>(x: S) -> S {
     rational(&TANH, x)
+}
+
+/// tanh(sqrt(t)) / sqrt(t), relative error below 2e-6, of t in 0..=2e30.
+#[inline(always)]
+pub(super) unsafe fn tanh_ratio<S: Simd>(t: S) -> S {
+    let most = S::splat(TANH.limit * TANH.limit);
+    let (p, q) = polynomials(&TANH, t.min(most));
+    // Beyond the limit the numerator stays, and the denominator still grows: min(1, limit / sqrt(t)).
+    let beyond = S::splat(TANH.limit).mul(t.max(most).rsqrt());
+    p.ratio(q).mul(beyond)
 }

@@ -4,6 +4,9 @@ use std::ops::{Deref, DerefMut};
 /// Output columns in a packed panel, and the multiple to which rows of activations are padded.
 pub(crate) const PANEL: usize = 16;
 
+/// Panels in a block of paired weights: their sums and what they need fit into 32 registers.
+pub(super) const BLOCK: usize = 9;
+
 /// `n` rounded up to whole panels.
 pub(crate) const fn padded(n: usize) -> usize {
     n.div_ceil(PANEL) * PANEL
@@ -68,18 +71,22 @@ impl Packed {
     }
 
     /// For single-row products, where loading the weights dominates: if all weights are bfloat16 numbers, two of them are
-    /// kept in each word, `[panel][input / 2][16]`, the even input's in its lower half. The result is bit-identical.
+    /// kept in each word, the even input's in its lower half. The words are in the order in which they are read, `[block][input / 2]
+    /// [panel][16]` with [`BLOCK`] panels in a block, fewer in the last. The result is bit-identical.
     pub(crate) fn for_one_row(mut self) -> Self {
         let whole = self.outputs.is_multiple_of(PANEL) && self.slope.is_none();
         if whole && self.data.iter().all(|w| w.to_bits() & 0xffff == 0) {
-            let mut pairs = Buffer::new(self.bias.len() * self.inputs.div_ceil(2));
-            let panels = self.data.chunks_exact(self.inputs * PANEL);
-            let inputs = panels.flat_map(|panel| panel.chunks(2 * PANEL));
-            for (pair, inputs) in pairs.chunks_exact_mut(PANEL).zip(inputs) {
-                let (even, odd) = inputs.split_at(PANEL);
-                for (i, y) in pair.iter_mut().enumerate() {
-                    let upper = odd.get(i).map_or(0, |w| w.to_bits());
-                    *y = f32::from_bits(upper | even[i].to_bits() >> 16);
+            let rows = self.inputs.div_ceil(2);
+            let mut pairs = Buffer::new(self.bias.len() * rows);
+            let blocks = pairs.chunks_mut(BLOCK * PANEL * rows);
+            for (block, panels) in blocks.zip(self.data.chunks(BLOCK * PANEL * self.inputs)) {
+                let width = block.len() / rows;
+                for (k, y) in block.iter_mut().enumerate() {
+                    let (input, output) = (k / width * 2, k % width);
+                    let panel = &panels[output / PANEL * self.inputs * PANEL..];
+                    let weight = |input: usize| panel[input * PANEL + output % PANEL].to_bits();
+                    let odd = if input + 1 < self.inputs { weight(input + 1) } else { 0 };
+                    *y = f32::from_bits(odd | weight(input) >> 16);
                 }
             }
             self.pairs = Some(pairs);

@@ -35,6 +35,11 @@ pub(super) trait Simd: Copy {
     /// `self * m + a`
     unsafe fn mul_add(self, m: Self, a: Self) -> Self;
     unsafe fn sqrt(self) -> Self;
+    /// 1 / sqrt(self) with a relative error below 2^-22, of positive normal numbers.
+    #[inline(always)]
+    unsafe fn rsqrt(self) -> Self {
+        Self::splat(1.0).div(self.sqrt())
+    }
     /// The smaller; `o` where `self` is NaN.
     unsafe fn min(self, o: Self) -> Self;
     /// The larger; `o` where `self` is NaN.

@@ -113,6 +113,15 @@ vector!(V512(__m512), wide, {
         let error = _mm512_fnmadd_ps(o.0, guess, _mm512_set1_ps(1.0));
         Self(_mm512_mul_ps(self.0, _mm512_fmadd_ps(guess, error, guess)))
     }
+    /// The same: y + y (1 - x y^2) / 2.
+    #[inline(always)]
+    unsafe fn rsqrt(self) -> Self {
+        let guess = _mm512_rsqrt14_ps(self.0);
+        let part = _mm512_mul_ps(self.0, guess);
+        let error = _mm512_fnmadd_ps(part, guess, _mm512_set1_ps(1.0));
+        let half = _mm512_mul_ps(guess, _mm512_set1_ps(0.5));
+        Self(_mm512_fmadd_ps(half, error, guess))
+    }
 });
 
 /// Ones for the first `count` lanes.
