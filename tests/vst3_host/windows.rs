@@ -13,7 +13,7 @@ use wisp::plugin::memory::EditorMemory;
 use wisp_testing::display::in_child;
 use wisp_testing::{Random, Window};
 use x11rb::connection::Connection;
-use x11rb::protocol::xproto::{ConnectionExt, CreateWindowAux, WindowClass};
+use x11rb::protocol::xproto::{ConnectionExt, CreateWindowAux, ImageFormat, WindowClass};
 use x11rb::rust_connection::RustConnection;
 use x11rb::wrapper::ConnectionExt as _;
 
@@ -140,6 +140,29 @@ impl Screen {
         Opened { view, frame, window }
     }
 
+    /// Whether the editor has drawn a picture: its window has more than one colour.
+    fn is_drawn(&self, opened: &Opened) -> bool {
+        let tree = self.connection.query_tree(opened.window).expect("sent").reply();
+        let Some(&editor) = tree.expect("the editor's window").children.first() else {
+            return false;
+        };
+        let size = self.connection.get_geometry(editor).expect("sent").reply().expect("a size");
+        let image = self.connection.get_image(
+            ImageFormat::Z_PIXMAP,
+            editor,
+            0,
+            0,
+            size.width,
+            size.height,
+            u32::MAX,
+        );
+        // An error if the window is not visible yet.
+        image.expect("sent").reply().is_ok_and(|image| {
+            let (pixels, _) = image.data.as_chunks::<4>();
+            pixels.iter().any(|pixel| *pixel != pixels[0])
+        })
+    }
+
     fn close(&self, opened: Opened) {
         assert_eq!(com!(opened.view.removed()), kResultOk);
         com!(opened.view.setFrame(null_mut()));
@@ -255,7 +278,7 @@ fn drag_and_close() {
     {
         let before = plugin.value(name);
         let editor = screen.open(&plugin, i == 0);
-        editor.wait(700);
+        editor.wait_until("a picture", || screen.is_drawn(&editor));
         editor.point(dial.center(), |window| window.press(1));
         for distance in [10.0, 20.0, 30.0, 40.0] {
             editor.point(dial.center() - egui::vec2(0.0, distance), |_| Ok(()));
@@ -289,12 +312,12 @@ fn undo_across_windows() {
     // Both at the same time on their window's clock.
     for _ in 0..2 {
         let editor = screen.open(&plugin, true);
-        editor.wait(700);
+        editor.wait_until("a picture", || screen.is_drawn(&editor));
         notch(&editor, &mut values);
         screen.close(editor);
     }
     let editor = screen.open(&plugin, true);
-    editor.wait(700);
+    editor.wait_until("a picture", || screen.is_drawn(&editor));
     for value in values.iter().rev().skip(1) {
         let before = plugin.value("Reduction");
         editor.point(layout.undo.center(), |window| window.click(1));

@@ -129,7 +129,15 @@ pub(crate) fn test(options: &Options) -> Result<bool> {
         ensure!(known, "no step {name:?}; `cargo xtask test --list` lists them");
     }
     let chosen = |step: &&Step| names.is_empty() || names.iter().any(|name| name == step.name);
-    let steps: Vec<&Step> = STEPS.iter().filter(chosen).collect();
+    // Steps that need packages bring the step that installs them, so that each runs alone on a fresh machine.
+    let needs = |needed: &str| {
+        let mut chosen = STEPS.iter().filter(chosen);
+        !options.verbose && chosen.any(|step| step.after.contains(&needed))
+    };
+    let steps: Vec<&Step> = STEPS
+        .iter()
+        .filter(|step| chosen(step) || (step.name == "tools" && needs("tools")))
+        .collect();
     if !options.verbose && steps.iter().any(|step| step.name == "tools") {
         // The steps cannot ask: their output goes to files.
         tools::ask_to_install(&packages())?;

@@ -185,3 +185,23 @@ fn powers_err_by_no_more_than_stated() {
         }
     }
 }
+
+#[test]
+fn bounds_err_by_no_more_than_stated() {
+    let step = cases(&[1], &[100])[0];
+    let sizes = (0..16_000).step_by(step).map(|i| (i as f32 / 200.0 - 40.0).exp2());
+    let odd = [0.0, f32::MIN_POSITIVE, 7.8, 7.9, 8.0, 1e15, f32::MAX, f32::INFINITY];
+    let sizes: Vec<f32> = sizes.chain(odd).chain([1.0; PANEL]).collect();
+    let x = &sizes[..sizes.len() / PANEL * PANEL];
+    let imag: Vec<f32> = x.iter().map(|x| -0.75 * x).collect();
+    for (kernels, y) in variants(x, |k, y| k.bound(y, &mut imag.clone())) {
+        for ((x, im), y) in x.iter().zip(&imag).zip(&y) {
+            // Beyond 1e15, each part is limited alone.
+            let (x, im) = (f64::from(x.min(1e15)), f64::from(im.max(-1e15)));
+            let size = x.hypot(im);
+            let exact = if size > 0.0 { x * size.tanh() / size } else { 0.0 };
+            let error = (f64::from(*y) - exact).abs();
+            assert!(error <= 2e-6 * exact.abs(), "{kernels:?}: {x} = {y}, expected {exact}");
+        }
+    }
+}
