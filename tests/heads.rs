@@ -40,7 +40,7 @@ fn kept(
     let faint = 1e-4 * power(&before) + 1e-14;
     let bands = before[1..].chunks_exact(16).zip(y[1..].chunks_exact(16));
     let most = bands.map(|(x, y)| power(y) / power(x).max(faint)).fold(0.0, f64::max);
-    let gain = (most / 1.585e-3).sqrt().clamp(0.1, 1.0);
+    let gain = (most / 5.012e-4).sqrt().clamp(0.1, 1.0);
     y.iter_mut().for_each(|y| *y *= gain);
     (y, gain)
 }

@@ -19,7 +19,7 @@ MAGNITUDE_FLOOR = 1e-12  # added to |X|^2 before the power law
 ENERGY_FLOOR = 1e-12  # added to a band's mean |X|^2 before the logarithm
 SILENT_BAND = (math.log10(ENERGY_FLOOR) + 8) / 4  # `band_features` of silence
 EXPANDER_BAND = 16  # bins
-EXPANDER_THRESHOLD = 1.585e-3  # power, -28 dB
+EXPANDER_THRESHOLD = 5.012e-4  # power, -33 dB
 
 
 def erb_edges(first: int, last: int, bands: int) -> list[int]:
@@ -205,7 +205,7 @@ def filter_heads(mask: Tensor, spectrum: Tensor, heads: int, ahead: int = 0) -> 
 def expand(spectrum: Tensor, kept: Tensor) -> Tensor:
     """Downward expander for frames in which the network found no voice, (B, T, bins) -> gains.
 
-    If every 800 Hz band keeps less than -28 dB, the frame is reduced by the number of dB that the loudest band is below that,
+    If every 800 Hz band keeps less than -33 dB, the frame is reduced by the number of dB that the loudest band is below that,
     at most 20 dB. Bands 40 dB below the frame's level are ignored."""
     bands = (spectrum.shape[-1] - 1) // EXPANDER_BAND
     heard, left = (power(x[..., 1 : 1 + bands * EXPANDER_BAND]).unflatten(-1, (bands, -1)).sum(-1) for x in (spectrum, kept))

@@ -2,8 +2,8 @@
 
 /// Bins per band: 800 Hz.
 const BAND: usize = 16;
-/// A frame holds no voice if the mask keeps less than this share of the power (-28 dB) in every band.
-const THRESHOLD: f32 = 1.585e-3;
+/// A frame holds no voice if the mask keeps less than this share of the power (-33 dB) in every band.
+const THRESHOLD: f32 = 5.012e-4;
 /// A band's power counts as at least this share of the frame's (-40 dB).
 const FAINT: f32 = 1e-4;
 /// Largest additional reduction: 20 dB.
@@ -43,7 +43,7 @@ mod tests {
 
     #[test]
     fn frames_without_voice_fall_by_as_much_again_as_they_lie_below_the_threshold() {
-        for (kept, expected) in [(-20.0, 0.0), (-27.9, 0.0), (-38.0, -10.0), (-60.0, -20.0)] {
+        for (kept, expected) in [(-20.0, 0.0), (-32.9, 0.0), (-43.0, -10.0), (-60.0, -20.0)] {
             let gain = gain_db(1e-4, |_| kept);
             assert!((gain - expected).abs() < 0.1, "{kept} dB: {gain} dB more");
         }
