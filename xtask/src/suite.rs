@@ -74,16 +74,20 @@ const STEPS: &[Step] = &[
     step("hosts", "the command line, the plugin in a CLAP host", hosts).after(&["tools"]),
     step("xtask", "tests of these tasks", xtask),
     step("doors", "C, LADSPA, LV2: the command line's output", doors).after(&["tools", "bundle"]),
-    step("training", "tests of the training recipe", training).on(Lane::Beside),
-    step("vst3", "the bundled VST3 in pedalboard", vst3_hosts).on(Lane::Beside).after(&["bundle"]),
+    step("training", "tests of the training recipe", training).on(Lane::Beside).after(&["tools"]),
+    step("vst3", "the bundled VST3 in pedalboard", vst3_hosts)
+        .on(Lane::Beside)
+        .after(&["tools", "bundle"]),
     step("package", "the archive, installed and uninstalled", package)
         .on(Lane::Beside)
-        .after(&["bundle"]),
+        .after(&["tools", "bundle"]),
     step("web", "the npm package and its page, against the command line", crate::web::test)
         .on(Lane::Beside)
         .after(&["tools", "bundle"]),
     step("soak", "minutes of audio with changing settings", short_soak).on(Lane::Beside),
-    step("instructions", "instructions per multiply-add", instructions).on(Lane::Beside),
+    step("instructions", "instructions per multiply-add", instructions)
+        .on(Lane::Beside)
+        .after(&["tools"]),
     step("ardour", "sessions rendered through the VST3 and the LV2 in Ardour", ardour)
         .on(Lane::Beside)
         .after(&["tools", "bundle", "doors"]),
@@ -129,15 +133,11 @@ pub(crate) fn test(options: &Options) -> Result<bool> {
         ensure!(known, "no step {name:?}; `cargo xtask test --list` lists them");
     }
     let chosen = |step: &&Step| names.is_empty() || names.iter().any(|name| name == step.name);
-    // Steps that need packages bring the step that installs them, so that each runs alone on a fresh machine.
-    let needs = |needed: &str| {
-        let mut chosen = STEPS.iter().filter(chosen);
-        !options.verbose && chosen.any(|step| step.after.contains(&needed))
-    };
-    let steps: Vec<&Step> = STEPS
-        .iter()
-        .filter(|step| chosen(step) || (step.name == "tools" && needs("tools")))
-        .collect();
+    // Steps that need packages bring the step that installs them. Not in a step's own process, which is verbose.
+    let needs_tools =
+        !options.verbose && STEPS.iter().filter(chosen).any(|step| step.after.contains(&"tools"));
+    let wanted = |step: &&Step| chosen(step) || (needs_tools && step.name == "tools");
+    let steps: Vec<&Step> = STEPS.iter().filter(wanted).collect();
     if !options.verbose && steps.iter().any(|step| step.name == "tools") {
         // The steps cannot ask: their output goes to files.
         tools::ask_to_install(&packages())?;
