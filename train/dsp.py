@@ -20,6 +20,8 @@ ENERGY_FLOOR = 1e-12  # added to a band's mean |X|^2 before the logarithm
 SILENT_BAND = (math.log10(ENERGY_FLOOR) + 8) / 4  # `band_features` of silence
 EXPANDER_BAND = 16  # bins
 EXPANDER_THRESHOLD = 5.012e-4  # power, -33 dB
+CONTRAST = 0.4  # share of a band's distance from the mean around it
+CONTRAST_AROUND = 3  # bands on either side in that mean
 
 
 def erb_edges(first: int, last: int, bands: int) -> list[int]:
@@ -214,6 +216,19 @@ def expand(spectrum: Tensor, kept: Tensor) -> Tensor:
     return kept * (most / EXPANDER_THRESHOLD).sqrt().clamp(0.1, 1)
 
 
+def set_apart(spectrum: Tensor, kept: Tensor) -> Tensor:
+    """More contrast between the low band's gains, (B, T, bins): `Contrast` in src/engine.
+
+    The log gains of 24 ERB bands, at least -40 dB, move away from their mean over seven bands, but not above 0 dB."""
+    edges = [edge for edge in erb_edges(1, LOW_BINS + 1, LOW_BANDS) if edge <= spectrum.shape[-1]]
+    means, between = (f(edges).to(kept.real) for f in (band_means, band_interpolation))
+    before, after = (power(x[..., 1 : edges[-1]]) @ means + 1e-14 for x in (spectrum, kept))
+    level = (after / before).clamp(1e-4, 2).log()
+    mean = F.pad(level, (CONTRAST_AROUND, CONTRAST_AROUND), mode="replicate").unfold(-1, 2 * CONTRAST_AROUND + 1, 1).mean(-1)
+    gain = (torch.minimum(CONTRAST * (level - mean), -level.clamp(max=0)) / 2).exp() @ between
+    return torch.cat([kept[..., :1] * gain[..., :1], kept[..., 1 : edges[-1]] * gain, kept[..., edges[-1] :]], -1)
+
+
 def lean(spectrum: Tensor, kept: Tensor, sensitivity_db: float) -> Tensor:
     """Sensitivity, as in `Shape` in src/engine: G = |kept| / |spectrum| over three bins is read as a Wiener gain, and the
     noise is assumed to be louder by the given dB. Clear voice and clear noise hardly change, doubtful sounds do."""
@@ -232,7 +247,7 @@ def denoise(model: torch.nn.Module, x: Tensor, rate: int, sensitivity_db: float 
     heads = gains.shape[-1] // HIGH_BANDS
     frames = [spectrum, delay(spectrum, 1)][:heads]  # the input of each head
     kept = [
-        expand(frame, _kept(frame, *parts, spectrum, model.sizes.taps_ahead))
+        set_apart(frame, expand(frame, _kept(frame, *parts, spectrum, model.sizes.taps_ahead)))
         for frame, *parts in zip(frames, mask.chunk(heads, 1), gains.chunk(heads, -1))
     ]
     if sensitivity_db:

@@ -1,4 +1,5 @@
 //! From a host's blocks to denoised blocks.
+mod contrast;
 mod controls;
 mod denoiser;
 mod denormals;

@@ -1,6 +1,7 @@
-//! Adjusts the removed signal: an expander, and the user's Sensitivity and Ambience.
+//! Adjusts the removed signal: an expander, contrast, and the user's Sensitivity and Ambience.
 use realfft::num_complex::Complex32;
 
+use super::contrast::Contrast;
 use super::controls::Controls;
 use super::expander;
 
@@ -23,9 +24,9 @@ pub(crate) trait Shaped {
     fn pair(&mut self, head: usize) -> (&[Complex32], &mut [Complex32]);
 }
 
-/// Adjusts the removed signal frame by frame. With both controls at 0, frames that hold a voice are unchanged.
+/// Adjusts the removed signal frame by frame.
 ///
-/// In frames without a voice, the [`expander`] removes more.
+/// In frames without a voice, the [`expander`] removes more; then [`Contrast`] sets bands further apart.
 ///
 /// Sensitivity: with G = |X - R| / |X| read as a Wiener gain, the noise is assumed to be louder by a factor s, which makes
 /// the gain G / (G + s (1 - G)). Clear voice and clear noise (G near 1 or 0) hardly change; doubtful sounds do.
@@ -34,6 +35,7 @@ pub(crate) trait Shaped {
 /// in the last few seconds. This floor moves slowly, and only while the band holds no voice, so it does not pump. Keyboards
 /// and doors, louder than the floor, stay removed.
 pub(crate) struct Shape {
+    contrast: Contrast,
     edges: Vec<usize>,
     sensitivity_db: Option<f32>, // none before the first frame, which starts without a ramp
     ambience: f32,
@@ -53,6 +55,7 @@ impl Shape {
             edges.push(edge);
         }
         Self {
+            contrast: Contrast::new(bins),
             floors: vec![vec![None; edges.len() - 1]; groups],
             edges,
             sensitivity_db: None,
@@ -80,6 +83,7 @@ impl Shape {
     pub(crate) fn apply(&mut self, group: usize, channels: &mut [impl Shaped], head: usize) {
         self.measure(channels, head);
         self.expand(channels, head);
+        self.set_apart(channels, head);
         let sensitivity_db = self.sensitivity_db.unwrap_or(0.0);
         if sensitivity_db != 0.0 {
             self.weigh_noise(10f32.powf(sensitivity_db / 20.0), channels, head);
@@ -110,6 +114,20 @@ impl Shape {
             }
             self.after.iter_mut().for_each(|after| *after *= gain * gain);
         }
+    }
+
+    /// Adds contrast between bands.
+    fn set_apart(&mut self, channels: &mut [impl Shaped], head: usize) {
+        let gains = self.contrast.gains(&self.before, &self.after, channels.len());
+        if gains.is_empty() {
+            return;
+        }
+        for (spectrum, removed) in channels.iter_mut().map(|c| c.pair(head)) {
+            for ((r, x), gain) in removed.iter_mut().zip(spectrum).zip(gains) {
+                *r = x - (x - *r) * gain;
+            }
+        }
+        self.after.iter_mut().zip(gains).for_each(|(after, gain)| *after *= gain * gain);
     }
 
     /// Sensitivity: assumes that the noise is louder by a factor.

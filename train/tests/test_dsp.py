@@ -120,6 +120,24 @@ def test_a_voice_in_one_band_leaves_the_frame():
     assert torch.isfinite(dsp.expand(0 * spectrum, 0 * kept).abs()).all()
 
 
+def test_contrast_sets_bands_apart_and_amplifies_nothing():
+    """The same figures as in src/engine/contrast.rs."""
+    edges = dsp.erb_edges(1, 161, 24)
+    spectrum = torch.full((1, 1, 481), 0.1j, dtype=torch.complex64)
+    kept = spectrum * 10 ** (-30 / 20)
+    kept[..., edges[12] : edges[13]] = spectrum[..., edges[12] : edges[13]] * 10 ** (-10 / 20)
+    db = 20 * torch.log10((dsp.set_apart(spectrum, kept) / kept).abs())[0, 0]
+    assert abs(db[(edges[12] + edges[13]) // 2] - dsp.CONTRAST * 20 * 6 / 7) < 0.5
+    assert abs(db[edges[10]] + dsp.CONTRAST * 20 / 7) < 0.05
+    assert db[161:].abs().max() < 1e-4 and db[:6].abs().max() < 1e-4
+    for even in (0.01 * spectrum, spectrum, 0 * spectrum):
+        torch.testing.assert_close(dsp.set_apart(spectrum, even), even)
+    loud = torch.cat([spectrum[..., :47], 0.01 * spectrum[..., 47:]], -1)
+    torch.testing.assert_close(dsp.set_apart(spectrum, loud)[..., :40], loud[..., :40])
+    for bins in (81, 82, 161):
+        assert torch.isfinite(dsp.set_apart(spectrum[..., :bins] * 0, kept[..., :bins]).abs()).all()
+
+
 @pytest.mark.parametrize("db", [-12, -6, 6, 12])
 def test_sensitivity_moves_the_doubtful_and_leaves_the_sure(db):
     """The same figures as in src/engine/shape.rs."""
