@@ -46,7 +46,8 @@ fn kept(
     (y, gain)
 }
 
-/// More contrast between 24 ERB bands up to 8 kHz: their log gains move away from the mean over seven bands.
+/// More contrast between 24 ERB bands up to 8 kHz: their log gains move away from the mean over seven bands, the less so the
+/// more is kept.
 fn set_apart(before: &[Complex64], kept: &mut [Complex64]) {
     let rate = |bin: f64| 21.4 * (1.0 + 0.00437 * 50.0 * (bin - 0.5)).log10();
     let mut edges = vec![1];
@@ -65,11 +66,12 @@ fn set_apart(before: &[Complex64], kept: &mut [Complex64]) {
             10.0 * (mean(kept) / mean(before)).clamp(1e-4, 2.0).log10()
         })
         .collect();
+    let share = 0.4 * (levels.iter().sum::<f64>() / 24.0 / -10.0).clamp(0.0, 1.0);
     let gains: Vec<f64> = (0..24isize)
         .map(|k| {
             let around = (k - 3..=k + 3).map(|j| levels[j.clamp(0, 23) as usize]);
             let level = levels[k as usize];
-            let change = 0.4 * (level - around.sum::<f64>() / 7.0);
+            let change = share * (level - around.sum::<f64>() / 7.0);
             10f64.powf(change.min((-level).max(0.0)) / 20.0)
         })
         .collect();

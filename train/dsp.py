@@ -219,13 +219,15 @@ def expand(spectrum: Tensor, kept: Tensor) -> Tensor:
 def set_apart(spectrum: Tensor, kept: Tensor) -> Tensor:
     """More contrast between the low band's gains, (B, T, bins): `Contrast` in src/engine.
 
-    The log gains of 24 ERB bands, at least -40 dB, move away from their mean over seven bands, but not above 0 dB."""
+    The log gains of 24 ERB bands, at least -40 dB, move away from their mean over seven bands, but not above 0 dB: fully if
+    the mean of all is -10 dB or less, not at all at 0 dB."""
     edges = [edge for edge in erb_edges(1, LOW_BINS + 1, LOW_BANDS) if edge <= spectrum.shape[-1]]
     means, between = (f(edges).to(kept.real) for f in (band_means, band_interpolation))
     before, after = (power(x[..., 1 : edges[-1]]) @ means + 1e-14 for x in (spectrum, kept))
     level = (after / before).clamp(1e-4, 2).log()
     mean = F.pad(level, (CONTRAST_AROUND, CONTRAST_AROUND), mode="replicate").unfold(-1, 2 * CONTRAST_AROUND + 1, 1).mean(-1)
-    gain = (torch.minimum(CONTRAST * (level - mean), -level.clamp(max=0)) / 2).exp() @ between
+    share = CONTRAST * (level.mean(-1, keepdim=True) / math.log(0.1)).clamp(0, 1)
+    gain = (torch.minimum(share * (level - mean), -level.clamp(max=0)) / 2).exp() @ between
     return torch.cat([kept[..., :1] * gain[..., :1], kept[..., 1 : edges[-1]] * gain, kept[..., edges[-1] :]], -1)
 
 

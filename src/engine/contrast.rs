@@ -6,13 +6,15 @@ use crate::nn::{LOW_BANDS, LOW_BINS};
 const SHARE: f32 = 0.4;
 /// Bands on either side that count towards the mean; the outermost band stands in for those beyond it.
 const AROUND: usize = 3;
+/// Mean log gain of the bands from which on all of [`SHARE`] counts: -10 dB. At 0 dB, as in a clean voice, none of it does.
+const NOISY: f32 = -std::f32::consts::LN_10;
 /// Lowest power gain that counts: -40 dB.
 const LEAST: f32 = 1e-4;
 /// Power per bin that counts as silence.
 const SILENCE: f32 = 1e-14;
 
-/// Moves the log gains of 24 ERB bands up to 8 kHz away from their mean over seven bands. It never amplifies, and leaves equal
-/// gains alone.
+/// Moves the log gains of 24 ERB bands up to 8 kHz away from their mean over seven bands, the less so the more of a frame is
+/// kept. It never amplifies, and leaves equal gains alone.
 ///
 /// A network trained on distances blurs what it is unsure of; in frequency, that can be undone in part. Smoothing the same
 /// gains is judged worse.
@@ -45,12 +47,14 @@ impl Contrast {
             // The order matters for numbers that are not finite.
             *level = (after / before).min(2.0).max(LEAST).ln();
         }
+        let overall = levels[..=last].iter().sum::<f32>() / (last + 1) as f32;
+        let share = SHARE * (overall / NOISY).clamp(0.0, 1.0);
         let mut even = true;
         for (k, gain) in self.bands.iter_mut().enumerate().take(last + 1) {
             let around = k..=k + 2 * AROUND;
             let sum: f32 = around.map(|j| levels[j.saturating_sub(AROUND).min(last)]).sum();
             let mean = sum / (2 * AROUND + 1) as f32;
-            let change = (SHARE * (levels[k] - mean)).min((-levels[k]).max(0.0));
+            let change = (share * (levels[k] - mean)).min((-levels[k]).max(0.0));
             even &= change.abs() < 1e-5;
             *gain = (0.5 * change).exp();
         }
@@ -90,6 +94,21 @@ mod tests {
         let beside = db(gains[beside]);
         assert!((beside + SHARE * 20.0 / 7.0).abs() < 0.05, "{beside}");
         assert!(db(gains[5]).abs() < 1e-4 && db(gains[155]).abs() < 1e-4);
+    }
+
+    #[test]
+    fn the_more_is_kept_the_less_changes() {
+        let mut contrast = Contrast::new(BINS);
+        let mut change = |kept_db: f32| {
+            let kept = |bin| 10f32.powf((kept_db - if bin == 1 { 0.5 } else { 0.0 }) / 10.0);
+            let after: Vec<f32> = (0..BINS).map(kept).collect();
+            contrast.gains(&[1.0; BINS], &after, 1).get(1).map_or(0.0, |&gain| db(gain))
+        };
+        let all = change(-20.0);
+        assert!(all < -0.05, "{all}");
+        assert!((change(-10.0) - all).abs() < 1e-3);
+        assert!((change(-5.0) - 0.5 * all).abs() < 2e-3);
+        assert!(change(0.0).abs() < 2e-3);
     }
 
     #[test]
