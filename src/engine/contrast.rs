@@ -44,8 +44,8 @@ impl Contrast {
             let silence = SILENCE * ((edge[1] - edge[0]) * channels) as f32;
             let [before, after] =
                 [before, after].map(|x| x[edge[0]..edge[1]].iter().sum::<f32>() + silence);
-            // The order matters for numbers that are not finite.
-            *level = (after / before).min(2.0).max(LEAST).ln();
+            // NaN passes `clamp`, but not `max`.
+            *level = (after / before).clamp(LEAST, 2.0).max(LEAST).ln();
         }
         let overall = levels[..=last].iter().sum::<f32>() / (last + 1) as f32;
         let share = SHARE * (overall / NOISY).clamp(0.0, 1.0);
