@@ -38,23 +38,25 @@ impl Contrast {
     /// Gains for the first bins of the kept part, from the power of each bin before and after the mask, summed over the
     /// channels; empty if all are 1.
     pub(crate) fn gains(&mut self, before: &[f32], after: &[f32], channels: usize) -> &[f32] {
-        let mut levels = [0.0; LOW_BANDS];
-        let last = self.edges.len() - 2;
-        for (level, edge) in levels.iter_mut().zip(self.edges.windows(2)) {
+        let bands = self.edges.len() - 1;
+        let mut padded = [0.0; LOW_BANDS + 2 * AROUND];
+        for (level, edge) in padded[AROUND..].iter_mut().zip(self.edges.windows(2)) {
             let silence = SILENCE * ((edge[1] - edge[0]) * channels) as f32;
             let [before, after] =
                 [before, after].map(|x| x[edge[0]..edge[1]].iter().sum::<f32>() + silence);
             // NaN passes `clamp`, but not `max`.
             *level = (after / before).clamp(LEAST, 2.0).max(LEAST).ln();
         }
-        let overall = levels[..=last].iter().sum::<f32>() / (last + 1) as f32;
-        let share = SHARE * (overall / NOISY).clamp(0.0, 1.0);
+        let levels = &padded[AROUND..AROUND + bands];
+        let share = SHARE * (levels.iter().sum::<f32>() / bands as f32 / NOISY).clamp(0.0, 1.0);
+        let (lowest, highest) = (levels[0], levels[bands - 1]);
+        padded[..AROUND].fill(lowest);
+        padded[AROUND + bands..].fill(highest);
         let mut even = true;
-        for (k, gain) in self.bands.iter_mut().enumerate().take(last + 1) {
-            let around = k..=k + 2 * AROUND;
-            let sum: f32 = around.map(|j| levels[j.saturating_sub(AROUND).min(last)]).sum();
-            let mean = sum / (2 * AROUND + 1) as f32;
-            let change = (share * (levels[k] - mean)).min((-levels[k]).max(0.0));
+        for (gain, around) in self.bands.iter_mut().zip(padded.windows(2 * AROUND + 1)).take(bands)
+        {
+            let (level, mean) = (around[AROUND], around.iter().sum::<f32>() / around.len() as f32);
+            let change = (share * (level - mean)).min((-level).max(0.0));
             even &= change.abs() < 1e-5;
             *gain = (0.5 * change).exp();
         }
