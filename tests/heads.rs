@@ -51,11 +51,12 @@ fn kept(
 fn set_apart(before: &[Complex64], kept: &mut [Complex64]) {
     let rate = |bin: f64| 21.4 * (1.0 + 0.00437 * 50.0 * (bin - 0.5)).log10();
     let mut edges = vec![1];
-    for k in 1..=24 {
+    for k in 1..24 {
         let at = rate(1.0) + (rate(161.0) - rate(1.0)) * f64::from(k) / 24.0;
-        let bin = (10f64.powf(at / 21.4) - 1.0) / 0.00437 / 50.0 + if k == 24 { 0.5 } else { 0.0 };
+        let bin = (10f64.powf(at / 21.4) - 1.0) / 0.00437 / 50.0;
         edges.push((bin.round() as usize).max(edges[edges.len() - 1] + 1));
     }
+    edges.push(161);
     let levels: Vec<f64> = edges
         .windows(2)
         .map(|edge| {

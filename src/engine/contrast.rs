@@ -26,7 +26,7 @@ pub(crate) struct Contrast {
 }
 
 impl Contrast {
-    /// For spectra of `bins` bins, at least three.
+    /// For spectra of `bins` bins, at least three; bands that do not fit whole are left out.
     pub(crate) fn new(bins: usize) -> Self {
         let edges: [usize; LOW_BANDS + 1] = erb_edges(1, LOW_BINS + 1);
         let edges: Vec<usize> = edges.into_iter().filter(|&edge| edge <= bins).collect();
